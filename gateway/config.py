@@ -1,0 +1,114 @@
+"""Settings: one typed tree, written once. Defaults, `sluice.toml`, then `SLUICE_*` variables, in that order.
+
+In: a file's path and the environment. Out: `Settings`. `example()` and the documentation are generated from it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+ROLES = ("api", "router", "connector", "recorder", "receipts")
+"""Stages that `sluice run --roles` can name. `receipts` is the matcher of late and early receipts."""
+
+
+class SettingsError(ValueError):
+    """The configuration cannot be used. The text names the file or variable, the setting and what would be right."""
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Everything that `sluice run` can be told."""
+
+    redis_url: Annotated[str, Meta(description="redis://, rediss:// or unix:// URL of Redis >= 7 or Valkey")] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    postgres_url: Annotated[str, Meta(description="postgresql:// URL")] = "postgresql://127.0.0.1:5432/sluice"
+    listen: Annotated[str, Meta(description="HOST:PORT of the HTTP API; port 0 takes a free one")] = "127.0.0.1:8080"
+    roles: Annotated[tuple[str, ...], Meta(description="stages that this process runs")] = ROLES
+    shards: Annotated[
+        int, Meta(ge=1, le=1024, description="Redis slots that messages spread over; the same everywhere")
+    ] = 1
+    default_region: Annotated[str, Meta(description="region of numbers without a +, ISO 3166 alpha-2")] = "RU"
+    default_sender: Annotated[str, Meta(description="sender of messages that name none")] = "Sluice"
+    max_parts: Annotated[int, Meta(ge=1, le=63, description="longer messages are refused")] = 10
+    default_validity_s: Annotated[int, Meta(ge=1, description="validity of messages that name none")] = 86_400
+    otp_validity_s: Annotated[int, Meta(ge=1, description="validity of otp messages that name none")] = 300
+    max_validity_s: Annotated[int, Meta(ge=1, description="the longest validity that a message may ask for")] = 259_200
+    receipt_grace_s: Annotated[int, Meta(ge=0, description="how long after its validity a receipt is waited for")] = (
+        3_600
+    )
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="larger requests are refused with 413")] = 16_777_216
+    intake_limit: Annotated[
+        int, Meta(ge=1, description="messages in one shard's intake at which accept answers 429")
+    ] = 5_000_000
+    memory_accept: Annotated[float, Meta(gt=0, le=1, description="share of maxmemory at which accept answers 429")] = (
+        0.70
+    )
+    memory_mark: Annotated[float, Meta(gt=0, le=1, description="share of maxmemory at which sending stops")] = 0.85
+    lease_s: Annotated[float, Meta(gt=0, description="how long a stage's lease lasts without renewal")] = 5.0
+    ref_hours: Annotated[int, Meta(ge=1, description="how long a ref and an Idempotency-Key are remembered")] = 72
+    log_level: Annotated[str, Meta(description="debug, info, warning or error")] = "info"
+    log_format: Annotated[str, Meta(description="json or text")] = "json"
+    metrics_listen: Annotated[
+        str, Meta(description="HOST:PORT of /metrics, /healthz and /readyz for roles without api; empty: none")
+    ] = ""
+    trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """Settings from defaults, the file, the environment and what the command line gave (None: not given).
+
+    Raises SettingsError with one line a user can act on.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values |= tomllib.loads(path.read_text("utf-8"))
+        except OSError as e:
+            raise SettingsError(f"{path}: cannot be read: {e.strerror}") from e
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+            raise SettingsError(f"{path}: not valid TOML: {e}") from e
+    names = {f.name for f in msgspec.structs.fields(Settings)}
+    for name in sorted(set(values) - names):
+        raise SettingsError(f"{path}: unknown setting `{name}`; see `sluice config example`")
+    env = os.environ if environ is None else environ
+    for name in names:
+        if (text := env.get("SLUICE_" + name.upper())) is not None:
+            values[name] = (
+                [v.strip() for v in text.split(",") if v.strip()] if name in ("roles", "trusted_proxies") else text
+            )
+    values |= {k: v for k, v in given.items() if v is not None}
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as e:
+        raise SettingsError(f"{path or 'settings'}: {e}") from e
+    for role in settings.roles:
+        if role not in ROLES:
+            raise SettingsError(f"roles: unknown role `{role}`; known are {', '.join(ROLES)}")
+    return settings
+
+
+def example() -> str:
+    """A `sluice.toml` with every setting, its description and its default."""
+    lines = ["# sluice.toml: every setting with its default. Each can also be given as SLUICE_<NAME>.", ""]
+    for info in msgspec.inspect.type_info(Settings).fields:  # type: ignore[attr-defined]
+        kind = info.type
+        text = (
+            (kind.extra_json_schema or {}).get("description", "") if isinstance(kind, msgspec.inspect.Metadata) else ""
+        )
+        value = info.default
+        shown = (
+            "[" + ", ".join(f'"{v}"' for v in value) + "]"
+            if isinstance(value, tuple)
+            else f'"{value}"'
+            if isinstance(value, str)
+            else str(value)
+        )
+        lines += [f"# {text}", f"#{info.name} = {shown}", ""]
+    return "\n".join(lines)

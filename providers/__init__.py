@@ -1,0 +1,1 @@
+"""Carrier protocols: one module each, known to the gateway by name only."""
