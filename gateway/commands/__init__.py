@@ -1,0 +1,1 @@
+"""The CLI, one command a module; each exposes `command`."""
