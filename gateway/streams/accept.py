@@ -1,0 +1,212 @@
+"""Accepting: messages in, durable ids out. Single messages that arrive together share a script (group commit).
+
+A commit leaves at once while at most one is in flight; otherwise what gathers meanwhile goes as one batch. No timer.
+A commit whose reply was lost is repeated under its id and gives the same verdicts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from gateway.config import Settings
+from gateway.message import make_id
+from gateway.streams.keys import lane
+from gateway.streams.link import Arg, Link, OutOfMemoryError, Redis, RedisAwayError
+
+BATCH = 500
+"""Messages in one script at the most: a longer one would block Redis for everybody."""
+
+_SLOTS = 8
+_IN_FLIGHT = 2
+_REPEAT_S = 1.5
+_WRITER_TTL_MS = 86_400_000
+
+
+class Ask(msgspec.Struct, gc=False):
+    """One message to accept. `tail`: message.id_tail; `value`: message.pack_message; `due_ms` 0: now."""
+
+    tail: bytes
+    value: bytes
+    klass: str
+    client: str
+    due_ms: int = 0
+    ref_key: bytes = b""
+    body_hash: bytes = b""
+
+
+class Verdict(msgspec.Struct, gc=False, frozen=True):
+    """What became of an ask. For a duplicate or a conflict `id` is the first message's."""
+
+    kind: Literal["accepted", "duplicate", "conflict"]
+    id: bytes
+
+
+class ShardClosedError(Exception):
+    """Redis may be older than PostgreSQL's records: nothing moves until that is settled; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BoundReachedError(Exception):
+    """Memory or intake is at its bound; what was accepted before still goes on."""
+
+
+class _Queue:
+    """The commits of one shard."""
+
+    def __init__(self, link: Link, ref_ttl_ms: int) -> None:
+        self.link, self.ref_ttl_ms = link, ref_ttl_ms
+        self.writer = b"c:" + os.urandom(6).hex().encode()
+        self.number = 0
+        self.in_flight = 0
+        self.gathered: list[tuple[Ask, asyncio.Future[Verdict]]] = []
+        self.depth = 0
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def put(self, asks: Sequence[Ask]) -> list[asyncio.Future[Verdict]]:
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Verdict]] = [loop.create_future() for _ in asks]
+        self.gathered.extend(zip(asks, futures, strict=True))
+        self.flush()
+        return futures
+
+    def flush(self) -> None:
+        while self.gathered and self.in_flight < _IN_FLIGHT:
+            batch, self.gathered = self.gathered[:BATCH], self.gathered[BATCH:]
+            self.in_flight += 1
+            task = asyncio.create_task(self.commit(batch), name=f"accept {self.link.prefix}")
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def commit(self, batch: list[tuple[Ask, asyncio.Future[Verdict]]]) -> None:
+        self.number += 1
+        head = (self.writer, b"%d" % (self.number % _SLOTS), os.urandom(16), _WRITER_TTL_MS)
+        try:
+            verdicts = await self.run([ask for ask, _ in batch], head)
+        except (RedisAwayError, ShardClosedError, BoundReachedError) as e:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(e)
+                    future.exception()  # a request that went away need not hear of it
+        except BaseException as e:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(RedisAwayError(f"accepting failed: {e}"))
+                    future.exception()
+            raise
+        else:
+            for (_, future), verdict in zip(batch, verdicts, strict=True):
+                if not future.done():
+                    future.set_result(verdict)
+        finally:
+            self.in_flight -= 1
+            self.flush()
+
+    async def run(self, asks: Sequence[Ask], head: tuple[bytes, bytes, bytes, int]) -> list[Verdict]:
+        tail: list[Arg] = [*head, self.ref_ttl_ms]
+        for a in asks:
+            tail += (a.tail, lane(a.klass, a.client), a.due_ms, a.ref_key, a.body_hash, a.value)
+        deadline, lost = 0.0, False
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                reply = await self.link.script("accept", (), (self.link.run_id, *tail))
+            except OutOfMemoryError as e:
+                raise BoundReachedError("Redis is at its memory limit") from e
+            except RedisAwayError as e:
+                if not self.link.is_up and not lost and "no connection" in str(e):
+                    raise  # nothing was sent
+                lost, deadline = True, deadline or loop.time() + _REPEAT_S
+                await self.again(deadline, e)
+                continue
+            if reply != b"closed":
+                return verdicts_of(reply, asks)
+            if not lost:
+                raise ShardClosedError(await closed_reason(self.link))
+            await self.again(deadline, RedisAwayError("the shard closed before the reply came"))
+
+    async def again(self, deadline: float, error: RedisAwayError) -> None:
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise error
+        try:
+            await asyncio.wait_for(self.link.up(), left)
+        except TimeoutError:
+            raise error from None
+        await asyncio.sleep(0.02)
+
+
+def verdicts_of(reply: bytes, asks: Sequence[Ask]) -> list[Verdict]:
+    """Read the accept script's reply (its form stands above the script)."""
+    ms, at, verdicts = int.from_bytes(reply[:6], "big"), 8, []
+    for ask in asks:
+        code = reply[at]
+        at += 1
+        if code == 0:
+            verdicts.append(Verdict("accepted", make_id(ms, ask.tail)))
+        else:
+            verdicts.append(Verdict("duplicate" if code == 1 else "conflict", reply[at : at + 16]))
+            at += 16
+    return verdicts
+
+
+async def closed_reason(link: Link) -> str:
+    """Why a shard is closed, in words for an operator."""
+    reason = await link.call(b"GET", link.prefix + "closed")
+    return reason.decode() if reason else "the recorder has not yet compared Redis with PostgreSQL"
+
+
+class Acceptor:
+    """Accepts for every shard; one a process."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis, self._settings = redis, settings
+        ttl = settings.ref_hours * 3_600_000
+        self._queues = [_Queue(redis.link(n), ttl) for n in range(redis.shards)]
+        self._task = asyncio.create_task(self._measure(), name="intake depth")
+
+    async def accept(self, shard: int, asks: Sequence[Ask], commit_id: bytes | None = None) -> list[Verdict]:
+        """Durable when it returns. A `commit_id` (16 bytes) makes it repeatable for `ref_hours`, for at most 500 asks.
+
+        Raises RedisAwayError (away, and repeating did not settle it), ShardClosedError, BoundReachedError.
+        """
+        self._check_bounds(shard)
+        queue = self._queues[shard]
+        if commit_id is None:
+            return [await future for future in queue.put(asks)]
+        if len(asks) > BATCH:
+            raise ValueError(f"a commit takes at most {BATCH} messages, not {len(asks)}")
+        return await queue.run(asks, (b"i:" + commit_id, b"0", commit_id, queue.ref_ttl_ms))
+
+    def _check_bounds(self, shard: int) -> None:
+        if self._redis.used() >= self._settings.memory_accept:
+            raise BoundReachedError(f"Redis uses {self._redis.used():.0%} of its memory")
+        if self._queues[shard].depth >= self._settings.intake_limit:
+            raise BoundReachedError(f"{self._queues[shard].depth} messages wait in intake")
+
+    async def _measure(self) -> None:
+        while True:
+            for queue in self._queues:
+                with contextlib.suppress(RedisAwayError):
+                    p = queue.link.prefix
+                    lanes = await queue.link.call(b"SMEMBERS", p + "lanes")
+                    queue.depth = sum(
+                        [await queue.link.call(b"XLEN", p.encode() + b"intake:" + name) for name in lanes]
+                    )
+            await asyncio.sleep(0.25)
+
+    async def close(self) -> None:
+        """Wait for what is in flight."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        while tasks := [t for q in self._queues for t in q.tasks]:
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,43 @@
+"""Every key name in Redis, and nothing else.
+
+A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g}:` holds what is not per shard.
+
+    {s}:intake:<class>:<client>            stream    waits for the router
+    {s}:outbox:<carrier>:<class>:<client>  stream    waits for the carrier's connector, and what is on the wire
+    {s}:again:<carrier>:<class>:<client>   stream    came back unsent; read before the outbox
+    {s}:later, {s}:later:body              zset+hash due time → id; id → how to put it back
+    {s}:events                             stream    facts for the recorder
+    {s}:marks:<carrier>                    hash      "<stream>|<first>|<last>" → ms: ranges on the wire
+    {s}:fence:<carrier>                    string    token of the connector that may move entries
+    {s}:lease:<stage>, {g}:lease:<name>    hash      owner, token, until
+    {s}:lanes, {s}:lanes:<carrier>         set       "<class>:<client>" ever seen
+    {s}:epoch                              counter   raised when an entry leaves a stream from its middle
+    {s}:open, {s}:closed                   string    run id that may move messages; why the shard is closed
+    {s}:f:<hash>                           string    a remembered ref: id and body hash
+    {s}:c:<writer>, {s}:i:<commit>         hash      replies of commits, to repeat them
+    {s}:k:<hash>                           hash      a reserved Idempotency-Key
+    {s}:b:<batch id>                       string    a batch's facts until PostgreSQL has them
+    {g}:mirror:<name>                      hash      version and value of the plan, the keys …
+    {g}:status                             hash      carrier → state of its connector and binds
+    {g}:modes                              hash      carrier → paused or draining
+"""
+
+from __future__ import annotations
+
+GLOBAL = "{g}:"
+
+
+def prefix(shard: int | None) -> str:
+    """What a shard's keys begin with; None: the global ones."""
+    return GLOBAL if shard is None else f"{{{shard}}}:"
+
+
+def lane(klass: str, client: str) -> str:
+    """The name of a client's share of a class, as it stands in stream names."""
+    return f"{klass}:{client}"
+
+
+def lane_parts(name: str) -> tuple[str, str]:
+    """Class and client of a lane's name."""
+    klass, _, client = name.partition(":")
+    return klass, client

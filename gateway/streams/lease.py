@@ -1,0 +1,68 @@
+"""Leases: one owner for a stage of a shard, with a token that every moving script checks.
+
+A lease is {owner, token, until} without a TTL. Scripts compare only the token, and only a takeover after `until` raises
+it, so a pause of Redis costs nobody his lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from gateway.streams.link import Link, RedisAwayError
+
+log = logging.getLogger("streams")
+
+
+class Lease:
+    """Life: `await acquire()`, then `hold()` in a task of its own until it returns (lost), or `release()`."""
+
+    def __init__(self, link: Link, key: str, owner: str, ttl_s: float) -> None:
+        self.link, self.key, self.owner, self.ttl_s = link, key, owner, ttl_s
+        self.token = 0
+
+    async def acquire(self) -> int:
+        """Wait until the lease is ours; the token."""
+        self.token = 0
+        while True:
+            try:
+                token, ms = await self._ask(0, self.ttl_s)
+            except RedisAwayError:
+                await self.link.up()
+                continue
+            if token:
+                self.token = token
+                log.info("lease_taken", extra={"lease": self.link.prefix + self.key, "token": token})
+                return token
+            await asyncio.sleep(min(max(ms / 1000, 0.01), self.ttl_s / 5))
+
+    async def hold(self) -> None:
+        """Renew until another owner took it over; then return."""
+        while True:
+            await asyncio.sleep(self.ttl_s / 3)
+            try:
+                token, _ = await self._ask(self.token, self.ttl_s)
+            except RedisAwayError:
+                await self.link.up()
+                continue
+            if not token:
+                log.warning("lease_lost", extra={"lease": self.link.prefix + self.key, "token": self.token})
+                return
+
+    async def release(self) -> None:
+        """Give it up, so that the next owner need not wait."""
+        if self.token and self.link.is_up:
+            try:
+                await self._ask(self.token, 0)
+            except RedisAwayError:
+                log.info("lease_not_released", extra={"lease": self.link.prefix + self.key})
+        self.token = 0
+
+    async def _ask(self, token: int, ttl_s: float) -> tuple[int, int]:
+        got, ms = await self.link.script("lease", (), (self.key, self.owner, token, int(ttl_s * 1000)))
+        return int(got), int(ms)
+
+
+async def fence(link: Link, carrier: str, token: int) -> bool:
+    """Let only `token` move a carrier's entries on this shard; False when a newer one already does."""
+    return bool(await link.script("fence", (), (carrier, token)))

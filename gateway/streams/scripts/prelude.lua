@@ -1,0 +1,48 @@
+-- Before every script. KEYS[1] is the shard's key prefix. Every script checks everything before its first write,
+-- because what a failing script has written stays.
+local P = KEYS[1]
+local call = redis.call
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- Moves are allowed only by a connection to the run that was found to be in step with PostgreSQL.
+local function is_open(run)
+  return call('GET', P .. 'open') == run
+end
+
+local function add_entry(stream, message, journey)
+  if journey == '' then
+    return call('XADD', stream, '*', 'm', message)
+  end
+  return call('XADD', stream, '*', 'm', message, 'r', journey)
+end
+
+local function add_facts(run, blob)
+  if blob ~= '' then
+    call('XADD', P .. 'events', '*', 'r', run, 'F', blob)
+  end
+end
+
+-- `later:body` holds: kind byte (s: scheduled, r: retry), lane, NUL, length of the message, message, journey.
+local function park(kind, due, id, lane, message, journey)
+  call('ZADD', P .. 'later', due, id)
+  call('HSET', P .. 'later:body', id, kind .. lane .. '\0' .. struct.pack('>I4', #message) .. message .. journey)
+end
+
+local function unpark(body)
+  local nul = string.find(body, '\0', 2, true)
+  local size = struct.unpack('>I4', body, nul + 1)
+  return string.sub(body, 2, nul - 1), string.sub(body, nul + 5, nul + 4 + size), string.sub(body, nul + 5 + size)
+end
+
+-- Whether stream id a comes after b.
+local function is_after(a, b)
+  local am, as = string.match(a, '^(%d+)-(%d+)$')
+  local bm, bs = string.match(b, '^(%d+)-(%d+)$')
+  am, bm = tonumber(am), tonumber(bm)
+  if am ~= bm then return am > bm end
+  return tonumber(as) > tonumber(bs)
+end

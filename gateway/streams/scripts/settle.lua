@@ -1,0 +1,43 @@
+#!lua flags=allow-oom
+-- Write outcomes down and take their entries off the streams. Allowed to the end of memory: it frees more than it takes.
+-- ARGV: run, carrier, token, writer, number of this settle, facts, then operations:
+--   'd' <stream> <n> <id>…        delete entries         'u' <mark>                    delete a mark
+--   'a' <lane> message journey    came back unsent       'i' <lane> message journey    to be routed again
+--   'l' <due ms>|<lane> message journey    to be routed later
+-- Reply: 'ok' | 'again': this settle was done before | 'late': the token is old, so only the facts were kept
+local run, carrier = ARGV[1], ARGV[2]
+local counter = P .. 'n:' .. ARGV[4]
+if tonumber(ARGV[5]) <= tonumber(call('GET', counter) or '0') then return 'again' end
+local ours = call('GET', P .. 'fence:' .. carrier) == ARGV[3]
+add_facts(run, ARGV[6])
+call('SET', counter, ARGV[5], 'EX', 86400)
+if not ours then return 'late' end
+local i, woken = 7, {}
+while i <= #ARGV do
+  local op = ARGV[i]
+  if op == 'd' then
+    local n = tonumber(ARGV[i + 2])
+    call('XDEL', P .. ARGV[i + 1], unpack(ARGV, i + 3, i + 2 + n))
+    i = i + 3 + n
+  elseif op == 'u' then
+    call('HDEL', P .. 'marks:' .. carrier, ARGV[i + 1])
+    i = i + 2
+  else
+    local where, message, journey = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    if op == 'a' then
+      add_entry(P .. 'again:' .. carrier .. ':' .. where, message, journey)
+    elseif op == 'i' then
+      add_entry(P .. 'intake:' .. where, message, journey)
+      woken[where] = true
+    else
+      local due, lane = string.match(where, '^(%d+)|(.+)$')
+      park('r', due, string.sub(message, 1, 16), lane, message, journey)
+    end
+    i = i + 4
+  end
+end
+for lane in pairs(woken) do
+  call('SADD', P .. 'lanes', lane)
+  call('SPUBLISH', P .. 'wake:intake', lane)
+end
+return 'ok'
