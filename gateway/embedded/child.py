@@ -1,0 +1,174 @@
+"""One child process: spawned through the trampoline, written to a log file, stopped within a time, gone with us.
+
+In: a command line and who it runs as. Out: `Child`. A pid file remembers it, so that the next start can end what a
+killed parent left behind. Never: a shell, a process that outlives its parent where the system can prevent it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+TRAMPOLINE = Path(__file__).with_name("trampoline.py")
+
+
+class StartError(Exception):
+    """Something on this machine keeps us from starting. The text is one line that says what, and what to do."""
+
+
+def command(argv: Sequence[str | Path], *, identity: str = "plain", death: int = 0) -> list[str]:
+    """The command line that runs `argv` as `identity` and sends it `death` when this process dies (0: nothing)."""
+    head = (sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), identity, str(int(death)))
+    return [*head, *map(str, argv)]
+
+
+class Child:
+    """A running process. Made by `spawn`."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, pidfile: Path) -> None:
+        self.name = name
+        self.log = log
+        self._process = process
+        self._pidfile = pidfile
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """What it prints, when it was spawned with `listen`."""
+        return self._process.stdout
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """Its exit status; negative: the signal that killed it."""
+        return await self._process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens when it has already gone."""
+        if self.alive:
+            try:
+                self._process.send_signal(number)
+            except ProcessLookupError:
+                return
+
+    async def stop(self, number: signal.Signals, timeout_s: float) -> int:
+        """Ask it to stop with `number`, kill it after `timeout_s`. Returns its exit status."""
+        self.send(number)
+        try:
+            code = await asyncio.wait_for(self._process.wait(), timeout_s)
+        except TimeoutError:
+            self.send(signal.SIGKILL)
+            code = await self._process.wait()
+        self._pidfile.unlink(missing_ok=True)
+        return code
+
+    async def kill(self) -> int:
+        """kill -9, and wait until it is gone."""
+        return await self.stop(signal.SIGKILL, 10)
+
+    def last_words(self) -> str:
+        """The last line of its log that says anything."""
+        return last_line(self.log)
+
+
+async def spawn(
+    name: str,
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    pidfile: Path,
+    death: signal.Signals,
+    identity: str = "plain",
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    listen: bool = False,
+) -> Child:
+    """Start `argv` in a session of its own (Ctrl-C reaches only us). Call from the main thread: on Linux `death` is
+    sent when the thread that spawned it ends. `listen`: its standard output is read by us instead of going to the log.
+    """
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command(argv, identity=identity, death=death),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if listen else output,
+            stderr=output,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    pidfile.write_text(f"{process.pid} {birth(process.pid)}\n")
+    return Child(name, process, log, pidfile)
+
+
+def birth(pid: int) -> str:
+    """When a process was started, in whatever unit the system has; with its pid this names it. Empty: none such."""
+    if sys.platform != "linux":
+        found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return found.stdout.strip()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]  # proc(5): field 3 is the state, field 22 the start time
+
+
+def program_of(pid: int) -> str:
+    """The name of a process' program; empty when there is no such process."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/comm").read_text().strip()
+        except OSError:
+            return ""
+    found = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+async def end_leftover(pidfile: Path, number: signal.Signals, timeout_s: float) -> bool:
+    """End the process that `pidfile` remembers, if it still runs: its parent was killed. True when there was one."""
+    try:
+        pid_text, _, born = pidfile.read_text().strip().partition(" ")
+        pid = int(pid_text)
+    except (OSError, ValueError):
+        return False
+    if not born or birth(pid) != born:
+        pidfile.unlink(missing_ok=True)
+        return False
+    deadline = time.monotonic() + timeout_s
+    os.kill(pid, number)
+    while birth(pid) == born:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            deadline += 5
+        await asyncio.sleep(0.02)  # not our child: there is nothing to wait on
+    pidfile.unlink(missing_ok=True)
+    return True
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says anything, without its time stamps; JSON lines give their event."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    if not lines:
+        return ""
+    try:
+        entry = msgspec.json.decode(lines[-1])
+    except msgspec.DecodeError:
+        return lines[-1]
+    return str(entry.get("event", lines[-1])) if isinstance(entry, dict) else lines[-1]
