@@ -75,10 +75,8 @@ def _parse_slowly(text: str, default_region: str) -> str:
         raise NumberError("number_empty", "The number is empty: write it with its country code, such as +79161234567.")
     if len(text) > MAX_CHARACTERS:
         raise NumberError("number_too_long", "This is too long for a phone number: E.164 has at most 15 digits.")
-    if any(c.isalpha() for c in text):
-        raise NumberError("number_has_letters", "A number has no letters: write it in digits, such as +79161234567.")
     if not _WRITTEN.fullmatch(text):
-        raise NumberError("number_invalid", _NOT_A_NUMBER)
+        raise _not_written(text, default_region)
     try:
         number = phonenumbers.parse(text, default_region)
     except NumberParseException as e:
@@ -88,7 +86,7 @@ def _parse_slowly(text: str, default_region: str) -> str:
         raise _not_possible(number.country_code or 0, digits)
     if not text.startswith(_PLUS) and not phonenumbers.is_valid_number(number):
         raise NumberError(
-            "number_not_in_plan",
+            "number_invalid",
             f"As a number of {default_region.upper()} this is not in the numbering plan: write it whole and with its "
             "country code, such as +79161234567.",
         )
@@ -114,6 +112,17 @@ def _metadata(code: int) -> PhoneMetadata | None:
     if code not in COUNTRY_CODE_TO_REGION_CODE:
         return None
     return PhoneMetadata.metadata_for_region_or_calling_code(code, phonenumbers.region_code_for_country_code(code))
+
+
+def _not_written(text: str, default_region: str) -> NumberError:
+    try:
+        if phonenumbers.parse(text, default_region).extension:
+            return NumberError("number_has_extension", "A message cannot be sent to an extension: leave it out.")
+    except NumberParseException:
+        pass  # not a number even for a patient reader: the sentences below say so
+    if any(c.isalpha() for c in text):
+        return NumberError("number_has_letters", "A number has no letters: write it in digits, such as +79161234567.")
+    return NumberError("number_invalid", _NOT_A_NUMBER)
 
 
 def _not_parsed(error: NumberParseException, text: str, default_region: str) -> NumberError:

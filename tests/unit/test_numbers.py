@@ -96,13 +96,13 @@ def test_the_ways_in_which_russians_write_a_mobile_number_give_one_e164_number(t
         ("", "number_empty", "The number is empty: write it with its country code, such as +79161234567."),
         ("+7916123456", "number_too_short", "The number is too short: after +7 come 10 digits, and this one has 9."),
         ("+791612345678", "number_too_long", "The number is too long: after +7 come 10 digits, and this one has 11."),
-        ("8 916 123-45-6", "number_not_in_plan", None),  # else it would go to +7 891 612-34-56
+        ("8 916 123-45-6", "number_invalid", None),  # else it would go to +7 891 612-34-56
         ("123-45-67", "number_too_short", None),
         ("+", "number_invalid", None),
         ("+999 1234567", "number_country_unknown", "No country has the code that follows the +."),
         ("+7 FLOWERS", "number_has_letters", None),
-        ("+79161234567 доб. 5", "number_has_letters", None),
-        ("+79161234567 #5", "number_invalid", None),
+        ("+79161234567 доб. 5", "number_has_extension", None),
+        ("+79161234567 #5", "number_has_extension", None),
         ("1" * 61, "number_too_long", None),
         ("+7" + "9" * 30, "number_too_long", None),
         ("+1 2530000", "number_too_short", None),  # a local number of one American city
