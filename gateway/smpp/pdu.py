@@ -128,9 +128,12 @@ def split(data: bytes, limit: int = MAX_PDU_BYTES) -> tuple[list[Pdu], int, int 
 
 
 def missing(data: bytes | bytearray) -> int:
-    """How many bytes the unfinished PDU at the start of `data` still lacks, at least; 1 or more."""
-    wanted = _length(data)[0] if len(data) >= 4 else HEADER_BYTES
-    return max(1, max(HEADER_BYTES, wanted) - len(data))
+    """How many bytes to wait for before it is worth splitting `data`, an unfinished PDU, again; 1 or more.
+
+    Its command_length is believed only where `split` has judged it, with a whole header.
+    """
+    wanted = _length(data)[0] if len(data) >= HEADER_BYTES else HEADER_BYTES
+    return max(1, wanted - len(data))
 
 
 def encode(command: int, sequence: int, status: int = OK, body: bytes = b"") -> bytes:
@@ -160,10 +163,13 @@ def encode_submit_answers(answers: Iterable[tuple[int, bytes]]) -> bytes:
     return b"".join(pieces)
 
 
-def encode_deliver_answers(sequences: Iterable[int], status: int = OK) -> bytes:
-    """deliver_sm_resp (4.6.2; its message id is unused and empty) for many as one write."""
+def encode_deliver_answers(requests: Iterable[tuple[int, int, object]], status: int = OK) -> bytes:
+    """deliver_sm_resp and data_sm_resp (4.6.2, 4.7.2; with an empty message id) for many as one write.
+
+    A request is (its command, its sequence, anything).
+    """
     pack = _pack_header
-    return b"".join([pack(17, DELIVER_SM_RESP, status, sequence) + b"\0" for sequence in sequences])
+    return b"".join([pack(17, command | ANSWER, status, sequence) + b"\0" for command, sequence, _ in requests])
 
 
 def decode_message_id(data: bytes, begin: int, end: int) -> str:
