@@ -22,7 +22,7 @@ _ROUNDS = 4  # an entry may move from stream to stream while we look
 
 
 async def cancel(redis: Redis, targets: Sequence[tuple[bytes, str, str]]) -> dict[bytes, str]:
-    """(id, class, client) → "cancelled", "marked" (on the wire) or "gone" (sent already, or ended). Raises ShardClosedError."""
+    """(id, class, client) → "cancelled", "marked" (on the wire) or "gone" (sent, or ended). Raises ShardClosedError."""
     verdicts: dict[bytes, str] = {}
     by_lane: dict[tuple[int, str], set[bytes]] = defaultdict(set)
     for message_id, klass, client in targets:
@@ -61,12 +61,7 @@ async def _places(link: Link, name: str, ids: set[bytes]) -> AsyncIterator[tuple
 
 
 async def _carriers(link: Link) -> list[str]:
-    cursor, found = b"0", set()
-    while True:
-        cursor, keys = await link.call(b"SCAN", cursor, b"MATCH", link.prefix + "lanes:*", b"COUNT", 1000)
-        found |= {k.decode().removeprefix(link.prefix + "lanes:") for k in keys}
-        if cursor == b"0":
-            return sorted(found)
+    return sorted(name.decode() for name in await link.call(b"SMEMBERS", link.prefix + "carriers"))
 
 
 async def _remove(link: Link, places: Iterable[tuple[str, bytes, bytes]]) -> dict[bytes, str]:

@@ -11,6 +11,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {s}:fence:<carrier>                    string    token of the connector that may move entries
     {s}:lease:<stage>, {g}:lease:<name>    hash      owner, token, until
     {s}:lanes, {s}:lanes:<carrier>         set       "<class>:<client>" ever seen
+    {s}:carriers                           set       carriers that ever had an outbox
     {s}:epoch                              counter   raised when an entry leaves a stream from its middle
     {s}:open, {s}:closed                   string    run id that may move messages; why the shard is closed
     {s}:f:<hash>                           string    a remembered ref: id and body hash

@@ -16,7 +16,7 @@ _TTL_MS = 72 * 3_600_000
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """fresh: run it, as of `first_ms`; running: another does; mismatch: the key has another body; done: see `response`."""
+    """fresh: run it as of `first_ms`; running: another does; mismatch: the key has another body; done: `response`."""
 
     kind: Literal["fresh", "running", "mismatch", "done"]
     first_ms: int

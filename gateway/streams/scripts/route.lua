@@ -24,6 +24,7 @@ call('XTRIM', source, 'MINID', ARGV[6])
 add_facts(ARGV[1], ARGV[7])
 for dest in pairs(to) do
   local carrier, name = string.match(dest, '^([^:]+):(.+)$')
+  call('SADD', P .. 'carriers', carrier)
   call('SADD', P .. 'lanes:' .. carrier, name)
   call('SPUBLISH', P .. 'wake:outbox:' .. carrier, name)
 end

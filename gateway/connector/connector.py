@@ -1,0 +1,321 @@
+"""The connector: joins one carrier's outboxes to one provider. One at a time, leased, with all its binds.
+
+In: the carrier's part of the plan. Out: outcomes and receipts, settled. Life: lease, fence, settle what a dead
+predecessor left on the wire, open the provider, pump until the lease or the carrier goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.connector.committer import Committer
+from gateway.connector.flight import Flight, Mark, Verdict, abandoned, judge, submitted
+from gateway.connector.lanes import Lanes
+from gateway.connector.pump import Pump, entry_flight
+from gateway.connector.shares import Bucket
+from gateway.events import AnyFact, Came, Ended, Received
+from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
+from gateway.provider import Inbound, Kind, Link, Outcome, Provider, Reason, Receipt, Reports, Submission
+from gateway.streams import carriers
+from gateway.streams.accept import ShardClosedError
+from gateway.streams.lease import Lease, fence
+from gateway.streams.link import Redis, RedisAwayError
+from gateway.streams.opening import is_open
+from gateway.streams.reader import Queued, queued
+from gateway.streams.wakes import Wakes
+
+log = logging.getLogger("connector")
+
+_CLOSE_S = 10.0
+_PAGE = 500
+
+Observe = Callable[[str, Sequence[tuple[Submission, Outcome]], int], None]
+
+
+class Work(msgspec.Struct):
+    """What a connector needs to know of its carrier. `open` makes the provider (provider module's `open`)."""
+
+    carrier: str
+    rate_per_s: float
+    open: Callable[[Reports], Provider]
+
+
+class Connector:
+    """Runs one carrier while it holds the lease; `run` returns only by cancellation."""
+
+    def __init__(self, work: Work, redis: Redis, owner: str, lease_s: float, memory_mark: float) -> None:
+        self.work, self.redis, self.owner, self.memory_mark = work, redis, owner, memory_mark
+        self.lease = Lease(redis.link(None), f"lease:carrier:{work.carrier}", owner, lease_s)
+        self.mode: carriers.Mode = "running"
+        self.provider: Provider | None = None
+        self.pump: Pump | None = None
+        self._lost = asyncio.Event()
+        self._down_since = 0
+        self._error = ""
+        self._counts = {"accepted": 0, "deferred": 0, "refused": 0, "uncertain": 0, "receipts": 0}
+
+    async def run(self) -> None:
+        """Serve the carrier again and again, each time under a new lease."""
+        while True:
+            await self.lease.acquire()
+            self._lost.clear()
+            try:
+                await self._serve()
+            except RedisAwayError:
+                await asyncio.sleep(0.05)
+            finally:
+                await self.lease.release()
+
+    async def _serve(self) -> None:
+        carrier, redis = self.work.carrier, self.redis
+        links = [redis.new_link(n) for n in range(redis.shards)]
+        committers: list[Committer] = []
+        wakes: list[Wakes] = []
+        provider: Provider | None = None
+        async with contextlib.AsyncExitStack() as stack:
+            for link in links:
+                stack.push_async_callback(link.close)
+                await link.up()
+            holding = asyncio.create_task(self._hold(), name=f"lease {carrier}")
+            stack.push_async_callback(_end, holding)
+            for link in links:
+                await _until_open(link)
+                if not await fence(link, carrier, self.lease.token):
+                    return
+            lanes = Lanes(carrier, links, self._told)
+            for shard, link in enumerate(links):
+                again = lambda name, n=shard: lanes.tell(n, name, again=True)  # noqa: E731
+                committer = Committer(link, carrier, self._lost.set, again)
+                committer.token = self.lease.token
+                committers.append(committer)
+                stack.push_async_callback(committer.close, _CLOSE_S)
+            self.committers = committers
+            provider = self.provider = self.work.open(
+                Reports(self._outcomes, self._receipts, self._inbound, self._state)
+            )
+            for committer in committers:
+                await self._take_over(committer, provider)
+            rate = self.work.rate_per_s
+            bucket = Bucket(rate, rate / 20, asyncio.get_running_loop().time())
+            self.pump = Pump(
+                carrier, self.lease.token, provider, lanes, links, bucket, self._put, self._lost.set, self._may_mark
+            )
+            provider.on_room(self.pump.wake)
+            for shard in range(redis.shards):
+                wakes.append(Wakes(redis, shard, f"wake:outbox:{carrier}", lambda name, n=shard: _tell(lanes, n, name)))
+                stack.push_async_callback(wakes[-1].close)
+            await provider.start()
+            stack.push_async_callback(provider.close, _CLOSE_S)
+            stack.callback(setattr, self, "pump", None)
+            await self._until_lost(self.pump)
+
+    async def _until_lost(self, pump: Pump) -> None:
+        tasks = [
+            asyncio.create_task(pump.run(), name=f"pump {self.work.carrier}"),
+            asyncio.create_task(self._report(), name=f"status {self.work.carrier}"),
+            asyncio.create_task(self._lost.wait(), name=f"lost {self.work.carrier}"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                await _end(task)
+
+    async def _hold(self) -> None:
+        await self.lease.hold()
+        self._lost.set()
+
+    def _told(self) -> None:
+        if self.pump is not None:
+            self.pump.told()
+
+    def _may_mark(self) -> bool:
+        return self.mode == "running" and self.redis.used() < self.memory_mark and not self._lost.is_set()
+
+    def set_mode(self, mode: carriers.Mode) -> None:
+        """What the operator ordered."""
+        self.mode = mode
+        if self.pump is not None:
+            self.pump.wake()
+
+    # What the provider reports ---------------------------------------------------------------------------------
+
+    def _put(self, shard: int, flight: Flight, verdict: Verdict) -> None:
+        flight.settled = True
+        self.committers[shard].put(flight, verdict)
+
+    def _outcomes(self, batch: Sequence[tuple[Submission, Outcome]]) -> None:
+        now = self.redis.clock_ms()
+        waited = 0
+        for submission, outcome in batch:
+            self._counts[_KINDS[outcome.kind]] += 1
+            flight: Flight = submission.origin
+            if flight.settled:
+                self.committers[flight.mark.shard].note([submitted(flight, submission, outcome, now, late=True)])
+                continue
+            flight.answers.append((submission, outcome))
+            flight.waiting -= 1
+            waited += now - submission.sent_ms
+            if flight.waiting == 0:
+                self._put(flight.mark.shard, flight, judge(flight, now))
+        if self.pump is not None and batch:
+            self.pump.answer_s += (waited / len(batch) / 1000 - self.pump.answer_s) * 0.2
+            self.pump.wake()
+
+    async def _receipts(self, batch: Sequence[Receipt]) -> None:
+        now = self.redis.clock_ms()
+        self._counts["receipts"] += len(batch)
+        await self._durable([(r.recipient, Received(self.work.carrier, now, r)) for r in batch])
+
+    async def _inbound(self, batch: Sequence[Inbound]) -> None:
+        now = self.redis.clock_ms()
+        await self._durable([(m.sender, Came(self.work.carrier, now, m)) for m in batch])
+
+    async def _durable(self, facts: Sequence[tuple[str, AnyFact]]) -> None:
+        if self.redis.shards == 1:
+            await self.committers[0].report([fact for _, fact in facts])
+            return
+        by_shard: dict[int, list[AnyFact]] = {}
+        for number, fact in facts:
+            digits = "".join(c for c in number if c.isdigit())
+            by_shard.setdefault(self.redis.shard_of("+" + digits), []).append(fact)
+        waits: list[Awaitable[None]] = [self.committers[n].report(some) for n, some in by_shard.items()]
+        await asyncio.gather(*waits)
+
+    def _state(self, link: Link) -> None:
+        if link.error:
+            self._error = link.error
+        log.info(
+            "bind_state",
+            extra={"carrier": self.work.carrier, "bind": link.bind, "state": link.state, "error": link.error},
+        )
+        if self.pump is not None:
+            self.pump.wake()
+
+    # After a predecessor ----------------------------------------------------------------------------------------
+
+    async def _take_over(self, committer: Committer, provider: Provider) -> None:
+        """What is marked and still in the streams is exactly what may have been sent: settle it by its class' policy."""
+        link, seen, count = committer.link, set[bytes](), 0
+        now = link.clock_ms()
+        marks = await link.call(b"HKEYS", link.prefix + "marks:" + self.work.carrier)
+        for field in marks:
+            stream, first, last = field.split(b"|")
+            entries = await _range(committer, stream.decode(), first, last, seen)
+            mark = Mark(committer.link.shard or 0, stream.decode(), first, last, len(entries))
+            for entry in entries:
+                committer.put(*_abandon(entry, mark, provider, now))
+            count += len(entries)
+            if not entries:
+                await link.call(b"HDEL", link.prefix + "marks:" + self.work.carrier, field)
+        if count:
+            log.warning("uncertain_after_takeover", extra={"carrier": self.work.carrier, "messages": count})
+            await committer.report([])
+
+    # The state that others see ------------------------------------------------------------------------------------
+
+    async def _report(self) -> None:
+        try:
+            while True:
+                with contextlib.suppress(RedisAwayError):
+                    self.set_mode((await carriers.modes(self.redis)).get(self.work.carrier, "running"))
+                    await carriers.report(self.redis, self.work.carrier, self.status())
+                await asyncio.sleep(0.5)
+        finally:
+            if self.provider is not None and self.redis.link(None).is_up:
+                with contextlib.suppress(RedisAwayError):
+                    self._down_since = self._down_since or self.redis.clock_ms()
+                    gone = self.status() | {"live": False, "down_since_ms": self._down_since}
+                    await carriers.report(self.redis, self.work.carrier, gone)
+
+    def status(self) -> dict[str, Any]:
+        """What `GET /v1/carriers` shows of it."""
+        now, provider, pump = self.redis.clock_ms(), self.provider, self.pump
+        live = provider is not None and provider.live
+        self._down_since = 0 if live else self._down_since or now
+        links = provider.links() if provider is not None else ()
+        return {
+            "at_ms": now,
+            "owner": self.owner,
+            "mode": self.mode,
+            "live": live,
+            "down_since_ms": self._down_since,
+            "room": provider.room if provider is not None else 0,
+            "marking": pump.pending if pump is not None else 0,
+            "answer_ms": round(pump.answer_s * 1000, 1) if pump is not None else 0,
+            "rate_per_s": self.work.rate_per_s,
+            "limited_by": self._limited_by(live),
+            "last_error": self._error,
+            "counts": dict(self._counts),
+            "links": [
+                {f: getattr(link, f) for f in ("bind", "state", "since_ms", "error", "in_flight", "window")}
+                for link in links
+            ],
+        }
+
+    def _limited_by(self, live: bool) -> str:
+        if self.mode != "running":
+            return self.mode
+        if not live:
+            return "no_bind"
+        if self.redis.used() >= self.memory_mark:
+            return "memory"
+        if self.pump is not None and self.pump.bucket.rate and self.pump.bucket.tokens < 1:
+            return "rate"
+        return "window" if self.provider is not None and self.provider.room <= 0 else ""
+
+
+_KINDS = {
+    Kind.ACCEPTED: "accepted",
+    Kind.DEFERRED: "deferred",
+    Kind.REFUSED: "refused",
+    Kind.UNCERTAIN: "uncertain",
+}
+
+
+def _tell(lanes: Lanes, shard: int, name: str) -> None:
+    if name:
+        lanes.tell(shard, name)
+
+
+async def _until_open(link: Any) -> None:
+    while not await is_open(link):
+        await asyncio.sleep(0.05)
+
+
+async def _range(committer: Committer, stream: str, first: bytes, last: bytes, seen: set[bytes]) -> list[Queued]:
+    link, found, cursor = committer.link, list[Queued](), first
+    while page := await link.call(b"XRANGE", link.prefix + stream, cursor, last, b"COUNT", _PAGE):
+        found += [queued(raw) for raw in page]
+        cursor = b"(" + page[-1][0]
+    fresh = [entry for entry in found if entry.entry_id + stream.encode() not in seen]
+    seen.update(entry.entry_id + stream.encode() for entry in fresh)
+    return fresh
+
+
+def _abandon(entry: Queued, mark: Mark, provider: Provider, now_ms: int) -> tuple[Flight, Verdict]:
+    try:
+        message, journey = unpack_message(entry.value[16:]), unpack_journey(entry.journey)
+    except (UnknownVersionError, msgspec.DecodeError):
+        flight = entry_flight(entry, mark)
+        return flight, Verdict([Ended(entry.message_id, State.FAILED, Reason.DAMAGED)])
+    flight = Flight(entry, mark, message, journey, 0, [], settled=True)
+    texts = (message.text,) if message.parts == 1 else provider.split(message.text, message.encoding)
+    return flight, abandoned(flight, texts, provider.whole, now_ms)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+__all__ = ["Connector", "ShardClosedError", "Work"]

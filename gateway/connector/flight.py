@@ -1,0 +1,222 @@
+"""What is on the wire, and what its outcomes mean. Pure.
+
+In: an entry that was marked, and the outcomes of its parts. Out: facts for the recorder and operations for `settle`.
+Policy of retry, reroute, resend and hold lives here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.events import AnyFact, Ended, Held, Submitted
+from gateway.message import RESEND_CLASSES, Journey, Message, State, Try, pack_journey
+from gateway.provider import RULES, Kind, Outcome, Reason, Submission, uncertain
+from gateway.streams.keys import lane
+from gateway.streams.reader import Queued
+
+MAX_THROTTLED = 30
+"""Times that an attempt may come back unsent from one carrier before it is routed again."""
+
+
+class Mark(msgspec.Struct, gc=False, eq=False):
+    """A range of a stream noted as on the wire; `open` entries of it have no outcome yet."""
+
+    shard: int
+    stream: str
+    first: bytes
+    last: bytes
+    open: int
+
+    @property
+    def field(self) -> bytes:
+        """How `{s}:marks:<carrier>` names it."""
+        return b"%s|%s|%s" % (self.stream.encode(), self.first, self.last)
+
+
+class Flight(msgspec.Struct, gc=False, eq=False):
+    """One entry on the wire with the outcomes of its parts so far."""
+
+    entry: Queued
+    mark: Mark
+    message: Message
+    journey: Journey
+    waiting: int  # parts without an outcome
+    answers: list[tuple[Submission, Outcome]]
+    settled: bool = False
+
+
+def echo(message_id: bytes, attempt: int, part: int) -> int:
+    """16 bits from message id, attempt and part, sent as user_message_reference (SMPP 3.4, 5.3.2.17)."""
+    return int.from_bytes(hashlib.blake2b(message_id + bytes((attempt & 255, part)), digest_size=2).digest(), "big")
+
+
+def submissions(flight: Flight, texts: Sequence[str], whole: bool) -> list[Submission]:
+    """One submission for each part that the entry still owes, or one with part 0 for a provider that takes it whole."""
+    m, j, message_id = flight.message, flight.journey, flight.entry.message_id
+    deadline = m.deadline_ms(message_id)
+    total = len(texts)
+    numbers = (0,) if whole else (j.owed or range(1, total + 1))
+    made = [
+        Submission(
+            message_id,
+            j.attempt,
+            n,
+            total,
+            m.to,
+            m.sender,
+            m.text if whole else texts[n - 1],
+            m.encoding,
+            m.concat_ref,
+            deadline,
+            m.klass,
+            echo(message_id, j.attempt, n),
+            0,
+            "",
+            flight,
+        )
+        for n in numbers
+    ]
+    flight.waiting = len(made)
+    return made
+
+
+def submitted(flight: Flight, s: Submission, o: Outcome, now_ms: int, late: bool = False) -> Submitted:
+    """The ledger row of one answer."""
+    j = flight.journey
+    return Submitted(
+        s.message_id,
+        s.attempt,
+        s.part,
+        s.parts,
+        j.carrier,
+        s.bind,
+        o.kind,
+        o.reason or "",
+        o.code,
+        o.carrier_message_id,
+        j.operator,
+        j.price_micro,
+        j.currency,
+        j.plan_version,
+        j.route,
+        j.routed_ms,
+        s.sent_ms,
+        now_ms,
+        s.echo,
+        late,
+    )
+
+
+class Verdict(msgspec.Struct, gc=False):
+    """What a finished flight asks of `settle`: facts, and at most one operation (op, where, journey)."""
+
+    facts: list[AnyFact]
+    op: str = ""
+    where: str = ""
+    journey: bytes = b""
+
+
+def judge(flight: Flight, now_ms: int) -> Verdict:
+    """Decide when every part has its outcome."""
+    answers = flight.answers
+    if len(answers) == 1 and answers[0][1].kind == Kind.ACCEPTED:
+        return Verdict([submitted(flight, answers[0][0], answers[0][1], now_ms)])
+    unsent = [s.part for s, o in answers if o.kind == Kind.DEFERRED and _slows(o)]
+    facts: list[AnyFact] = [
+        submitted(flight, s, o, now_ms) for s, o in answers if not (o.kind == Kind.DEFERRED and _slows(o))
+    ]
+    taken = any(o.kind == Kind.ACCEPTED for _, o in answers) or flight.journey.pinned
+    verdict = Verdict(facts)
+    worst = max(answers, key=lambda a: (a[1].kind, not _slows(a[1])))[1]
+    if worst.kind == Kind.ACCEPTED:
+        return verdict
+    if worst.kind == Kind.UNCERTAIN:
+        _uncertain(flight, worst, taken, verdict)
+    elif worst.kind == Kind.REFUSED:
+        _refused(flight, worst, taken, verdict)
+    elif unsent and len(unsent) == sum(o.kind == Kind.DEFERRED for _, o in answers):
+        _unsent(flight, worst, tuple(unsent), taken, verdict)
+    else:
+        _deferred(flight, worst, taken, now_ms, verdict)
+    return verdict
+
+
+def _slows(outcome: Outcome) -> bool:
+    return outcome.reason in (Reason.THROTTLED, Reason.QUEUE_FULL, Reason.NOT_BOUND)
+
+
+def _lane(flight: Flight) -> str:
+    return lane(flight.message.klass, flight.message.client)
+
+
+def _again(flight: Flight, journey: Journey, verdict: Verdict) -> None:
+    verdict.op, verdict.where, verdict.journey = "a", _lane(flight), pack_journey(journey)
+
+
+def _reroute(flight: Flight, reason: str, verdict: Verdict) -> None:
+    j = flight.journey
+    tried = (*j.tried, Try(j.carrier, reason))
+    journey = msgspec.structs.replace(j, tried=tried, throttled=0)
+    verdict.op, verdict.where, verdict.journey = "i", _lane(flight), pack_journey(journey)
+
+
+def _unsent(flight: Flight, o: Outcome, parts: tuple[int, ...], taken: bool, verdict: Verdict) -> None:
+    # Certainly not taken: the same attempt goes on, behind `again`, with what it still owes.
+    j = flight.journey
+    owed = parts if taken or len(parts) < len(flight.answers) else j.owed
+    if not taken and j.throttled >= MAX_THROTTLED and o.reason != Reason.NOT_BOUND:
+        _reroute(flight, o.reason or "", verdict)
+        return
+    grown = j.throttled + (o.reason != Reason.NOT_BOUND)
+    _again(flight, msgspec.structs.replace(j, owed=owed, throttled=grown, pinned=taken), verdict)
+
+
+def _deferred(flight: Flight, o: Outcome, taken: bool, now_ms: int, verdict: Verdict) -> None:
+    j = flight.journey
+    if not taken:
+        _reroute(flight, o.reason or "", verdict)
+        return
+    # Parts that the carrier has bind the rest to it: the others are tried again there, as a new attempt of those parts.
+    owed = tuple(s.part for s, out in flight.answers if out.kind == Kind.DEFERRED)
+    journey = msgspec.structs.replace(j, owed=owed, throttled=j.throttled + 1, pinned=True)
+    if j.throttled >= MAX_THROTTLED:
+        verdict.facts.append(_end(flight, State.FAILED, o.reason or Reason.TEMPORARY))
+        return
+    due = now_ms + max(int(o.after_s * 1000), 5_000)
+    verdict.op, verdict.where, verdict.journey = "l", f"{due}|{_lane(flight)}", pack_journey(journey)
+
+
+def _refused(flight: Flight, o: Outcome, taken: bool, verdict: Verdict) -> None:
+    reason = o.reason or Reason.CARRIER_ERROR
+    if RULES[reason].reroute and not taken:
+        _reroute(flight, reason, verdict)
+    else:
+        verdict.facts.append(_end(flight, State.REJECTED, reason))
+
+
+def _uncertain(flight: Flight, o: Outcome, taken: bool, verdict: Verdict) -> None:
+    reason = o.reason or Reason.NO_ANSWER
+    if flight.message.klass in RESEND_CLASSES and not taken:
+        _reroute(flight, Reason.UNCERTAIN, verdict)
+    else:
+        verdict.facts.append(Held(flight.entry.message_id, flight.journey.attempt, reason))
+
+
+def _end(flight: Flight, state: State, reason: str) -> Ended:
+    return Ended(flight.entry.message_id, state, reason, flight.journey.attempt)
+
+
+def expired(flight: Flight) -> Verdict:
+    """The message's validity ended before it was sent."""
+    return Verdict([_end(flight, State.EXPIRED, Reason.VALIDITY)])
+
+
+def abandoned(flight: Flight, texts: Sequence[str], whole: bool, now_ms: int) -> Verdict:
+    """A marked entry whose connector died: every part that it owed is uncertain."""
+
+    flight.answers = [(s, uncertain(Reason.UNCERTAIN)) for s in submissions(flight, texts, whole)]
+    flight.waiting = 0
+    return judge(flight, now_ms)

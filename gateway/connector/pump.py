@@ -1,0 +1,250 @@
+"""The pump of one carrier: when there is room, take what may go next, mark it, and hand it to the provider.
+
+In: lanes, shares, the carrier's rate. Out: marked submissions. Nothing reaches a provider that is not marked before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gateway.connector.flight import Flight, Mark, Verdict, expired, submissions
+from gateway.connector.lanes import Lanes, Taken
+from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
+from gateway.events import Ended
+from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
+from gateway.provider import Provider, Reason, Submission
+from gateway.streams.link import Arg, Link, RedisAwayError
+from gateway.streams.reader import epoch
+
+log = logging.getLogger("connector")
+
+MARK = 500
+"""Entries in one mark script at the most."""
+
+_QUIET_S = 0.005  # answers faster than this: wait for a fifth of the window, so that batches are worth their script
+_POLL_S = 0.25
+
+
+class _Round(msgspec.Struct, gc=False, eq=False):
+    """One mark script under way."""
+
+    shard: int
+    turn: int
+    taken: list[Taken]
+    count: int
+
+
+class Pump:
+    """Runs until cancelled. `fenced` is called when another connector owns the carrier."""
+
+    def __init__(
+        self,
+        carrier: str,
+        token: int,
+        provider: Provider,
+        lanes: Lanes,
+        links: Sequence[Link],
+        bucket: Bucket,
+        settle: Callable[[int, Flight, Verdict], None],
+        fenced: Callable[[], None],
+        may_mark: Callable[[], bool],
+    ) -> None:
+        self.carrier, self.token, self.provider, self.lanes, self.links = carrier, token, provider, lanes, links
+        self.bucket, self.shares = bucket, Shares()
+        self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
+        self.pending = 0  # taken, and being marked
+        self._settle, self._fenced, self._may_mark = settle, fenced, may_mark
+        self._wake, self._told = asyncio.Event(), asyncio.Event()
+        self._turns = [0] * len(links)
+        self._epochs = [b""] * len(links)
+        self._undo: list[list[bytes]] = [[] for _ in links]
+        self._halted: set[int] = set()  # shards whose entries are being read again
+        self._resuming: list[asyncio.Task[None]] = []
+        self._rounds: dict[asyncio.Future[bytes], _Round] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def wake(self) -> None:
+        """There may be room, or something to send."""
+        self._wake.set()
+
+    def told(self) -> None:
+        """Some lane got something."""
+        self._told.set()
+
+    async def run(self) -> None:
+        """Pump."""
+        for shard, link in enumerate(self.links):
+            self._epochs[shard] = await epoch(link)
+        await self.lanes.discover()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fill(), name=f"read ahead {self.carrier}")
+            tasks.create_task(self._pump(), name=f"pump {self.carrier}")
+
+    async def _fill(self) -> None:
+        while True:
+            self._told.clear()
+            try:
+                await self.lanes.fill()
+            except RedisAwayError:
+                await asyncio.sleep(0.02)
+                continue
+            self._wake.set()
+            try:
+                await asyncio.wait_for(self._told.wait(), 5.0)
+            except TimeoutError:
+                await self._rediscover()
+
+    async def _rediscover(self) -> None:
+        try:
+            await self.lanes.discover()
+        except RedisAwayError:
+            await asyncio.sleep(0.02)
+
+    async def _pump(self) -> None:
+        while True:
+            pause = self._turn_over()
+            if pause > 0:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                except TimeoutError:
+                    continue
+            else:
+                await asyncio.sleep(0)
+
+    def _turn_over(self) -> float:
+        """Start what can be started; how long to wait for more at the most."""
+        self._wake.clear()
+        backlog = self.lanes.backlog()
+        if not backlog or not self._may_mark():
+            return _POLL_S
+        room = self.provider.room - self.pending
+        tokens = self.bucket.available(self._loop.time()) - self.pending
+        window = max(sum(link.window for link in self.provider.links() if link.state == "bound"), 1)
+        urgent = any(c in URGENT for c in backlog)
+        least = max(int(window * (0.2 if self.answer_s < _QUIET_S else 0.02)), 1)
+        if not urgent and room < min(least, sum(backlog.values())):
+            return _POLL_S
+        if tokens < 1:
+            return min(max(self.bucket.wait_s(), 0.001), _POLL_S)
+        plan = self._divide(min(room, tokens, MARK), room, window, backlog)
+        if not plan:
+            return _POLL_S
+        taken = [run for klass, count in plan.items() for run in self.lanes.take(klass, count)]
+        self._mark(taken)
+        if any(run.reader.told for run in taken):
+            self._told.set()
+        return 0.0 if sum(len(run.entries) for run in taken) else _POLL_S
+
+    def _divide(self, count: int, room: int, window: int, backlog: dict[str, int]) -> dict[str, int]:
+        if count <= 0:
+            return {}
+        plan = self.shares.divide(count, backlog)
+        # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer.
+        bulk = max(room - int(window * RESERVED), 0)
+        for klass in plan:
+            if klass not in URGENT:
+                plan[klass] = min(plan[klass], bulk)
+                bulk -= plan[klass]
+        return {klass: n for klass, n in plan.items() if n > 0}
+
+    def _mark(self, taken: Sequence[Taken]) -> None:
+        by_shard: dict[int, list[Taken]] = {}
+        for run in taken:
+            by_shard.setdefault(run.lane.shard, []).append(run)
+        for shard, runs in by_shard.items():
+            count = sum(len(run.entries) for run in runs)
+            link = self.links[shard]
+            if shard in self._halted:
+                self.lanes.rewind(shard, runs)
+                continue
+            args: list[Arg] = [link.run_id, self.carrier, self.token, self._epochs[shard]]
+            for run in runs:
+                args += (run.reader.stream, run.entries[0].entry_id, run.entries[-1].entry_id)
+            self.pending += count
+            try:
+                future = link.start_script("mark", (), args)
+            except RedisAwayError:
+                future = self._loop.create_future()
+                future.set_exception(RedisAwayError("away"))
+            self._rounds[future] = _Round(shard, self._turns[shard], runs, count)
+            future.add_done_callback(self._marked)
+
+    def _marked(self, future: asyncio.Future[bytes]) -> None:
+        done = self._rounds.pop(future)
+        self.pending -= done.count
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None and future.result() == b"ok" and done.turn == self._turns[done.shard]:
+            self._submit(done)
+            return
+        if error is None and future.result() == b"fenced":
+            self._fenced()
+            return
+        if error is not None and not isinstance(error, RedisAwayError):
+            log.error("mark_failed", extra={"carrier": self.carrier, "error": str(error)})
+        # A mark may stand although its reply was lost or it came too late: nothing of it was sent, so it is undone.
+        self._undo[done.shard] += [mark_of(run).field for run in done.taken]
+        if done.turn == self._turns[done.shard]:
+            # The rounds behind this one fail too, or are not used: all are read again, in the order of the streams.
+            self._turns[done.shard] += 1
+            later = [r for r in self._rounds.values() if r.shard == done.shard and r.turn == done.turn]
+            again = done.taken + [run for r in later for run in r.taken]
+            self.lanes.rewind(done.shard, again)
+            self._halted.add(done.shard)
+            self._resuming.append(self._loop.create_task(self._resume(done.shard), name=f"reread {self.carrier}"))
+
+    async def _resume(self, shard: int) -> None:
+        link = self.links[shard]
+        while True:
+            try:
+                await link.up()
+                self._epochs[shard] = await epoch(link)  # the replies of all rounds under way come before this one
+                if self._undo[shard]:
+                    await link.call(b"HDEL", link.prefix + "marks:" + self.carrier, *self._undo[shard])
+                    self._undo[shard].clear()
+                break
+            except RedisAwayError:
+                await asyncio.sleep(0.02)
+        self._resuming = [task for task in self._resuming if not task.done() and task is not asyncio.current_task()]
+        self._halted.discard(shard)
+        self._told.set()
+
+    def _submit(self, done: _Round) -> None:
+        now = self.links[done.shard].clock_ms()
+        batch: list[Submission] = []
+        for run in done.taken:
+            mark = mark_of(run)
+            for entry in run.entries:
+                try:
+                    flight = Flight(entry, mark, unpack_message(entry.value[16:]), unpack_journey(entry.journey), 0, [])
+                except (UnknownVersionError, msgspec.DecodeError):
+                    self._settle(done.shard, *_damaged(entry_flight(entry, mark)))
+                    continue
+                m = flight.message
+                if m.deadline_ms(entry.message_id) <= now:
+                    self._settle(done.shard, flight, expired(flight))
+                    continue
+                texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)
+                batch += submissions(flight, texts, self.provider.whole)
+        if batch:
+            self.bucket.spend(len(batch))
+            self.provider.submit(batch)
+
+
+def mark_of(run: Taken) -> Mark:
+    """The mark that covers a run."""
+    return Mark(run.lane.shard, run.reader.stream, run.entries[0].entry_id, run.entries[-1].entry_id, len(run.entries))
+
+
+def entry_flight(entry: object, mark: Mark) -> Flight:
+    """A flight of an entry whose message or journey cannot be read."""
+    return Flight(entry, mark, None, None, 0, [])  # type: ignore[arg-type]
+
+
+def _damaged(flight: Flight) -> tuple[Flight, Verdict]:
+    return flight, Verdict([Ended(flight.entry.message_id, State.FAILED, Reason.DAMAGED)])
