@@ -17,7 +17,12 @@ import msgspec
 
 _EPOCH_2000_US = 946_684_800_000_000
 _int64 = struct.Struct(">q")
-_SETTINGS = {"application_name": "sluice", "jit": "off", "timezone": "UTC"}
+_SETTINGS = {
+    "application_name": "sluice",
+    "timezone": "UTC",
+    "jit": "off",
+    "plan_cache_mode": "force_custom_plan",  # a plan made for other days' partitions is never used again
+}
 _CONNECT_S = 5.0
 
 
@@ -92,6 +97,7 @@ class Pool:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._recipient_key = b""
 
     @classmethod
     async def open(cls, url: str, size: int = 8) -> Pool:
@@ -139,6 +145,12 @@ class Pool:
         async with self.connection() as connection:
             status: str = await connection.execute(sql, *values)
             return status
+
+    async def recipient_key(self) -> bytes:
+        """The key of `recipients.recipient_hash`; read once."""
+        if not self._recipient_key:
+            self._recipient_key = await self.fetchval("select value from secrets where name = 'recipient'")
+        return self._recipient_key
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait for borrowed connections up to `timeout_s`, then cut them."""

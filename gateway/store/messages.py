@@ -1,0 +1,274 @@
+"""What PostgreSQL knows about messages: one with its timeline, a search, a batch's counts.
+
+In: ids as 16 bytes, a client (None: any client). Out: rows with times in ms since the epoch (0: not yet). Never: a write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.message import id_time_ms, make_id
+from gateway.store.pool import Pool
+from gateway.store.recipients import recipient_hash
+
+_DAY_MS = 86_400_000
+_SKEW_MS = 3_600_000  # carriers' connectors stamp submissions by their own clocks
+_RECEIPT_DAYS = 36  # older submissions are not matched any more
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A message's row. Field names are column names, but for `klass` and times in ms."""
+
+    id: bytes
+    client: str
+    klass: str
+    recipient: str
+    sender: str
+    text: str
+    encoding: str
+    parts: int
+    state: str
+    reason: str
+    ref: str
+    tag: str
+    meta: str  # JSON text, or empty
+    callback_url: str
+    batch_id: bytes
+    send_at_ms: int
+    deadline_ms: int
+    attempt: int
+    carrier: str
+    operator: str
+    route: str
+    plan_version: int
+    price_micro: int
+    cost_micro: int
+    currency: str
+    routed_ms: int
+    submitted_ms: int
+    final_ms: int
+    changed_ms: int
+    seq: int
+    key_id: str
+    test: bool
+    traceparent: str
+
+    @property
+    def accepted_ms(self) -> int:
+        """When it was accepted."""
+        return id_time_ms(self.id)
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """One attempt to hand one part (0: the whole) to one carrier. `kind` is a provider.Kind."""
+
+    attempt: int
+    part: int
+    parts: int
+    kind: int
+    late: bool
+    carrier: str
+    bind: str
+    reason: str
+    code: str
+    carrier_message_id: str
+    operator: str
+    route: str
+    plan_version: int
+    price_micro: int
+    currency: str
+    routed_ms: int
+    sent_ms: int
+    answered_ms: int
+
+
+class ReceiptSeen(msgspec.Struct, frozen=True):
+    """One receipt as it came; `matched_by`: how it found its submission."""
+
+    at_ms: int
+    attempt: int
+    part: int
+    carrier: str
+    bind: str
+    state: str
+    reason: str
+    code: str
+    done_ms: int
+    raw: str
+    matched_by: str
+
+
+class Note(msgspec.Struct, frozen=True):
+    """event: parked, held, rescheduled or ended."""
+
+    at_ms: int
+    event: str
+    attempt: int
+    state: str
+    reason: str
+    by: str
+    until_ms: int
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """It waited over 5 s. place: intake, outbox or later."""
+
+    at_ms: int
+    place: str
+    carrier: str
+    why: str
+    until_ms: int
+
+
+class CallbackSeen(msgspec.Struct, frozen=True):
+    """An event for the application; done_ms 0: not delivered yet."""
+
+    seq: int
+    at_ms: int
+    state: str
+    reason: str
+    url: str
+    tries: int
+    done_ms: int
+    error: str
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """Everything that happened to one message, each list oldest first."""
+
+    submissions: list[Submission]
+    receipts: list[ReceiptSeen]
+    notes: list[Note]
+    waits: list[Wait]
+    callbacks: list[CallbackSeen]
+
+
+class BatchFound(msgspec.Struct, frozen=True):
+    """A batch and how its messages stand now."""
+
+    id: bytes
+    client: str
+    at_ms: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    states: dict[str, int]
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_COLUMNS = """id, client, class, recipient, sender, text, encoding, parts, state, reason, ref, tag, meta, callback_url,
+    batch_id, send_at, deadline, attempt, carrier, operator, route, plan_version, price_micro, cost_micro, currency,
+    routed_at, submitted_at, final_at, changed_at, seq, key_id, test, traceparent"""
+
+
+def _rows(kind: type[T], records: Sequence[Sequence[Any]]) -> list[T]:
+    return [kind(*(0 if value is None else value for value in record)) for record in records]
+
+
+def _found(record: Any) -> Found:
+    found = _rows(Found, [record])[0]
+    return found if found.batch_id else msgspec.structs.replace(found, batch_id=b"")
+
+
+async def get(pool: Pool, message_id: bytes, client: str | None) -> Found | None:
+    """The message, when it is this client's."""
+    row = await pool.fetchrow(f"select {_COLUMNS} from messages where id = $1", message_id)  # noqa: S608
+    return None if row is None or (client is not None and row["client"] != client) else _found(row)
+
+
+async def timeline(pool: Pool, found: Found) -> Timeline:
+    """What happened to it. The accept, `submitted_ms` and `final_ms` are in the row itself."""
+    since = found.accepted_ms - _SKEW_MS
+    until = max(found.accepted_ms, found.send_at_ms, found.submitted_ms, found.changed_ms) + _RECEIPT_DAYS * _DAY_MS
+    span = (found.id, since, until)
+    async with pool.connection() as connection:
+        submissions = await connection.fetch(_SUBMISSIONS, *span)
+        receipts = await connection.fetch(_RECEIPTS, *span)
+        notes = await connection.fetch(_NOTES, *span)
+        waits = await connection.fetch(_WAITS, *span, found.client, found.klass, found.final_ms or until)
+        callbacks = await connection.fetch(_CALLBACKS, found.id)
+    return Timeline(
+        _rows(Submission, submissions),
+        _rows(ReceiptSeen, receipts),
+        _rows(Note, notes),
+        _rows(Wait, waits),
+        _rows(CallbackSeen, callbacks),
+    )
+
+
+_SUBMISSIONS = """select attempt, part, parts, kind, late, carrier, bind, reason, code, carrier_message_id, operator, route,
+    plan_version, price_micro, currency, routed_at, sent_at, answered_at
+    from submissions where message_id = $1 and sent_at >= $2 and sent_at < $3 order by sent_at, attempt, part"""
+_RECEIPTS = """select at, attempt, part, carrier, bind, state, reason, code, done_at, raw, matched_by
+    from receipts where message_id = $1 and at >= $2 and at < $3 order by at"""
+_NOTES = """select at, event, attempt, state, reason, by, until
+    from notes where message_id = $1 and at >= $2 and at < $3 order by at"""
+_WAITS = """select at, place, carrier, why, until
+    from waiting where client = $4 and class = $5 and last_id >= $1 and first_id <= $1 and at >= $2 and at < $3
+    and at <= $6 order by at"""
+_CALLBACKS = (
+    """select seq, at, state, reason, url, tries, done_at, error from callbacks where message_id = $1 order by seq"""
+)
+
+
+async def search(
+    pool: Pool,
+    client: str | None,
+    *,
+    ref: str | None = None,
+    to: str | None = None,
+    state: str | None = None,
+    tag: str | None = None,
+    since_ms: int | None = None,
+    cursor: bytes | None = None,
+    limit: int = 50,
+) -> list[Found]:
+    """Newest first. `to` is E.164; `cursor` is the id of the last message of the page before."""
+    values: list[Any] = []
+    filters: list[str] = []
+
+    def keep(condition: str, value: Any) -> None:
+        values.append(value)
+        filters.append(condition.format(f"${len(values)}"))
+
+    if client is not None:
+        keep("client = {}", client)
+    if ref is not None:
+        keep("ref <> '' and ref = {}", ref)
+    if to is not None:
+        keep("recipient_hash = {}", recipient_hash(await pool.recipient_key(), to))
+    if state is not None:
+        keep("state = {}", state)
+    if tag is not None:
+        keep("tag = {}", tag)
+    if since_ms is not None:
+        keep("id >= {}", make_id(since_ms, bytes(10)))
+    if cursor is not None:
+        keep("id < {}", cursor)
+    where = " and ".join(filters) or "true"
+    values.append(limit)
+    rows = await pool.fetch(
+        f"select {_COLUMNS} from messages where {where} order by id desc limit ${len(values)}",  # noqa: S608
+        *values,
+    )
+    return [_found(row) for row in rows]
+
+
+async def batch(pool: Pool, batch_id: bytes, client: str | None) -> BatchFound | None:
+    """The batch with the number of its messages in each state."""
+    row = await pool.fetchrow(
+        "select id, client, at, accepted, duplicates, rejected from batches where id = $1", batch_id
+    )
+    if row is None or (client is not None and row["client"] != client):
+        return None
+    near = (make_id(row["at"] - _SKEW_MS, bytes(10)), make_id(row["at"] + _SKEW_MS, bytes(10)))
+    states = await pool.fetch(
+        "select state, count(*) from messages where batch_id = $1 and id >= $2 and id < $3 group by state",
+        batch_id,
+        *near,
+    )
+    return BatchFound(*row, states=dict(map(tuple, states)))
