@@ -1,6 +1,6 @@
 """What PostgreSQL knows about messages: one with its timeline, a search, a batch's counts.
 
-In: ids as 16 bytes, a client (None: any client). Out: rows with times in ms since the epoch (0: not yet). Never: a write.
+In: ids as 16 bytes, a client (None: any). Out: rows with times in ms since the epoch (0: not yet). Never: a write.
 """
 
 from __future__ import annotations
@@ -200,8 +200,8 @@ async def timeline(pool: Pool, found: Found) -> Timeline:
     )
 
 
-_SUBMISSIONS = """select attempt, part, parts, kind, late, carrier, bind, reason, code, carrier_message_id, operator, route,
-    plan_version, price_micro, currency, routed_at, sent_at, answered_at
+_SUBMISSIONS = """select attempt, part, parts, kind, late, carrier, bind, reason, code, carrier_message_id, operator,
+    route, plan_version, price_micro, currency, routed_at, sent_at, answered_at
     from submissions where message_id = $1 and sent_at >= $2 and sent_at < $3 order by sent_at, attempt, part"""
 _RECEIPTS = """select at, attempt, part, carrier, bind, state, reason, code, done_at, raw, matched_by
     from receipts where message_id = $1 and at >= $2 and at < $3 order by at"""
@@ -271,4 +271,4 @@ async def batch(pool: Pool, batch_id: bytes, client: str | None) -> BatchFound |
         batch_id,
         *near,
     )
-    return BatchFound(*row, states=dict(map(tuple, states)))
+    return BatchFound(*row, {state: count for state, count in states})
