@@ -271,4 +271,5 @@ async def batch(pool: Pool, batch_id: bytes, client: str | None) -> BatchFound |
         batch_id,
         *near,
     )
-    return BatchFound(*row, {state: count for state, count in states})
+    counts = {found["state"]: found["count"] for found in states}
+    return BatchFound(row["id"], row["client"], row["at"], row["accepted"], row["duplicates"], row["rejected"], counts)
