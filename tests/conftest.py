@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -17,14 +15,7 @@ import redis
 from gateway.embedded.datadir import short_directory
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.valkey import Valkey
-
-if importlib.util.find_spec("gateway.store.migrate"):
-    migrate = importlib.import_module("gateway.store.migrate").migrate
-else:
-
-    async def migrate(postgres_url: str) -> list[str]:
-        return []
-
+from gateway.store.migrate import migrate
 
 T = TypeVar("T")
 TEST_MEMORY_BYTES = 512 << 20

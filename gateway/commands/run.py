@@ -1,0 +1,59 @@
+"""`sluice run`: the stages named by --roles in this process, until SIGTERM or Ctrl-C.
+
+In: settings. Out: logs on standard error, and one JSON line on standard output once the stages serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from gateway import logs
+from gateway.config import ROLES, Settings, load
+
+
+@click.command("run")
+@click.option("--roles", metavar="A,B", help=f"Stages to run, of {', '.join(ROLES)}.  [default: all]")
+@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
+@click.option("--redis-url", metavar="URL", help="Redis >= 7 or Valkey.")
+@click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")
+@click.option("--listen", metavar="HOST:PORT", help="The HTTP API.")
+def command(
+    roles: str | None, path: Path | None, redis_url: str | None, postgres_url: str | None, listen: str | None
+) -> None:
+    """Run stages in this process, with your own Redis and PostgreSQL.
+
+    Processes share nothing but Redis and PostgreSQL: start as many as you like, anywhere, each with its roles.
+    All settings: sluice config example.
+    """
+    settings = load(
+        path,
+        roles=tuple(r.strip() for r in roles.split(",") if r.strip()) if roles is not None else None,
+        redis_url=redis_url,
+        postgres_url=postgres_url,
+        listen=listen,
+    )
+    logs.setup(settings.log_level, settings.log_format)
+    serve(settings)
+
+
+def serve(settings: Settings) -> None:
+    """Run the daemon on uvloop until it is told to stop."""
+    import uvloop
+
+    from gateway import daemon
+
+    async def work() -> None:
+        logs.watch(asyncio.get_running_loop())
+        await daemon.run(settings, ready=announce)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())
+
+
+def announce(url: str) -> None:
+    """Tell whoever started us that the stages serve, and where."""
+    click.echo(json.dumps({"ready": url}))

@@ -1,0 +1,52 @@
+"""Which gateway a command talks to: SLUICE_URL and SLUICE_KEY, else what `sluice up` wrote to its data directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import msgspec
+
+DEFAULT_DATA = ".sluice"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A gateway and a key for it."""
+
+    url: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"Target({self.url})"
+
+
+def data_path(environ: Mapping[str, str] | None = None) -> Path:
+    """The data directory that `sluice up` uses when nothing else is said."""
+    return Path((os.environ if environ is None else environ).get("SLUICE_DATA") or DEFAULT_DATA)
+
+
+def find_target(environ: Mapping[str, str] | None = None) -> Target:
+    """Raises click.ClickException with one line when it is not known where the gateway is."""
+    env = dict(os.environ if environ is None else environ)
+    path = data_path(env) / "client.env"
+    found = read_env(path) | {name: env[name] for name in ("SLUICE_URL", "SLUICE_KEY") if env.get(name)}
+    for name in ("SLUICE_URL", "SLUICE_KEY"):
+        if not found.get(name):
+            raise click.ClickException(
+                f"no {name}: set SLUICE_URL and SLUICE_KEY, or start `sluice up`, which writes them to {path}"
+            )
+    return Target(found["SLUICE_URL"].rstrip("/"), found["SLUICE_KEY"])
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The variables of a file of NAME=value lines; none when there is no such file."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as e:
+        raise click.ClickException(f"{path} cannot be read: {e.strerror}") from e
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, value in pairs}
