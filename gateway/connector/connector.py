@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,7 +24,6 @@ from gateway.events import AnyFact, Came, Ended, Received
 from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
 from gateway.provider import Inbound, Kind, Link, Outcome, Provider, Reason, Receipt, Reports, Submission
 from gateway.streams import carriers
-from gateway.streams.accept import ShardClosedError
 from gateway.streams.lease import Lease, fence
 from gateway.streams.link import Redis, RedisAwayError
 from gateway.streams.opening import is_open
@@ -35,14 +35,13 @@ log = logging.getLogger("connector")
 _CLOSE_S = 10.0
 _PAGE = 500
 
-Observe = Callable[[str, Sequence[tuple[Submission, Outcome]], int], None]
-
 
 class Work(msgspec.Struct):
     """What a connector needs to know of its carrier. `open` makes the provider (provider module's `open`)."""
 
     carrier: str
     rate_per_s: float
+    shares: Mapping[str, int]
     open: Callable[[Reports], Provider]
 
 
@@ -90,7 +89,7 @@ class Connector:
                     return
             lanes = Lanes(carrier, links, self._told)
             for shard, link in enumerate(links):
-                again = lambda name, n=shard: lanes.tell(n, name, again=True)  # noqa: E731
+                again = partial(lanes.tell, shard, again=True)
                 committer = Committer(link, carrier, self._lost.set, again)
                 committer.token = self.lease.token
                 committers.append(committer)
@@ -103,12 +102,10 @@ class Connector:
                 await self._take_over(committer, provider)
             rate = self.work.rate_per_s
             bucket = Bucket(rate, rate / 20, asyncio.get_running_loop().time())
-            self.pump = Pump(
-                carrier, self.lease.token, provider, lanes, links, bucket, self._put, self._lost.set, self._may_mark
-            )
+            self.pump = Pump(self.lease.token, provider, lanes, links, bucket, self.work.shares, self)
             provider.on_room(self.pump.wake)
             for shard in range(redis.shards):
-                wakes.append(Wakes(redis, shard, f"wake:outbox:{carrier}", lambda name, n=shard: _tell(lanes, n, name)))
+                wakes.append(Wakes(redis, shard, f"wake:outbox:{carrier}", partial(_tell, lanes, shard)))
                 stack.push_async_callback(wakes[-1].close)
             await provider.start()
             stack.push_async_callback(provider.close, _CLOSE_S)
@@ -137,7 +134,12 @@ class Connector:
         if self.pump is not None:
             self.pump.told()
 
-    def _may_mark(self) -> bool:
+    def fenced(self) -> None:
+        """Another connector owns the carrier."""
+        self._lost.set()
+
+    def may_mark(self) -> bool:
+        """Whether sending is allowed now."""
         return self.mode == "running" and self.redis.used() < self.memory_mark and not self._lost.is_set()
 
     def set_mode(self, mode: carriers.Mode) -> None:
@@ -148,7 +150,8 @@ class Connector:
 
     # What the provider reports ---------------------------------------------------------------------------------
 
-    def _put(self, shard: int, flight: Flight, verdict: Verdict) -> None:
+    def settle(self, shard: int, flight: Flight, verdict: Verdict) -> None:
+        """Write down what became of an entry."""
         flight.settled = True
         self.committers[shard].put(flight, verdict)
 
@@ -165,7 +168,7 @@ class Connector:
             flight.waiting -= 1
             waited += now - submission.sent_ms
             if flight.waiting == 0:
-                self._put(flight.mark.shard, flight, judge(flight, now))
+                self.settle(flight.mark.shard, flight, judge(flight, now))
         if self.pump is not None and batch:
             self.pump.answer_s += (waited / len(batch) / 1000 - self.pump.answer_s) * 0.2
             self.pump.wake()
@@ -203,7 +206,7 @@ class Connector:
     # After a predecessor ----------------------------------------------------------------------------------------
 
     async def _take_over(self, committer: Committer, provider: Provider) -> None:
-        """What is marked and still in the streams is exactly what may have been sent: settle it by its class' policy."""
+        """What is marked and still in the streams is what may have been sent: settle it by the policy of its class."""
         link, seen, count = committer.link, set[bytes](), 0
         now = link.clock_ms()
         marks = await link.call(b"HKEYS", link.prefix + "marks:" + self.work.carrier)
@@ -287,7 +290,7 @@ def _tell(lanes: Lanes, shard: int, name: str) -> None:
 
 
 async def _until_open(link: Any) -> None:
-    while not await is_open(link):
+    while not await is_open(link):  # noqa: ASYNC110 - another process opens it
         await asyncio.sleep(0.05)
 
 
@@ -316,6 +319,3 @@ async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-__all__ = ["Connector", "ShardClosedError", "Work"]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -38,26 +39,36 @@ class _Round(msgspec.Struct, gc=False, eq=False):
     count: int
 
 
+class Owner(Protocol):
+    """What a pump asks of its connector."""
+
+    def settle(self, shard: int, flight: Flight, verdict: Verdict) -> None:
+        """An entry needs no sending."""
+
+    def fenced(self) -> None:
+        """Another connector owns the carrier."""
+
+    def may_mark(self) -> bool:
+        """Whether sending is allowed now."""
+
+
 class Pump:
-    """Runs until cancelled. `fenced` is called when another connector owns the carrier."""
+    """Runs until cancelled."""
 
     def __init__(
         self,
-        carrier: str,
         token: int,
         provider: Provider,
         lanes: Lanes,
         links: Sequence[Link],
         bucket: Bucket,
-        settle: Callable[[int, Flight, Verdict], None],
-        fenced: Callable[[], None],
-        may_mark: Callable[[], bool],
+        shares: Mapping[str, int],
+        owner: Owner,
     ) -> None:
-        self.carrier, self.token, self.provider, self.lanes, self.links = carrier, token, provider, lanes, links
-        self.bucket, self.shares = bucket, Shares()
+        self.carrier, self.token, self.provider, self.lanes, self.links = lanes.carrier, token, provider, lanes, links
+        self.bucket, self.shares, self._owner = bucket, Shares(shares), owner
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
         self.pending = 0  # taken, and being marked
-        self._settle, self._fenced, self._may_mark = settle, fenced, may_mark
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._turns = [0] * len(links)
         self._epochs = [b""] * len(links)
@@ -119,7 +130,7 @@ class Pump:
         """Start what can be started; how long to wait for more at the most."""
         self._wake.clear()
         backlog = self.lanes.backlog()
-        if not backlog or not self._may_mark():
+        if not backlog or not self._owner.may_mark():
             return _POLL_S
         room = self.provider.room - self.pending
         tokens = self.bucket.available(self._loop.time()) - self.pending
@@ -183,7 +194,7 @@ class Pump:
             self._submit(done)
             return
         if error is None and future.result() == b"fenced":
-            self._fenced()
+            self._owner.fenced()
             return
         if error is not None and not isinstance(error, RedisAwayError):
             log.error("mark_failed", extra={"carrier": self.carrier, "error": str(error)})
@@ -223,11 +234,11 @@ class Pump:
                 try:
                     flight = Flight(entry, mark, unpack_message(entry.value[16:]), unpack_journey(entry.journey), 0, [])
                 except (UnknownVersionError, msgspec.DecodeError):
-                    self._settle(done.shard, *_damaged(entry_flight(entry, mark)))
+                    self._owner.settle(done.shard, *_damaged(entry_flight(entry, mark)))
                     continue
                 m = flight.message
                 if m.deadline_ms(entry.message_id) <= now:
-                    self._settle(done.shard, flight, expired(flight))
+                    self._owner.settle(done.shard, flight, expired(flight))
                     continue
                 texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)
                 batch += submissions(flight, texts, self.provider.whole)

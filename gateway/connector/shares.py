@@ -6,9 +6,6 @@ from collections.abc import Mapping
 
 from gateway.message import CLASSES
 
-SHARES: Mapping[str, int] = {"otp": 50, "alert": 20, "transactional": 20, "marketing": 10}
-"""Percent of a carrier's rate that a class with a backlog is sure of, unless the plan says otherwise."""
-
 URGENT = frozenset({"otp", "alert"})
 RESERVED = 0.10
 """Part of a window that only urgent classes may use."""
@@ -17,7 +14,7 @@ RESERVED = 0.10
 class Shares:
     """Divides room among classes by deficit: over time each gets its share, and what one leaves goes to the highest."""
 
-    def __init__(self, shares: Mapping[str, int] = SHARES) -> None:
+    def __init__(self, shares: Mapping[str, int]) -> None:
         self.shares = dict(shares)
         self.credit: dict[str, float] = dict.fromkeys(CLASSES, 0.0)
 

@@ -1,0 +1,103 @@
+"""The connector stage: one connector for each carrier of the live plan. A changed carrier alone is re-opened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.config import Settings
+from gateway.connector.connector import Connector, Work
+from gateway.plan.choice import Compiled
+from gateway.plan.document import Carrier
+from gateway.provider import Provider, Reports, SettingsError
+from gateway.streams import carriers
+from gateway.streams.link import Redis, RedisAwayError
+
+log = logging.getLogger("connector")
+
+_RETRY_S = 5.0
+
+
+def opener(carrier: str, provider: str, settings: Mapping[str, Any]) -> Callable[[Reports], Provider]:
+    """A function that makes the provider by its name. Raises SettingsError for a name that no module has."""
+    try:
+        module = importlib.import_module(f"providers.{provider}")
+    except ModuleNotFoundError as e:
+        raise SettingsError(f"carrier {carrier}: there is no provider `{provider}`") from e
+    return lambda reports: module.open(carrier, settings, reports)
+
+
+class Stage:
+    """Life: `run()` until cancelled. `secrets` resolves a carrier's settings; it raises SettingsError."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        owner: str,
+        plan: Callable[[], Compiled | None],
+        secrets: Callable[[Mapping[str, Any]], dict[str, Any]],
+    ) -> None:
+        self._settings, self._redis, self._owner, self._plan, self._secrets = settings, redis, owner, plan, secrets
+        self._running: dict[str, tuple[tuple[Carrier, Mapping[str, int]], asyncio.Task[None]]] = {}
+
+    async def run(self) -> None:
+        """Follow the plan."""
+        try:
+            seen: Compiled | None = None
+            while True:
+                plan = self._plan()
+                if plan is not None and plan is not seen:
+                    await self._follow(plan)
+                    seen = plan
+                await self._reap()
+                await asyncio.sleep(0.1)
+        finally:
+            await asyncio.gather(*(self._stop(name) for name in list(self._running)))
+
+    async def _follow(self, plan: Compiled) -> None:
+        wanted = {c.name: (c, plan.shares(c.name)) for c in plan.plan.carriers}
+        changed = [name for name, (was, _) in self._running.items() if wanted.get(name) != was]
+        await asyncio.gather(*(self._stop(name) for name in changed))
+        for name, (carrier, shares) in wanted.items():
+            if name not in self._running:
+                task = asyncio.create_task(self._serve(carrier, shares), name=f"connector {name}")
+                self._running[name] = ((carrier, shares), task)
+
+    async def _serve(self, carrier: Carrier, shares: Mapping[str, int]) -> None:
+        name = carrier.name
+        while True:
+            try:
+                make = opener(name, carrier.provider, self._secrets(carrier.settings))
+                work = Work(name, carrier.rate_per_s or 0.0, shares, make)
+                connector = Connector(
+                    work, self._redis, self._owner, self._settings.lease_s, self._settings.memory_mark
+                )
+                await connector.run()
+            except SettingsError as e:
+                log.error("carrier_settings", extra={"carrier": name, "error": str(e)})
+                await self._report(name, str(e))
+                await asyncio.sleep(_RETRY_S)
+
+    async def _report(self, name: str, error: str) -> None:
+        now = self._redis.clock_ms()
+        status = {"at_ms": now, "owner": self._owner, "live": False, "down_since_ms": now, "limited_by": "settings"}
+        with contextlib.suppress(RedisAwayError):
+            await carriers.report(self._redis, name, status | {"last_error": error, "links": []})
+
+    async def _stop(self, name: str) -> None:
+        _, task = self._running.pop(name)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def _reap(self) -> None:
+        """A bug in one connector stops the stage, loudly."""
+        for name, (_, task) in list(self._running.items()):
+            if task.done():
+                del self._running[name]
+                task.result()

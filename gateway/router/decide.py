@@ -1,0 +1,130 @@
+"""What becomes of one message at the router. Pure: plan, liveness and clock are arguments.
+
+In: a queued entry. Out: a destination outbox with its journey, a time to try again, or the fact that ends the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.events import AnyFact, Ended, Parked
+from gateway.message import (
+    Journey,
+    Message,
+    State,
+    Try,
+    UnknownVersionError,
+    pack_journey,
+    unpack_journey,
+    unpack_message,
+)
+from gateway.plan.choice import Choice, Compiled, NoRoute
+from gateway.provider import RULES, Reason
+from gateway.streams.keys import lane
+from gateway.streams.reader import Queued
+
+MAX_ATTEMPTS = 12
+"""Attempts of one message over all carriers before it fails."""
+
+ROUND = Try("", "round")
+"""Stands in `tried` where every candidate had been tried and all may be tried again."""
+
+_BACKOFF_S = (5, 15, 60, 300)
+
+
+class Move(msgspec.Struct, gc=False):
+    """Where to: "o" to outbox `where` (<carrier>:<lane>), "l" to later at `where` (ms), "" when `fact` ends it."""
+
+    op: str
+    where: str = ""
+    journey: bytes = b""
+    fact: AnyFact | None = None
+
+
+def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: int) -> Move:
+    """Choose for one entry. Never raises for what is stored: an unreadable entry ends as `damaged`."""
+    message_id = entry.message_id
+    try:
+        message = unpack_message(entry.value[16:])
+        journey = unpack_journey(entry.journey) if entry.journey else None
+    except (UnknownVersionError, msgspec.DecodeError):
+        return Move("", fact=Ended(message_id, State.FAILED, Reason.DAMAGED))
+    attempt = journey.attempt if journey else 0
+    if message.deadline_ms(message_id) <= now_ms:
+        return Move("", fact=Ended(message_id, State.EXPIRED, Reason.VALIDITY, attempt))
+    if journey is not None and journey.pinned:
+        return Move("o", f"{journey.carrier}:{lane(message.klass, message.client)}", entry.journey)
+    tried = journey.tried if journey else ()
+    choice = choose(plan, message, tried, live)
+    if isinstance(choice, Choice):
+        return _send(message, choice, attempt + 1, tried, plan.version, now_ms)
+    if journey is None or choice.reason != Reason.ATTEMPTS_EXHAUSTED:
+        return Move("", fact=Ended(message_id, State.FAILED, choice.reason, attempt))
+    return _again(message_id, message, journey, now_ms)
+
+
+def choose(plan: Compiled, message: Message, tried: tuple[Try, ...], live: Callable[[str], bool]) -> Choice | NoRoute:
+    """A carrier that is live; else one that may come back; never one that this round has tried."""
+    found = _ask(plan, message, tried, live)
+    if isinstance(found, NoRoute) and found.reason == Reason.NO_CARRIER:
+        return _ask(plan, message, tried, None)
+    return found
+
+
+def _ask(
+    plan: Compiled, message: Message, tried: tuple[Try, ...], live: Callable[[str], bool] | None
+) -> Choice | NoRoute:
+    return plan.choose(
+        message.to,
+        message.klass,
+        message.client,
+        message.sender,
+        message.tag,
+        message.encoding,
+        tried_now(tried) if tried else _NONE,
+        live,
+        message.test,
+    )
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def tried_now(tried: tuple[Try, ...]) -> frozenset[str]:
+    """Carriers tried since the last round began."""
+    names = [t.carrier for t in tried]
+    if "" in names:
+        names = names[len(names) - names[::-1].index("") :]
+    return frozenset(names)
+
+
+def _send(message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...], version: int, now_ms: int) -> Move:
+    journey = Journey(
+        attempt,
+        choice.carrier,
+        choice.operator,
+        choice.price_micro,
+        choice.currency,
+        version,
+        choice.route,
+        now_ms,
+        tried=tried,
+    )
+    return Move("o", f"{choice.carrier}:{lane(message.klass, message.client)}", pack_journey(journey))
+
+
+def _again(message_id: bytes, message: Message, journey: Journey, now_ms: int) -> Move:
+    """Every candidate of the route was tried: begin another round later, where that can help."""
+    reasons = [Reason(t.reason) for t in journey.tried if t.carrier]
+    last = reasons[-1]
+    rounds = sum(1 for t in journey.tried if not t.carrier)
+    hope = any(RULES[r].retry or r == Reason.UNCERTAIN for r in reasons)
+    if not hope or journey.attempt >= MAX_ATTEMPTS:
+        state = State.FAILED if RULES[last].retry or last == Reason.UNCERTAIN else State.REJECTED
+        return Move("", fact=Ended(message_id, state, last, journey.attempt))
+    pause_s = 1 if last == Reason.UNCERTAIN else _BACKOFF_S[min(rounds, len(_BACKOFF_S) - 1)]
+    due = min(now_ms + pause_s * 1000, message.deadline_ms(message_id))
+    grown = msgspec.structs.replace(journey, tried=(*journey.tried, ROUND))
+    return Move("l", str(due), pack_journey(grown), Parked(message_id, journey.attempt, last, due))

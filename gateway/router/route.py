@@ -1,0 +1,124 @@
+"""The routing loop of one shard: intake streams in, outboxes out, in batches, classes and lanes in turn.
+
+While a batch's `route` script is under way the next batch of the lane is already being read behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+
+from gateway.events import AnyFact, pack_facts
+from gateway.message import CLASSES
+from gateway.plan.choice import Compiled
+from gateway.router.decide import decide
+from gateway.streams.facts import next_id
+from gateway.streams.keys import lane_parts
+from gateway.streams.link import Arg, Link, RedisAwayError
+from gateway.streams.reader import START, Queued, epoch, read
+
+log = logging.getLogger("router")
+
+URGENT_BATCH, BULK_BATCH = 500, 200
+"""Entries in one script. Bulk goes in smaller ones, so that an otp never waits long behind one."""
+
+
+class FencedError(Exception):
+    """Another router owns the shard."""
+
+
+class Intake:
+    """Routes what waits in one shard's intake. `run` ends with FencedError or RedisAwayError."""
+
+    def __init__(
+        self, link: Link, token: int, plan: Callable[[], Compiled | None], live: Callable[[str], bool]
+    ) -> None:
+        self.link, self.token, self._plan, self._live = link, token, plan, live
+        self._hot: dict[str, OrderedDict[str, list[Queued] | None]] = {c: OrderedDict() for c in CLASSES}
+        self._told = asyncio.Event()
+        self._dirty: set[str] = set()
+        self._epoch = b""
+        self.routed = 0
+
+    def tell(self, name: str) -> None:
+        """A lane got something; an empty name: any may have."""
+        if name and (hot := self._hot.get(lane_parts(name)[0])) is not None:
+            hot.setdefault(name, None)
+            self._dirty.add(name)
+        self._told.set()
+
+    async def run(self) -> None:
+        """Route until fenced off."""
+        self._epoch = await epoch(self.link)
+        while True:
+            self._told.clear()
+            busy = False
+            if self._plan() is not None:
+                for klass in CLASSES:  # one batch of each class a turn, the most urgent first
+                    busy |= await self._one(klass)
+            if busy:
+                continue
+            try:
+                await asyncio.wait_for(self._told.wait(), 1.0)
+            except TimeoutError:
+                await self.discover()
+
+    async def discover(self) -> None:
+        """Look into every lane there is."""
+        for name in await self.link.call(b"SMEMBERS", self.link.prefix + "lanes"):
+            self.tell(name.decode())
+
+    async def _one(self, klass: str) -> bool:
+        hot = self._hot[klass]
+        if not hot:
+            return False
+        name, entries = next(iter(hot.items()))
+        hot.move_to_end(name)
+        size = URGENT_BATCH if klass == "otp" else BULK_BATCH
+        if not entries:
+            self._dirty.discard(name)
+            entries = await read(self.link, f"intake:{name}", START, size)
+            if not entries:
+                if name not in self._dirty:
+                    del hot[name]
+                return bool(hot)
+        hot[name] = await self._route(name, entries, size)
+        return True
+
+    async def _route(self, name: str, entries: list[Queued], size: int) -> list[Queued] | None:
+        plan = self._plan()
+        assert plan is not None
+        now, link = self.link.clock_ms(), self.link
+        facts: list[AnyFact] = []
+        moves: list[Arg] = []
+        for entry in entries:
+            move = decide(entry, plan, self._live, now)
+            if move.fact is not None:
+                facts.append(move.fact)
+            if move.op:
+                moves += (move.op, move.where, entry.value, move.journey)
+        last = entries[-1].entry_id
+        head: list[Arg] = [link.run_id, self.token, self._epoch, name, entries[0].entry_id, next_id(last)]
+        blob = pack_facts(facts) if facts else b""
+        routing = link.start_script("route", (), [*head, blob, *moves])
+        reading = asyncio.ensure_future(read(link, f"intake:{name}", last, size))
+        try:
+            reply = await routing
+        except BaseException:
+            reading.cancel()
+            raise
+        ahead = await reading
+        if reply == b"ok":
+            self.routed += len(entries)
+            return ahead or None
+        if reply == b"fenced":
+            raise FencedError
+        if reply == b"closed":
+            await asyncio.sleep(0.1)
+        self._epoch = await epoch(link)
+        return None
+
+
+__all__ = ["FencedError", "Intake", "RedisAwayError"]

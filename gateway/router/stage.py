@@ -1,0 +1,91 @@
+"""The router stage: for every shard a leased router with its loops (route, release what is due, recall, waiting)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from gateway.config import Settings
+from gateway.plan.choice import Compiled
+from gateway.router.liveness import Liveness
+from gateway.router.recall import Recall
+from gateway.router.route import FencedError, Intake
+from gateway.router.waiting import WaitingWatch
+from gateway.streams.lease import Lease
+from gateway.streams.link import Link, Redis, RedisAwayError
+from gateway.streams.wakes import Wakes
+
+log = logging.getLogger("router")
+
+_RELEASE = 250
+_TICK_S = 0.2
+
+
+async def run(settings: Settings, redis: Redis, owner: str, plan: Callable[[], Compiled | None]) -> None:
+    """Route on every shard whose lease is ours, until cancelled."""
+    liveness = Liveness(redis)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(liveness.run(), name="liveness")
+        for shard in range(redis.shards):
+            tasks.create_task(_shard(settings, redis, owner, plan, liveness, shard), name=f"router {shard}")
+
+
+async def _shard(
+    settings: Settings, redis: Redis, owner: str, plan: Callable[[], Compiled | None], liveness: Liveness, shard: int
+) -> None:
+    link = redis.new_link(shard)
+    lease = Lease(link, "lease:router", owner, settings.lease_s)
+    try:
+        while True:
+            await lease.acquire()
+            try:
+                await _own(redis, lease, plan, liveness, shard, link)
+            except* RedisAwayError:
+                await link.up()
+            except* FencedError:
+                log.warning("fenced", extra={"shard": shard})
+            finally:
+                await lease.release()
+    finally:
+        await link.close()
+
+
+async def _own(
+    redis: Redis,
+    lease: Lease,
+    plan: Callable[[], Compiled | None],
+    liveness: Liveness,
+    shard: int,
+    link: Link,
+) -> None:
+    intake = Intake(link, lease.token, plan, liveness.live)
+    wakes = Wakes(redis, shard, "wake:intake", intake.tell)
+    try:
+        await liveness.look()
+        await intake.discover()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_hold(lease), name=f"lease router {shard}")
+            tasks.create_task(intake.run(), name=f"route {shard}")
+            tasks.create_task(_release(link, lease.token), name=f"release {shard}")
+            tasks.create_task(Recall(link, lease.token, plan, liveness).run(), name=f"recall {shard}")
+            tasks.create_task(WaitingWatch(link, shard, liveness).run(), name=f"waiting {shard}")
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await wakes.close()
+
+
+async def _hold(lease: Lease) -> None:
+    await lease.hold()
+    raise FencedError
+
+
+async def _release(link: Link, token: int) -> None:
+    """Put what is due back into intake: at its time, give or take a fifth of a second."""
+    while True:
+        reply = await link.script("release", (), (link.run_id, token, _RELEASE))
+        if reply == b"fenced":
+            raise FencedError
+        if reply == b"closed" or reply[0] < _RELEASE:
+            await asyncio.sleep(_TICK_S)
