@@ -121,6 +121,12 @@ class Session(Generic[T]):
         """How many fit the window whatever the pace."""
         return max(0, self._limits.window - len(self._pending)) if self.state == "bound" else 0
 
+    @property
+    def sweep_s(self) -> float:
+        """How often to look at the clock."""
+        shortest = min(self._limits.answer_timeout_s, self._limits.enquire_link_s, self._limits.link_timeout_s)
+        return min(1.0, max(0.01, shortest / 10))
+
     # What the owner does
 
     def bind(self, command: int, bind: pdu.Bind, now: float) -> bytes:
