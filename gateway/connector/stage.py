@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.config import Settings
 from gateway.connector.connector import Connector, Work
+from gateway.credentials import CredentialError, resolve
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier
 from gateway.provider import Provider, Reports, SettingsError
@@ -32,7 +33,7 @@ def opener(carrier: str, provider: str, settings: Mapping[str, Any]) -> Callable
 
 
 class Stage:
-    """Life: `run()` until cancelled. `secrets` resolves a carrier's settings; it raises SettingsError."""
+    """Life: `run()` until cancelled."""
 
     def __init__(
         self,
@@ -40,9 +41,8 @@ class Stage:
         redis: Redis,
         owner: str,
         plan: Callable[[], Compiled | None],
-        secrets: Callable[[Mapping[str, Any]], dict[str, Any]],
     ) -> None:
-        self._settings, self._redis, self._owner, self._plan, self._secrets = settings, redis, owner, plan, secrets
+        self._settings, self._redis, self._owner, self._plan = settings, redis, owner, plan
         self._running: dict[str, tuple[tuple[Carrier, Mapping[str, int]], asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
@@ -72,13 +72,13 @@ class Stage:
         name = carrier.name
         while True:
             try:
-                make = opener(name, carrier.provider, self._secrets(carrier.settings))
+                make = opener(name, carrier.provider, resolve(carrier.settings))
                 work = Work(name, carrier.rate_per_s or 0.0, shares, make)
                 connector = Connector(
                     work, self._redis, self._owner, self._settings.lease_s, self._settings.memory_mark
                 )
                 await connector.run()
-            except SettingsError as e:
+            except (SettingsError, CredentialError) as e:
                 log.error("carrier_settings", extra={"carrier": name, "error": str(e)})
                 await self._report(name, str(e))
                 await asyncio.sleep(_RETRY_S)

@@ -1,0 +1,137 @@
+"""The daemon: every stage of this process, started in the order of the data path's end to its beginning.
+
+In: settings. Out: running stages, stopped in reverse. It alone knows every stage. A stage that fails stops the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.api.app import serve
+from gateway.config import Settings
+from gateway.connector.stage import Stage as ConnectorStage
+from gateway.live_plan import LivePlan
+from gateway.ops.health import Health, HealthServer, measure_loop_lag
+from gateway.receipts.matcher import run_matcher
+from gateway.recorder.recorder import run_recorder
+from gateway.router import stage as router
+from gateway.store.pool import Pool
+from gateway.streams.link import Redis
+
+log = logging.getLogger("daemon")
+
+
+class StageError(Exception):
+    """A stage ended that should have gone on; the cause says why."""
+
+
+async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Run the stages of `settings.roles` until cancelled or told to stop by SIGTERM or SIGINT.
+
+    `ready` gets the address once everything serves. Raises RedisAwayError when Redis cannot be reached at the start,
+    OSError when the address is taken, StageError when a stage ended by itself.
+    """
+    stop, failed = _stop_on_signals(), asyncio.Event()
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    async with contextlib.AsyncExitStack() as stack:
+        redis = await Redis.open(settings.redis_url, settings.shards)
+        stack.push_async_callback(redis.close)
+        pool = await Pool.open(settings.postgres_url)
+        stack.push_async_callback(pool.close)
+        health = Health()
+        health.add("redis", lambda: "" if redis.link(None).is_up else f"away: {redis.link(None).error}")
+        stages = _Stages(stack, failed)
+        stages.start("loop lag", measure_loop_lag())
+        plan = LivePlan(redis)
+        stages.start("plan", plan.watch())
+        roles = set(settings.roles)
+        if "recorder" in roles:
+            for shard in range(redis.shards):
+                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner))
+        if "receipts" in roles:
+            stages.start("receipts", run_matcher(settings, redis, pool, owner))
+        if "connector" in roles:
+            stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
+        if "router" in roles:
+            stages.start("router", router.run(settings, redis, owner, plan.current))
+        url = await _listen(settings, redis, pool, plan, health, stack, "api" in roles)
+        log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
+        ready(url)
+        await _until(stop, failed)
+        log.info("stopping")
+    stages.check()
+
+
+async def _listen(
+    settings: Settings,
+    redis: Redis,
+    pool: Pool,
+    plan: LivePlan,
+    health: Health,
+    stack: contextlib.AsyncExitStack,
+    api: bool,
+) -> str:
+    if api:
+        server = await serve(settings, redis, pool, plan, health)
+        stack.push_async_callback(server.close)
+        return server.url
+    if settings.metrics_listen:
+        pages = await HealthServer.open(settings.metrics_listen, health)
+        stack.push_async_callback(pages.close)
+        return pages.url
+    return ""
+
+
+class _Stages:
+    """Owns the stages' tasks: the last started is stopped first."""
+
+    def __init__(self, stack: contextlib.AsyncExitStack, failed: asyncio.Event) -> None:
+        self._stack, self._failed = stack, failed
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._cause: tuple[str, BaseException | None] | None = None
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+        self._stack.push_async_callback(self._stop, task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled() or self._cause is not None:
+            return
+        self._cause = (task.get_name(), task.exception())
+        log.error("stage_failed", extra={"stage": task.get_name()}, exc_info=task.exception())
+        self._failed.set()
+
+    async def _stop(self, task: asyncio.Task[Any]) -> None:
+        task.cancel()
+        await asyncio.wait((task,))
+        log.info("stopped", extra={"stage": task.get_name()})
+
+    def check(self) -> None:
+        if self._cause is not None:
+            name, cause = self._cause
+            raise StageError(f"the stage {name} ended: {cause!r}") from cause
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait(), name="until stopped") for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
