@@ -1,0 +1,92 @@
+"""What changes from one plan to another, entry by entry, for people to read before they activate it.
+
+In: two plans. Out: changes as values, in the order of the document. Never: what the change will move or cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.plan.document import Carrier, Entry, Operator, Plan, Rate, Route
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry added or removed, or one field of an entry changed."""
+
+    kind: str
+    """`added`, `removed` or `changed`."""
+    table: str
+    name: str
+    """The entry's name; a rate is named by its carrier, operator and class."""
+    field: str = ""
+    before: Any = None
+    after: Any = None
+
+
+def difference(before: Plan, after: Plan) -> list[Change]:
+    """Everything that differs. Empty: the plans mean the same, whatever their comments say."""
+    changes = list(_fields("defaults", "", before.defaults, after.defaults))
+    for old, new in (
+        (before.carriers, after.carriers),
+        (before.operators, after.operators),
+        (before.rates, after.rates),
+        (before.routes, after.routes),
+    ):
+        changes += _entries(old, new)
+    changes += _order(before.routes, after.routes)
+    return changes
+
+
+def _entries(before: Sequence[Entry], after: Sequence[Entry]) -> Iterator[Change]:
+    old = {_name(entry): entry for entry in before}
+    new = {_name(entry): entry for entry in after}
+    for name, entry in old.items():
+        if name not in new:
+            yield Change("removed", _table(entry), name, before=_values(entry))
+    for name, entry in new.items():
+        if name not in old:
+            yield Change("added", _table(entry), name, after=_values(entry))
+        else:
+            yield from _fields(_table(entry), name, old[name], entry)
+
+
+def _fields(table: str, name: str, before: Entry, after: Entry) -> Iterator[Change]:
+    old, new = dict(_flat(_values(before))), dict(_flat(_values(after)))
+    for field in [*old, *(field for field in new if field not in old)]:
+        if old.get(field) != new.get(field):
+            yield Change("changed", table, name, field, old.get(field), new.get(field))
+
+
+def _order(before: Sequence[Route], after: Sequence[Route]) -> Iterator[Change]:
+    """Routes are asked from the first to the last, so that their order is a part of what they mean."""
+    old, new = [route.name for route in before], [route.name for route in after]
+    if [name for name in old if name in new] != [name for name in new if name in old]:
+        yield Change("changed", "route", "", "order", old, new)
+
+
+def _name(entry: Entry) -> str:
+    if isinstance(entry, Rate):
+        return " ".join((entry.carrier, entry.operator or "*", entry.klass or "*"))
+    return entry.name if isinstance(entry, Carrier | Operator | Route) else ""
+
+
+def _table(entry: Entry) -> str:
+    return type(entry).__name__.lower()
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    """The entry as the document has it, without what it leaves out."""
+    values: dict[str, Any] = msgspec.to_builtins(entry)
+    return {name: value for name, value in values.items() if value not in (None, (), {}, [])}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Fields with dotted names, so that one changed setting is one change."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
