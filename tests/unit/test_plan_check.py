@@ -126,7 +126,7 @@ WRONG = [
     ('name = "all"\n', 'name = "all"\nclasses = ["otp"]\n', "no_route", "[[route]]", "`alert`, `marketing`"),
     ('operators = ["mts"]\nclasses = ["otp"]\n', "", "unreachable_route", '[[route]]\nname = "all"', "never gets"),
     ('["alpha"]\n', '["beta"]\nclasses = ["marketing"]\n', "useless_carrier", 'carriers = ["beta"]', "takes no class"),
-    ('[[rate]]\ncarrier = "alpha"\nprice = "2.15"', "", "no_rate", 'carriers = ["beta", "al', "no rate for class `otp`"),
+    ('[[rate]]\ncarrier = "alpha"\nprice = "2.15"', "", "no_rate", 'carriers = ["beta"', "no rate for class `otp`"),
     ("[defaults]", "[default]", "unknown_field", "[default]", "Did you mean `defaults`?"),
     ("[[route]]", "[[route]", "not_toml", "[[route]\n", "This is not TOML"),
 ]  # fmt: skip
