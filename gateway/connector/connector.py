@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from gateway import metrics
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, judge, submitted
 from gateway.connector.lanes import Lanes
@@ -158,8 +160,11 @@ class Connector:
     def _outcomes(self, batch: Sequence[tuple[Submission, Outcome]]) -> None:
         now = self.redis.clock_ms()
         waited = 0
+        counts = Counter((outcome.kind, outcome.reason) for _, outcome in batch)
+        for (kind, reason), number in counts.items():
+            self._counts[_KINDS[kind]] += number
+            metrics.settled.labels(self.work.carrier, _KINDS[kind], reason or "").inc(number)
         for submission, outcome in batch:
-            self._counts[_KINDS[outcome.kind]] += 1
             flight: Flight = submission.origin
             if flight.settled:
                 self.committers[flight.mark.shard].note([submitted(flight, submission, outcome, now, late=True)])
@@ -170,12 +175,15 @@ class Connector:
             if flight.waiting == 0:
                 self.settle(flight.mark.shard, flight, judge(flight, now))
         if self.pump is not None and batch:
+            metrics.answers.labels(self.work.carrier).observe(waited / len(batch) / 1000)
             self.pump.answer_s += (waited / len(batch) / 1000 - self.pump.answer_s) * 0.2
             self.pump.wake()
 
     async def _receipts(self, batch: Sequence[Receipt]) -> None:
         now = self.redis.clock_ms()
         self._counts["receipts"] += len(batch)
+        for state, number in Counter(r.state for r in batch).items():
+            metrics.receipts.labels(self.work.carrier, state).inc(number)
         await self._durable([(r.recipient, Received(self.work.carrier, now, r)) for r in batch])
 
     async def _inbound(self, batch: Sequence[Inbound]) -> None:
@@ -258,7 +266,7 @@ class Connector:
             "limited_by": self._limited_by(live),
             "last_error": self._error,
             "counts": dict(self._counts),
-            "links": [
+            "links": [  # each bind as the provider sees it
                 {f: getattr(link, f) for f in ("bind", "state", "since_ms", "error", "in_flight", "window")}
                 for link in links
             ],

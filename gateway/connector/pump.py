@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from gateway import metrics
 from gateway.connector.flight import Flight, Mark, Verdict, expired, submissions
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
@@ -243,6 +245,8 @@ class Pump:
                 texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)
                 batch += submissions(flight, texts, self.provider.whole)
         if batch:
+            for klass, number in Counter(s.klass for s in batch).items():
+                metrics.marked.labels(self.carrier, klass).inc(number)
             self.bucket.spend(len(batch))
             self.provider.submit(batch)
 

@@ -13,6 +13,7 @@ from itertools import groupby
 
 import msgspec
 
+from gateway import metrics
 from gateway.events import AnyFact, Ended, pack_facts
 from gateway.message import State, Try, UnknownVersionError, pack_journey, unpack_journey, unpack_message
 from gateway.plan.choice import Choice, Compiled
@@ -60,6 +61,7 @@ class Recall:
                 for kind in ("again", "outbox"):
                     moved += await self._stream(carrier, name, f"{kind}:{carrier}:{name}", plan)
         if moved:
+            metrics.recalled.labels(carrier, "gone" if gone else self._liveness.why(carrier)).inc(moved)
             log.warning("recalled", extra={"carrier": carrier, "messages": moved})
         return moved
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
 
-from gateway.events import AnyFact, pack_facts
+from gateway import metrics
+from gateway.events import AnyFact, Ended, pack_facts
 from gateway.message import CLASSES
 from gateway.plan.choice import Compiled
 from gateway.router.decide import decide
 from gateway.streams.facts import next_id
 from gateway.streams.keys import lane_parts
-from gateway.streams.link import Arg, Link, RedisAwayError
+from gateway.streams.link import Arg, Link
 from gateway.streams.reader import START, Queued, epoch, read
 
 log = logging.getLogger("router")
@@ -40,7 +41,6 @@ class Intake:
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
         self._epoch = b""
-        self.routed = 0
 
     def tell(self, name: str) -> None:
         """A lane got something; an empty name: any may have."""
@@ -111,7 +111,7 @@ class Intake:
             raise
         ahead = await reading
         if reply == b"ok":
-            self.routed += len(entries)
+            count(name, moves, facts)
             return ahead or None
         if reply == b"fenced":
             raise FencedError
@@ -121,4 +121,12 @@ class Intake:
         return None
 
 
-__all__ = ["FencedError", "Intake", "RedisAwayError"]
+def count(name: str, moves: Sequence[Arg], facts: Sequence[AnyFact]) -> None:
+    """Into the metrics: where a batch of one lane went."""
+    klass = lane_parts(name)[0]
+    carriers = Counter(str(moves[i + 1]).partition(":")[0] for i in range(0, len(moves), 4) if moves[i] == "o")
+    for carrier, number in carriers.items():
+        metrics.routed.labels(carrier, klass).inc(number)
+    for fact in facts:
+        if isinstance(fact, Ended):
+            metrics.ended.labels(fact.state, fact.reason).inc()

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway import metrics
 from gateway.config import Settings
 from gateway.message import make_id
 from gateway.streams.keys import lane
@@ -88,6 +89,7 @@ class _Queue:
 
     async def commit(self, batch: list[tuple[Ask, asyncio.Future[Verdict]]]) -> None:
         self.number += 1
+        metrics.commit_messages.observe(len(batch))
         head = (self.writer, b"%d" % (self.number % _SLOTS), os.urandom(16), _WRITER_TTL_MS)
         try:
             verdicts = await self.run([ask for ask, _ in batch], head)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from gateway import metrics
 from gateway.streams.link import Link, RedisAwayError
 
 log = logging.getLogger("streams")
@@ -32,6 +33,7 @@ class Lease:
                 continue
             if token:
                 self.token = token
+                metrics.leases.labels(self.link.prefix + self.key).set(1)
                 log.info("lease_taken", extra={"lease": self.link.prefix + self.key, "token": token})
                 return token
             await asyncio.sleep(min(max(ms / 1000, 0.01), self.ttl_s / 5))
@@ -46,6 +48,8 @@ class Lease:
                 await self.link.up()
                 continue
             if not token:
+                metrics.leases.labels(self.link.prefix + self.key).set(0)
+                metrics.leases_lost.labels(self.link.prefix + self.key).inc()
                 log.warning("lease_lost", extra={"lease": self.link.prefix + self.key, "token": self.token})
                 return
 

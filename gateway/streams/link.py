@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
 
+from gateway import metrics
 from gateway.streams.keys import prefix
 
 log = logging.getLogger("streams")
@@ -319,6 +320,8 @@ class Redis:
                 fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
                 limit = int(fields.get(b"maxmemory", 0))
                 self._used = int(fields[b"used_memory"]) / limit if limit else 0.0
+                metrics.redis_memory.set(int(fields[b"used_memory"]))
+                metrics.redis_memory_share.set(self._used)
                 turn += 1
                 if turn % 40 == 0:
                     await self._global.look_at_clock()
