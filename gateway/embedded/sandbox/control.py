@@ -1,0 +1,167 @@
+"""The sandbox's HTTP control port: what phones show, counts, inbound messages, the profile, disconnects.
+
+In: requests of a person or a test on this machine. Out: JSON. It has no keys and belongs on a loopback address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from gateway.embedded.sandbox import wire
+from gateway.embedded.sandbox.profile import ProfileError
+from gateway.embedded.sandbox.smsc import Smsc
+from gateway.text import gsm7, parts, ucs2
+
+T = TypeVar("T")
+
+
+class Connections(Protocol):
+    """Those of the SMPP port."""
+
+    def disconnect(self, how: str) -> int:
+        """End all, return how many."""
+        ...
+
+    def settle(self) -> None:
+        """Send what is to be sent now."""
+        ...
+
+
+class InboundAsk(msgspec.Struct, forbid_unknown_fields=True):
+    """A message that a subscriber sends us."""
+
+    sender: Annotated[str, Meta(pattern=r"^\+?[0-9]{3,20}$")] = msgspec.field(name="from")
+    to: Annotated[str, Meta(pattern=r"^\+?[0-9A-Za-z ]{1,20}$")]
+    text: str
+    system_id: str = ""
+
+
+class DisconnectAsk(msgspec.Struct, forbid_unknown_fields=True):
+    """How connections end."""
+
+    how: Literal["unbind", "close", "reset"] = "close"
+
+
+def make_app(smsc: Smsc, connections: Connections) -> web.Application:
+    """The application of the control port."""
+    port = ControlPort(smsc, connections)
+    app = web.Application(middlewares=[_errors])
+    app.add_routes(
+        [
+            web.get("/messages", port.messages),
+            web.get("/phone/{number}", port.messages),
+            web.delete("/messages", port.forget),
+            web.get("/stats", port.stats),
+            web.post("/stats/reset", port.reset),
+            web.post("/inbound", port.inbound),
+            web.get("/profile", port.show_profile),
+            web.put("/profile", port.put_profile),
+            web.patch("/profile", port.patch_profile),
+            web.post("/disconnect", port.disconnect),
+        ]
+    )
+    return app
+
+
+class ControlPort:
+    """One method a request."""
+
+    def __init__(self, smsc: Smsc, connections: Connections) -> None:
+        self._smsc = smsc
+        self._connections = connections
+
+    async def messages(self, request: web.Request) -> web.Response:
+        """What the phone `number` (or `to`) shows, or all phones; `limit` newest ones."""
+        number = request.match_info.get("number") or request.query.get("to", "")
+        limit = request.query.get("limit", "1000")
+        if not limit.isdecimal() or int(limit) < 1:
+            raise ValueError("limit: a whole number from 1 on")
+        # A + in a query that nobody escaped arrives as a space.
+        return _json({"messages": self._smsc.handset.show(number.strip(), int(limit))})
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Empty every phone."""
+        self._smsc.handset.clear()
+        return _json({})
+
+    async def stats(self, request: web.Request) -> web.Response:
+        """Counts since start or reset, and what is open now."""
+        return _json(self._smsc.report())
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """Begin to count anew; answers with the counts until now."""
+        report = self._smsc.report()
+        self._smsc.tally.reset()
+        return _json(report)
+
+    async def inbound(self, request: web.Request) -> web.Response:
+        """Send a subscriber's message on a receiving bind, now or once there is one."""
+        ask = await _read(request, InboundAsk)
+        accounts = self._smsc.accounts
+        account = accounts.get(ask.system_id) if ask.system_id else next(iter(accounts.values()))
+        if account is None:
+            raise ValueError("system_id: not one of this sandbox")
+        bodies = _inbound_bodies(ask, self._smsc.take_ids(1))
+        account.deliver_inbound(bodies)
+        self._connections.settle()
+        return _json({"parts": len(bodies), "waiting": account.waiting})
+
+    async def show_profile(self, request: web.Request) -> web.Response:
+        """The profile in force."""
+        return _json(self._smsc.profile)
+
+    async def put_profile(self, request: web.Request) -> web.Response:
+        """Another profile; fields that are not given have their defaults."""
+        return _json(self._smsc.change(await _read(request, dict[str, Any]), anew=True))
+
+    async def patch_profile(self, request: web.Request) -> web.Response:
+        """The present profile with some fields changed."""
+        return _json(self._smsc.change(await _read(request, dict[str, Any]), anew=False))
+
+    async def disconnect(self, request: web.Request) -> web.Response:
+        """End every connection."""
+        ask = await _read(request, DisconnectAsk) if request.can_read_body else DisconnectAsk()
+        return _json({"connections": self._connections.disconnect(ask.how)})
+
+
+def _inbound_bodies(ask: InboundAsk, reference: int) -> list[wire.InboundBody]:
+    encoding = parts.choose(ask.text)
+    coding, encode = (0, gsm7.encode) if encoding == "gsm7" else (8, ucs2.encode)
+    texts = parts.split(ask.text, encoding)
+    sender, recipient = _address(ask.sender), _address(ask.to)
+    if len(texts) == 1:
+        return [wire.inbound(sender, recipient, coding, encode(ask.text))]
+    head = bytes((5, 0, 3, reference & 0xFF, len(texts)))
+    return [
+        wire.inbound(sender, recipient, coding, head + bytes((number,)) + encode(text), wire.UDH_INDICATOR)
+        for number, text in enumerate(texts, 1)
+    ]
+
+
+def _address(value: str) -> bytes:
+    digits = value.removeprefix("+")
+    ton, npi = (1, 1) if digits.isdecimal() else (5, 0)
+    return bytes((ton, npi)) + digits.encode("ascii") + b"\0"
+
+
+async def _read(request: web.Request, type_: type[T]) -> T:
+    return msgspec.json.decode(await request.read(), type=type_)
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json", status=status)
+
+
+@web.middleware
+async def _errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (ValueError, ProfileError, msgspec.DecodeError) as e:
+        return _json({"error": str(e)}, 422)

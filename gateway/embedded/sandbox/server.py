@@ -1,0 +1,162 @@
+"""The sandbox SMSC on sockets: one write a read, one timer for everything that is due.
+
+In: an `Smsc` and where to listen. Out: a server that is listening, its control port beside it. Stopping is bounded:
+binds are asked to end, and after `timeout_s` they are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from aiohttp import web
+
+from gateway.embedded.sandbox.control import make_app
+from gateway.embedded.sandbox.session import Session
+from gateway.embedded.sandbox.smsc import Smsc
+
+WRITE_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+class Listener:
+    """Accepts connections for one Smsc."""
+
+    def __init__(self, smsc: Smsc) -> None:
+        self.smsc = smsc
+        self.connections: set[Connection] = set()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._server: asyncio.Server | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def open(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; port 0 takes a free one. Returns the address. Raises OSError."""
+        self._server = await self._loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        address = self._server.sockets[0].getsockname()
+        return address[0], address[1]
+
+    async def close(self, timeout_s: float = 2.0) -> None:
+        """Stop listening, ask every bind to end, wait for them up to `timeout_s`, then close them."""
+        if self._server is not None:
+            self._server.close()
+        self.disconnect("unbind")
+        try:
+            await asyncio.wait_for(self._empty.wait(), timeout_s)
+        except TimeoutError:
+            self.disconnect("reset")
+            await self._empty.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def disconnect(self, how: str) -> int:
+        """End every connection: `unbind` asks, `close` closes, `reset` throws away what was to be sent. Returns how
+        many there were."""
+        connections = list(self.connections)
+        for connection in connections:
+            connection.end(how)
+        self.settle()
+        return len(connections)
+
+    def settle(self) -> None:
+        """Write what sessions have to send and set the timer; to be called after anything was done."""
+        self.smsc.flush()
+        due = self.smsc.next_due()
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_later(max(0.0, due - self.smsc.monotonic()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.smsc.tick()
+        self.settle()
+
+    def joined(self, connection: Connection) -> None:
+        """A connection opened."""
+        self.connections.add(connection)
+        self._empty.clear()
+
+    def left(self, connection: Connection) -> None:
+        """A connection ended."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
+
+class Connection(asyncio.Protocol):
+    """A socket and its session."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._transport: asyncio.Transport
+        self._session: Session
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
+        self._session = Session(self._listener.smsc, self._transport.write, self._transport.close)
+        self._listener.joined(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._session.receive(data)
+        self._listener.settle()
+
+    def pause_writing(self) -> None:
+        # A peer that does not read its answers is not read either.
+        self._session.paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._session.paused = False
+        self._transport.resume_reading()
+        if self._session.account is not None:
+            self._session.account.pump()
+        self._listener.settle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._session.closed()
+        self._listener.left(self)
+        self._listener.settle()
+
+    def end(self, how: str) -> None:
+        """`unbind`, `close` or `reset`."""
+        if how == "reset":
+            self._transport.abort()
+        elif how == "unbind" and self._session.account is not None:
+            self._session.unbind()
+        else:
+            self._transport.close()
+
+
+class Sandbox:
+    """The SMSC and its control port, both listening."""
+
+    def __init__(self, smsc: Smsc) -> None:
+        self.smsc = smsc
+        self.smpp = ""
+        self.control = ""
+        self._listener = Listener(smsc)
+        self._runner = web.AppRunner(make_app(smsc, self._listener), access_log=None, handle_signals=False)
+
+    async def open(self, smpp: tuple[str, int], control: tuple[str, int]) -> None:
+        """Listen on both. Raises OSError; then nothing listens."""
+        await self._runner.setup()
+        try:
+            site = web.TCPSite(self._runner, *control)
+            await site.start()
+            host, port = await self._listener.open(*smpp)
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        address: Any = self._runner.addresses[0]
+        self.smpp = f"{host}:{port}"
+        self.control = f"http://{address[0]}:{address[1]}"
+
+    async def close(self) -> None:
+        """Stop both."""
+        await self._listener.close()
+        await self._runner.cleanup()

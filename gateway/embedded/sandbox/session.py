@@ -1,0 +1,200 @@
+"""One connection to the sandbox SMSC, without its socket: parses many PDUs a read, answers them in one write.
+
+In: bytes of a read. Out: bytes for `write`, gathered until `flush`. Never raises for what a peer sent; a length that
+cannot be ends the connection, because nothing after it can be trusted.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from struct import Struct
+
+from gateway.embedded.sandbox import wire
+from gateway.embedded.sandbox.account import Account
+from gateway.embedded.sandbox.intake import Spot, take_submits
+from gateway.embedded.sandbox.smsc import Smsc
+from gateway.smpp import pdu
+
+REFUSED_AGAIN_S = 5.0  # a receipt that was answered with an error is sent again after this
+HEADER = Struct(">IIII")
+KINDS = {pdu.BIND_TRANSCEIVER: "transceiver", pdu.BIND_TRANSMITTER: "transmitter", pdu.BIND_RECEIVER: "receiver"}
+SYSTEM_ID = b"SluiceSandbox"
+
+
+class Session:
+    """Made when a connection opens; `closed` is called once it ended."""
+
+    def __init__(self, smsc: Smsc, write: Callable[[bytes], None], close: Callable[[], None]) -> None:
+        self.account: Account | None = None
+        self.kind = ""
+        self.paused = False
+        self.unanswered = 0
+        self._smsc = smsc
+        self._write = write
+        self._close = close
+        self._out: list[bytes] = []
+        self._rest = b""
+        self._sequence = 0
+        self._awaiting: dict[int, bytes] = {}
+        self._ending = False
+        smsc.sessions.add(self)
+        smsc.tally.counts.connections += 1
+
+    @property
+    def room(self) -> int:
+        """How many more deliver_sm may be unacknowledged on this bind."""
+        return 0 if self.paused or self._ending else self._smsc.profile.receipt_window - len(self._awaiting)
+
+    @property
+    def unacknowledged(self) -> int:
+        """deliver_sm that wait for their answer."""
+        return len(self._awaiting)
+
+    def receive(self, data: bytes) -> None:
+        """Take the bytes of one read."""
+        if self._rest:
+            data = self._rest + data
+        pdus, taken, absurd = pdu.split(data)
+        self._rest = data[taken:]
+        submits: list[Spot] = []
+        counts = self._smsc.tally.counts
+        acknowledged = counts.receipts_acked
+        for command, status, sequence, begin, end in pdus:
+            if command == pdu.SUBMIT_SM:
+                submits.append((sequence, begin, end))
+            elif command == pdu.DELIVER_SM_RESP:
+                self._acknowledge(sequence, status)
+            elif not self._ending:
+                take_submits(self._smsc, self, data, submits)
+                submits.clear()
+                self._take_other(command, sequence, data, begin, end)
+        if not self._ending:
+            take_submits(self._smsc, self, data, submits)
+            if absurd is not None:
+                self._refuse_length()
+        if counts.receipts_acked != acknowledged:
+            counts.last_receipt_acked = self._smsc.wall()
+        if self.account is not None and self.account.waiting:
+            self.account.pump()
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the next flush."""
+        self._out.append(data)
+        self._smsc.dirty[self] = None
+
+    def answer(self, answers: bytes, count: int) -> None:
+        """The answers of `count` submits."""
+        self.unanswered = max(0, self.unanswered - count)
+        if not self._ending:
+            self.send(answers)
+
+    def deliver(self, bodies: Sequence[bytes]) -> None:
+        """Send each as a deliver_sm and remember it until it is acknowledged."""
+        pack, awaiting, out, sequence = HEADER.pack, self._awaiting, self._out, self._sequence
+        for body in bodies:
+            sequence = sequence % pdu.MAX_SEQUENCE + 1
+            awaiting[sequence] = body
+            out.append(pack(16 + len(body), pdu.DELIVER_SM, pdu.OK, sequence))
+            out.append(body)
+        self._sequence = sequence
+        self._smsc.dirty[self] = None
+
+    def unbind(self) -> None:
+        """Ask the peer to end the session."""
+        self._sequence = self._sequence % pdu.MAX_SEQUENCE + 1
+        self.send(pdu.encode(pdu.UNBIND, self._sequence))
+
+    def flush(self) -> None:
+        """Write what there is, in one piece."""
+        if self._out:
+            data = b"".join(self._out)
+            self._out.clear()
+            self._write(data)
+        if self._ending:
+            self._close()
+
+    def closed(self) -> None:
+        """The connection is gone: what was not acknowledged goes to the account's next bind."""
+        self._ending = True
+        self._smsc.sessions.discard(self)
+        self._smsc.dirty.pop(self, None)
+        if self.account is not None:
+            if self in self.account.receivers:
+                self.account.receivers.remove(self)
+            self.account.give_back(self._awaiting.values())
+            self._awaiting.clear()
+            self.account.pump()
+
+    def _end(self) -> None:
+        self._ending = True
+        self._smsc.dirty[self] = None
+
+    def _acknowledge(self, sequence: int, status: int) -> None:
+        body = self._awaiting.pop(sequence, None)
+        counts = self._smsc.tally.counts
+        if body is None or self.account is None:
+            counts.malformed += 1
+        elif status:
+            counts.receipts_refused += 1
+            self._smsc.send_later(REFUSED_AGAIN_S, self.account, None, [body])
+        elif type(body) is bytes:
+            counts.receipts_acked += 1
+        else:
+            counts.inbound_acked += 1
+
+    def _take_other(self, command: int, sequence: int, data: bytes, begin: int, end: int) -> None:
+        counts = self._smsc.tally.counts
+        if command in KINDS:
+            self._bind(command, sequence, data, begin, end)
+        elif command == pdu.ENQUIRE_LINK:
+            counts.enquire_links += 1
+            self.send(pdu.encode(pdu.ENQUIRE_LINK_RESP, sequence))
+        elif command == pdu.UNBIND:
+            counts.unbinds += 1
+            self.send(pdu.encode(pdu.UNBIND_RESP, sequence))
+            self._end()
+        elif command == pdu.UNBIND_RESP:
+            self._end()
+        elif not command & pdu.ANSWER:
+            counts.malformed += 1
+            self.send(pdu.encode(pdu.GENERIC_NACK, sequence, wire.BAD_COMMAND))
+
+    def _bind(self, command: int, sequence: int, data: bytes, begin: int, end: int) -> None:
+        status, account = self._examine(command, data, begin, end)
+        self.send(pdu.encode_bind_answer(command, sequence, b"" if status else SYSTEM_ID, status))
+        counts = self._smsc.tally.counts
+        if account is None:
+            counts.binds_refused += 1
+            if self.account is None:
+                self._end()
+            return
+        counts.binds += 1
+        self.account = account
+        self.kind = KINDS[command]
+        if command != pdu.BIND_TRANSMITTER:
+            account.receivers.append(self)
+
+    def _examine(self, command: int, data: bytes, begin: int, end: int) -> tuple[int, Account | None]:
+        profile = self._smsc.profile
+        if self.account is not None:
+            return wire.ALREADY_BOUND, None
+        if profile.bind_status:
+            return profile.bind_status, None
+        if KINDS[command] not in profile.binds:
+            return wire.BIND_FAILED, None
+        try:
+            bind = pdu.decode_bind(data, begin, end)
+        except pdu.BodyError:
+            return wire.BAD_LENGTH, None
+        account = self._smsc.accounts.get(bind.system_id.decode("latin-1"))
+        if account is None:
+            return wire.BAD_SYSTEM_ID, None
+        if not hmac.compare_digest(account.password.encode(), bind.password):
+            return wire.BAD_PASSWORD, None
+        return pdu.OK, account
+
+    def _refuse_length(self) -> None:
+        self._smsc.tally.counts.malformed += 1
+        self.send(pdu.encode(pdu.GENERIC_NACK, 0, wire.BAD_LENGTH))
+        self._end()

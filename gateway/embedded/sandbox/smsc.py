@@ -1,0 +1,125 @@
+"""The sandbox SMSC without sockets: accounts, the profile in force, and what is to happen later.
+
+In: sessions' submits and the time. Out: answers and receipts on sessions, counts, the handset's view. Never: I/O;
+clocks are handed in (`monotonic` for delays, `wall` for dates).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import random
+from typing import TYPE_CHECKING, Any
+
+from gateway.embedded.sandbox import wire
+from gateway.embedded.sandbox.account import Account
+from gateway.embedded.sandbox.agenda import Agenda
+from gateway.embedded.sandbox.handset import Handset
+from gateway.embedded.sandbox.profile import Choice, Fate, Profile, make_profile
+from gateway.embedded.sandbox.tally import Tally
+
+if TYPE_CHECKING:
+    from gateway.embedded.sandbox.session import Session
+
+ANSWER_TICK_S = 0.00025
+RECEIPT_TICK_S = 0.010
+REMEMBERED = 250_000
+"""Distinct messages among which doubled ones are found; more when nothing else is kept."""
+WATCHED = 20_000
+"""Submits kept of those that the profile watches, when nothing else is kept."""
+EARLY_S = 0.0005
+"""A timer may fire this early: timers of the loop count whole milliseconds, and the error should be on both sides."""
+
+
+class Smsc:
+    """Everything that sessions share."""
+
+    def __init__(
+        self,
+        passwords: Mapping[str, str],
+        profile: Profile | None = None,
+        *,
+        keep: int = 20_000,
+        waiting_limit: int = 1_000_000,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        random: Callable[[], float] = random,
+    ) -> None:
+        self.tally = Tally(REMEMBERED if keep else 8 * REMEMBERED)
+        self.handset = Handset(keep or WATCHED)
+        self.keeps = keep > 0
+        self.monotonic = monotonic
+        self.wall = wall
+        self.random = random
+        self.accounts = {i: Account(i, p, self.tally, waiting_limit) for i, p in passwords.items()}
+        self.sessions: set[Session] = set()
+        self.dirty: dict[Session, None] = {}
+        self.answers: Agenda[tuple[Session, bytes, int]] = Agenda(ANSWER_TICK_S)
+        self.receipts: Agenda[tuple[Account, Session | None, list[bytes]]] = Agenda(RECEIPT_TICK_S)  # None: again
+        self._templates: dict[tuple[str, str, int, int], tuple[bytes, int]] = {}
+        self._next_id = int(wall() * 1000) << 20  # 19 digits until the year 2248; never one of an earlier run
+        self.profile = profile or Profile()
+        self.choice = Choice(self.profile)
+
+    def change(self, values: Mapping[str, Any], anew: bool) -> Profile:
+        """Put another profile in force: these fields on top of the present one, or of the defaults when `anew`.
+        Raises ProfileError and changes nothing."""
+        profile = make_profile(values, None if anew else self.profile)
+        self.choice = Choice(profile)
+        self.profile = profile
+        return profile
+
+    def take_ids(self, count: int) -> int:
+        """The first of `count` message ids in a row that were never given."""
+        first = self._next_id
+        self._next_id += count
+        return first
+
+    def template(self, fate: Fate, wall: float) -> tuple[bytes, int]:
+        """For receipts of messages that come at `wall` and share a fate."""
+        done = wall + fate.answer_delay_ms / 1000 + fate.receipt_delay_s
+        key = (fate.stat, fate.err, int(wall / 60), int(done / 60))
+        template = self._templates.get(key)
+        if template is None:
+            if len(self._templates) > 100:
+                self._templates.clear()
+            template = self._templates[key] = wire.receipt_template(fate.stat, fate.err, wall, done)
+        return template
+
+    def send_later(self, delay_s: float, account: Account, session: Session | None, bodies: list[bytes]) -> None:
+        """Deliver receipts after a delay, never earlier; on `session` if it lives. None: they were sent before."""
+        self.receipts.put(self.monotonic() + delay_s + RECEIPT_TICK_S, (account, session, bodies))
+
+    def next_due(self) -> float | None:
+        """When `tick` has something to do, by `monotonic`."""
+        first, second = self.answers.next_due(), self.receipts.next_due()
+        return second if first is None else first if second is None else min(first, second)
+
+    def tick(self) -> None:
+        """Do what is due."""
+        now = self.monotonic() + EARLY_S
+        for session, answers, count in self.answers.take(now):
+            session.answer(answers, count)
+        for account, preferred, bodies in self.receipts.take(now):
+            if preferred is not None:
+                account.deliver(bodies, preferred)
+            else:
+                account.give_back(bodies)
+                account.pump()
+
+    def flush(self) -> None:
+        """Write what sessions have to send, one write each."""
+        dirty, self.dirty = self.dirty, {}
+        for session in dirty:
+            session.flush()
+
+    def report(self) -> dict[str, Any]:
+        """Counts, and what is open now."""
+        return self.tally.report() | {
+            "connections_now": len(self.sessions),
+            "binds_now": sum(s.account is not None for s in self.sessions),
+            "receipts_scheduled": sum(len(bodies) for _, _, bodies in self.receipts),
+            "receipts_waiting": sum(a.waiting for a in self.accounts.values()),
+            "receipts_unacked": sum(s.unacknowledged for s in self.sessions),
+            "at": self.wall(),
+        }
