@@ -110,6 +110,7 @@ def short_directory(wanted: Path) -> Path:
     """`wanted`, or where its sockets' names would be too long a directory of ours for it among the temporary ones."""
     if len(os.fsencode(wanted / LONGEST_SOCKET)) < SOCKET_PATH_BYTES:
         wanted.mkdir(mode=0o700, exist_ok=True)
+        wanted.chmod(0o700)
         return wanted
     name = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
     short = Path(tempfile.gettempdir()) / f"sluice-{os.geteuid()}-{name}"

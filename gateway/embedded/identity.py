@@ -30,7 +30,6 @@ def choose_identity(programs: Path, parent: Path, run: Path) -> str:
         identity = f"setuid:{user.pw_uid}:{user.pw_gid}"
         for directory in (parent, run):  # ours only, never what is above: what lies in there keeps its own modes
             directory.chmod(0o711)
-        give(run, identity)
         if runs(probe, identity) and runs(["/bin/sh", "-c", 'cd "$0"', run], identity):
             return identity
         raise StartError(

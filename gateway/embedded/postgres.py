@@ -25,6 +25,7 @@ from gateway.embedded.identity import choose_identity, give
 from gateway.embedded.machine import memory_bytes
 
 OLDEST = 14
+SYSTEM = Path("/usr/lib/postgresql")
 USER = "sluice"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -45,7 +46,7 @@ def find_postgres(cluster: Path) -> tuple[Path, str]:
         candidates += [Path(p) / "pginstall" / "bin" for p in (spec.submodule_search_locations if spec else None) or ()]
     if on_path := shutil.which("postgres"):
         candidates.append(Path(on_path).resolve().parent)
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    candidates += sorted(SYSTEM.glob("*/bin"), reverse=True)
     for folder in candidates:
         if not (folder / "initdb").exists():
             continue
@@ -128,7 +129,8 @@ class Postgres:
         await end_leftover(self._pidfile, signal.SIGINT, STOP_TIMEOUT_S)
         if not (self.data / "PG_VERSION").exists():
             await self._make_cluster(programs)
-        give(self.data, self._identity)
+        for directory in (self.data, self.run):
+            give(directory, self._identity)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not await self._launch(programs, deadline):  # noqa: ASYNC110 - only trying again tells
             await asyncio.sleep(0.2)
@@ -173,7 +175,8 @@ class Postgres:
 
     async def _launch(self, programs: Path, deadline: float) -> bool:
         """Start the server and wait until it answers. False: it met traces of the one before, which may yet go."""
-        drop_stale_pid(self.data)
+        for lock in (self.data / "postmaster.pid", self.run / ".s.PGSQL.5432.lock"):
+            drop_stale(lock)
         argv: list[str | Path] = [programs / "postgres", "-D", self.data]
         for name, value in self._settings.items():
             argv += ["-c", f"{name}={value}"]
@@ -234,23 +237,22 @@ class Postgres:
             await self._child.kill()
 
 
-def drop_stale_pid(cluster: Path) -> None:
-    """Remove a postmaster.pid whose pid now belongs to something else: PostgreSQL would refuse to start.
+def drop_stale(lock: Path) -> None:
+    """Remove a lock file whose pid now belongs to something else: PostgreSQL would refuse to start.
 
     Right only under the lock of the data directory, and after `end_leftover`.
     """
-    pidfile = cluster / "postmaster.pid"
     try:
-        pid = int(pidfile.read_text().split()[0])
+        pid = int(lock.read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return
     if birth(pid) and "postgres" not in program_of(pid):
-        pidfile.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
 
 
 def is_shadow_of_another(said: str) -> bool:
     """Whether it refused because the killed server before it is not quite gone."""
-    return 'lock file "postmaster.pid" already exists' in said or "pre-existing shared memory block" in said
+    return ("lock file" in said and "already exists" in said) or "pre-existing shared memory block" in said
 
 
 def first_error(said: str) -> str:

@@ -1,0 +1,218 @@
+"""`sluice up`, from an empty directory to a gateway that delivers: servers, schema, sandbox carrier, plan, stages, key.
+
+In: a data directory, an address, what else `sluice run` may be told. Out: a running gateway until `stop` is set, then
+everything stopped in reverse. Never: a message; what it starts talks to each other, not to this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+
+from gateway.config import Settings
+from gateway.embedded import seed
+from gateway.embedded.address import check_free, reachable
+from gateway.embedded.child import StartError
+from gateway.embedded.datadir import DataDir
+from gateway.embedded.postgres import Postgres
+from gateway.embedded.process import Process
+from gateway.embedded.supervise import Supervisor
+from gateway.embedded.valkey import Valkey
+from gateway.store.migrate import MigrationError, migrate
+from gateway.store.pool import Pool
+
+READY_TIMEOUT_S = 30.0
+GATEWAY_STOP_S = 20.0
+SANDBOX_STOP_S = 5.0
+
+
+class Progress(Protocol):
+    """What a person sees meanwhile."""
+
+    def begin(self, step: str) -> None: ...
+
+    def done(self, step: str, detail: str) -> None: ...
+
+    def note(self, line: str) -> None:
+        """Something to know once it runs."""
+        ...
+
+    def ready(self, up: Ready) -> None: ...
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What a newcomer needs next."""
+
+    url: str
+    data: Path
+    client_env: Path
+    handsets: str  # the sandbox carrier's own pages
+    seconds: float
+
+
+class Up:
+    """One run of `sluice up` on one directory."""
+
+    def __init__(self, directory: DataDir, listen: str, config: Path | None, shards: int, progress: Progress) -> None:
+        self._dir = directory
+        self._listen = listen
+        self._config = config
+        self._shards = shards
+        self._progress = progress
+        self._supervisor = Supervisor(progress.note)
+        self._valkey = Valkey(directory.valkey, directory.run, directory.log("valkey"))
+        self._postgres = Postgres(directory.postgres, directory.run, directory.log("postgres"))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Start, wait for `stop`, end in reverse order. Raises StartError."""
+        stopped = asyncio.create_task(stop.wait(), name="wait for a signal")
+        starting = asyncio.create_task(self._start(), name="start")
+        try:
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                return
+            starting.result()
+            failed = asyncio.create_task(self._supervisor.failed(), name="wait for a failure")
+            await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                failed.result()
+            failed.cancel()
+        finally:
+            stopped.cancel()
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            self._progress.begin("stop")
+            await self._supervisor.stop()
+            self._progress.done("stop", "nothing is left running")
+
+    async def kill(self) -> None:
+        """End at once, as a crash would; nothing that was accepted is lost by it."""
+        await self._supervisor.kill()
+
+    async def _start(self) -> None:
+        began = time.monotonic()
+        await self._servers()
+        await self._step("schema", self._migrate())
+        sandbox = await self._sandbox()
+        pool = await Pool.open(self._postgres.url, size=2)
+        try:
+            await self._step("plan", seed.sample_plan(self._dir, pool, sandbox))
+            url = await self._gateway()
+            await seed.first_key(self._dir, pool, self._valkey.url, self._shards, url)
+        finally:
+            await pool.close()
+        self._dir.hold(f"`sluice up` on {url}")
+        self._progress.ready(
+            Ready(url, self._dir.path, self._dir.client_env, f"http://{sandbox['control']}", time.monotonic() - began)
+        )
+
+    async def _step(self, name: str, work: Coroutine[Any, Any, str]) -> None:
+        self._progress.begin(name)
+        self._progress.done(name, await work)
+
+    async def _servers(self) -> None:
+        async def valkey() -> str:
+            await self._supervisor.start(self._valkey)
+            return f"{self._valkey.version}, every write synced to disk"
+
+        async def postgres() -> str:
+            await self._supervisor.start(self._postgres)
+            return self._postgres.version
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._step("Valkey", valkey()), name="start valkey")
+                group.create_task(self._step("PostgreSQL", postgres()), name="start postgres")
+        except* StartError as errors:
+            raise errors.exceptions[0] from None
+
+    async def _migrate(self) -> str:
+        try:
+            applied = await migrate(self._postgres.url)
+        except MigrationError as e:
+            raise StartError(f"the schema cannot be brought up to date: {e}") from e
+        return f"{len(applied)} migrations applied" if applied else "up to date"
+
+    async def _sandbox(self) -> dict[str, str]:
+        """Start the sandbox carrier; where it speaks SMPP and shows its handsets."""
+        smpp, control = seed.sandbox_addresses(self._dir)
+        arguments = ["sandbox", "--smpp", smpp, "--control", control]
+        arguments += ["--password-file", str(seed.sandbox_password(self._dir))]
+        process = self._process("sandbox", arguments, {}, SANDBOX_STOP_S)
+
+        async def start() -> str:
+            await self._supervisor.start(process)
+            seed.remember_sandbox(self._dir, process.said)
+            return f"speaks SMPP on {process.said['smpp']}"
+
+        await self._step("sandbox carrier", start())
+        return {name: str(process.said[name]) for name in ("smpp", "control")}
+
+    async def _gateway(self) -> str:
+        """Start the stages, as the default split has them; the URL once the api is ready."""
+        servers = {"SLUICE_REDIS_URL": self._valkey.url, "SLUICE_POSTGRES_URL": self._postgres.url}
+        config = ["--config", str(self._config)] if self._config else []
+        recorder = self._process("recorder", ["run", "--roles", "recorder,receipts", *config], servers, GATEWAY_STOP_S)
+        gateway = self._process(
+            "gateway",
+            ["run", "--roles", "api,router,connector", "--listen", self._listen, *config],
+            servers,
+            GATEWAY_STOP_S,
+        )
+        url = ""
+
+        async def start() -> str:
+            nonlocal url
+            await self._supervisor.start(recorder)
+            await self._supervisor.start(gateway)
+            url = reachable(str(gateway.said["ready"]))
+            gateway.arguments[gateway.arguments.index("--listen") + 1] = fixed(self._listen, url)
+            await until_ready(url)
+            return "api, router, connector; recorder, receipts"
+
+        await self._step("gateway", start())
+        return url
+
+    def _process(self, name: str, arguments: list[str], env: dict[str, str], stop_s: float) -> Process:
+        return Process(name, arguments, env=env, log=self._dir.log(name), run=self._dir.run, stop_s=stop_s)
+
+
+@contextmanager
+def open_up(data: Path, listen: str, config: Path | None, settings: Settings, progress: Progress) -> Iterator[Up]:
+    """Take the directory, look whether the address is free. Raises StartError with one line."""
+    directory = DataDir.open(data)
+    try:
+        check_free(listen)
+        yield Up(directory, listen, config, settings.shards, progress)
+    finally:
+        directory.close()
+
+
+async def until_ready(url: str) -> None:
+    """Until /readyz says yes. Raises StartError with what it says instead."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    said = "no answer"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        while time.monotonic() < deadline:
+            try:
+                async with session.get(url + "/readyz") as response:
+                    if response.status == 200:
+                        return
+                    said = await response.text()
+            except (aiohttp.ClientError, TimeoutError) as e:
+                said = type(e).__name__
+            await asyncio.sleep(0.02)
+    raise StartError(f"the gateway was not ready within {READY_TIMEOUT_S:.0f} s: {said}")
+
+
+def fixed(listen: str, url: str) -> str:
+    """The address to listen on after a restart: where it was, when a free port had been asked for."""
+    host, _, port = listen.rpartition(":")
+    return f"{host}:{url.rpartition(':')[2]}" if port == "0" else listen
