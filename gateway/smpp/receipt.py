@@ -56,6 +56,9 @@ _RAW_LIMIT: Final = 300
 _DATES_KEPT: Final = 4096
 
 # id:IIIIIIIIII sub:SSS dlvrd:DDD submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DDDDDDD err:E Text: . . .
+_BY_THE_BOOK: Final = re.compile(
+    rb"id:(\S+)(?: sub:\d+)?(?: dlvrd:\d+)?(?: submit date:\d+)? done date:(\d+) stat:([A-Z]+) err:(\w+)(?=\s|$)"
+).match
 _FIELD: Final = re.compile(
     rb"""(?:^|[\s,;|]) ((?:message|msg)?_?id | stat(?:e|us)? | err(?:or)? | done[ _]?date) \s*[:=][ \t]*
     (?! (?:id|sub|dlvrd|submit|done|stat|err|text) [ _a-z]* [:=] ) ([^\s,;|]*)""",
@@ -138,22 +141,12 @@ def _plain(m: ShortMessage, tlvs: Mapping[int, bytes]) -> bytes:
 
 
 def _fields(text: bytes) -> tuple[str, str, bytes, str, bytes]:
-    """Receipt text without the message's own, id, stat, err, done date. By `find` where the text is by the book."""
-    find = text.find
-    cut = find(b"ext:")
-    head = text[: cut - 1] if cut > 0 else text
-    stat_at = head.find(b" stat:")
-    err_at = head.find(b" err:", stat_at)
-    done_at = head.find(b" done date:")
-    if stat_at < 0 or err_at < 0 or done_at < 0 or head[:3] != b"id:":
+    """Receipt text without the message's own, id, stat, err, done date."""
+    found = _BY_THE_BOOK(text)
+    if found is None:
         return _dialect(text)
-    message_id = head[3 : head.find(b" ", 3)]
-    stat = head[stat_at + 6 : err_at]
-    done = head[done_at + 11 : stat_at]
-    code = head[err_at + 5 :].strip()
-    if not (message_id and stat.isalpha() and code.isalnum() and done.isdigit()):
-        return _dialect(text)
-    return head[:_RAW_LIMIT].decode("latin-1"), message_id.decode("latin-1"), stat, code.decode("latin-1"), done
+    message_id, done, stat, code = found.groups()
+    return found[0][:_RAW_LIMIT].decode("latin-1"), message_id.decode("latin-1"), stat, code.decode("latin-1"), done
 
 
 def _dialect(text: bytes) -> tuple[str, str, bytes, str, bytes]:
