@@ -28,6 +28,7 @@ _DIGITS: Final = re.compile(
 )
 _SAFE_WORDS: Final = (OSError, AttributeError, TypeError, NameError, ImportError, RuntimeError, AssertionError)
 _SAFE_MODULES: Final = ("gateway.", "providers.", "redis.")
+_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 def masked(number: str) -> str:
@@ -88,7 +89,8 @@ def _entry(record: logging.LogRecord) -> dict[str, Any]:
         "stage": record.name,
         "event": guarded(record.getMessage()),
     }
-    for name, value in getattr(record, "fields", {}).items():
+    extra = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+    for name, value in (extra.pop("fields", {}) | extra).items():
         entry[name if name not in entry else name + "_"] = _guarded(value)
     if record.exc_info and record.exc_info[1] is not None:
         entry["error"] = words(record.exc_info[1])

@@ -39,6 +39,12 @@ def test_a_line_is_one_json_object_with_time_level_stage_event_and_fields(lines:
     assert str(entry["ts"]).endswith("Z")
 
 
+def test_the_extra_of_a_plain_logger_is_written_too(lines: io.StringIO) -> None:
+    logging.getLogger("daemon").info("stopped", extra={"stage": "router", "task": None})
+    (entry,) = entries(lines)
+    assert (entry["stage"], entry["stage_"], entry["task"]) == ("daemon", "router", None)
+
+
 @pytest.mark.parametrize(
     "text",
     [NUMBER, "79161234567", f"to={NUMBER}", "x79161234567y", "+7 916 123-45-67", "+7 (916) 123 45 67", "id79161234567"],
