@@ -24,6 +24,7 @@ from gateway.recorder.recorder import run_recorder
 from gateway.router import stage as router
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
+from gateway.streams.opening import Openness
 
 log = logging.getLogger("daemon")
 
@@ -49,8 +50,12 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         health.add("redis", lambda: "" if redis.link(None).is_up else f"away: {redis.link(None).error}")
         stages = _Stages(stack, failed)
         stages.start("loop lag", measure_loop_lag())
+        openness = Openness(redis)
+        stages.start("open shards", openness.run())
+        health.add("shards", openness.closed)
         plan = LivePlan(redis)
         stages.start("plan", plan.watch())
+        health.add("plan", lambda: "" if plan.current() else "no plan is active: `sluice plan apply FILE --activate`")
         roles = set(settings.roles)
         if "recorder" in roles:
             for shard in range(redis.shards):

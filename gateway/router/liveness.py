@@ -18,11 +18,18 @@ class Liveness:
         self._redis = redis
         self._status: dict[str, dict[str, Any]] = {}
         self._modes: dict[str, carriers.Mode] = {}
+        self._live: frozenset[str] = frozenset()
 
     async def look(self) -> None:
         """Look once."""
         self._status = await carriers.statuses(self._redis)
         self._modes = await carriers.modes(self._redis)
+        now = self._redis.clock_ms()
+        self._live = frozenset(
+            name
+            for name, status in self._status.items()
+            if status["live"] and now - status["at_ms"] < _STALE_MS and name not in self._modes
+        )
 
     async def run(self) -> None:
         """Look again and again."""
@@ -35,13 +42,7 @@ class Liveness:
 
     def live(self, carrier: str) -> bool:
         """Whether its connector runs, has a live bind and may send."""
-        status = self._status.get(carrier)
-        return (
-            status is not None
-            and bool(status["live"])
-            and self._redis.clock_ms() - status["at_ms"] < _STALE_MS
-            and carrier not in self._modes
-        )
+        return carrier in self._live
 
     def down_ms(self, carrier: str) -> int:
         """How long it has not been able to send; 0 when it can."""

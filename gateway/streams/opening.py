@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.streams.link import Link
+import asyncio
+
+from gateway.streams.link import Link, Redis, RedisAwayError
 
 
 async def open_shard(link: Link, shard: int, run_id: bytes) -> None:
@@ -20,3 +22,32 @@ async def close_shard(link: Link, shard: int, reason: str) -> None:
 async def is_open(link: Link) -> bool:
     """Whether the server behind this link may move messages."""
     return bool(await link.call(b"GET", link.prefix + "open") == link.run_id)
+
+
+class Openness:
+    """Whether every shard is open, as of a quarter of a second ago. Life: `run()` as a task."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._closed = "not looked yet"
+
+    def closed(self) -> str:
+        """Why something is closed; empty when all shards are open."""
+        return self._closed
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            try:
+                self._closed = await self._look()
+            except RedisAwayError:
+                self._closed = "Redis is away"
+            await asyncio.sleep(0.25)
+
+    async def _look(self) -> str:
+        for shard in range(self._redis.shards):
+            link = self._redis.link(shard)
+            if not await is_open(link):
+                reason = await link.call(b"GET", link.prefix + "closed")
+                return f"shard {shard}: {reason.decode() if reason else 'waits for the recorder to compare it'}"
+        return ""
