@@ -1,0 +1,50 @@
+# Everything a newcomer needs. `make help` lists it; the README says the same without make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export COVERAGE_FILE := $(CURDIR)/.coverage
+UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
+
+.PHONY: help up test lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-7s %s\n", $$1, $$2 }'
+
+up: $(VENV)/installed ## install and start everything on this machine (SLUICE_DATA, SLUICE_LISTEN say where)
+	@exec $(BIN)/python -m gateway up
+
+test: $(VENV)/installed-dev ## install and run the whole suite, with coverage
+	@rm -f .coverage .coverage.*; status=0; \
+	$(UNDER_COVERAGE) -n 2 --dist worksteal tests/unit tests/contract tests/integration || status=1; \
+	$(UNDER_COVERAGE) tests/acceptance || status=1; \
+	$(BIN)/python -m coverage combine -q && $(BIN)/python -m coverage report || status=1; \
+	exit $$status
+
+lint: $(VENV)/installed-dev ## style, types, and which part may import which
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load
+	@exec $(BIN)/python -m bench
+
+clean: ## remove the environment and what tests leave; the data directory stays
+	@rm -rf $(VENV) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+
+# The stamps are newer than pyproject.toml while the environment has what it asks for.
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing Sluice into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing Sluice and its tools into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Sluice needs Python 3.11 or newer; \`$(PYTHON)\` is not. Name one: make PYTHON=/path/to/python3 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "\`$(PYTHON)\` lacks venv and pip (Debian, Ubuntu: apt install python3-venv). Another: make PYTHON=/path/to/python3 …" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
