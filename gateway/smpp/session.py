@@ -89,7 +89,7 @@ class Session(Generic[T]):
     `state` is connecting, binding, bound, unbinding or closed. `counts` counts what carriers should not do.
     """
 
-    def __init__(self, limits: Limits, now: float, counts: Counter[str] | None = None) -> None:
+    def __init__(self, limits: Limits, now: float, counts: Counter[str] | None = None, first_sequence: int = 1) -> None:
         self.state = "connecting"
         self.pace = Pace(limits.window)
         self.counts = Counter() if counts is None else counts
@@ -98,7 +98,7 @@ class Session(Generic[T]):
         self._flights: deque[tuple[float, int, int]] = deque()  # written at, first sequence, how many
         self._late: dict[int, T] = {}
         self._overdue = 0  # timed out since the last answer
-        self._next = 1
+        self._next = first_sequence
         self._rest = bytearray()
         self._wanted = 0  # length at which `_rest` holds a whole PDU
         self._heard_at = self._progress_at = self._bind_at = now
