@@ -1,0 +1,130 @@
+"""The plan in use, in every process within a second: PostgreSQL owns it, Redis mirrors it, `LivePlan` compiles it.
+
+In: the mirror, which survives PostgreSQL being away. Out: a `Compiled`, swapped whole. A plan that this release cannot
+read leaves the former one at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from gateway import logs
+from gateway.message import UnknownVersionError
+from gateway.plan.check import check
+from gateway.plan.choice import Compiled
+from gateway.plan.document import Plan
+from gateway.plan.parse import parse
+from gateway.plan.problems import Problem, errors
+from gateway.store import plans
+from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams.link import Redis, RedisAwayError, ScriptError
+from gateway.streams.mirror import Mirror
+
+log = logs.stage("plan")
+
+MIRROR: Final = "plan"
+_PUBLISH_EVERY_S: Final = 30.0
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A version cannot be made active: there is none such, or it has errors that this release finds."""
+
+    code: str
+    """`unknown_plan`, `nothing_before` or `plan_invalid`."""
+    sentence: str
+    problems: Sequence[Problem] = ()
+
+
+class LivePlan:
+    """The plan as this process knows it. Life: `watch()` until cancelled; `current()` at any time."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._mirror = Mirror(redis)
+        self._current: Compiled | None = None
+        self._since = 0
+        self._changed = asyncio.Event()
+
+    def current(self) -> Compiled | None:
+        """The plan; None before the first is known. Keep it no longer than for one batch."""
+        return self._current
+
+    async def known(self) -> Compiled:
+        """Wait until there is a plan."""
+        while self._current is None:
+            await self._changed.wait()
+        return self._current
+
+    async def watch(self) -> None:
+        """Follow the mirror. Runs until cancelled."""
+        await self._mirror.watch(MIRROR, self._replace)
+
+    def _replace(self, since: int, value: bytes) -> None:
+        if since <= self._since:
+            return  # a Redis that came back older than it was: it will be published again
+        try:
+            active = plans.unpack(value)
+        except (UnknownVersionError, msgspec.DecodeError) as e:
+            log.error("plan_unreadable", e)
+            return
+        plan = parse(active.document)
+        if not isinstance(plan, Plan):
+            log.error("plan_unreadable", version=active.version, problems=[p.sentence for p in plan[:5]])
+            return
+        self._current, self._since = Compiled(plan, active.version), since
+        self._changed.set()
+        log.info("plan_live", version=active.version, carriers=len(plan.carriers), routes=len(plan.routes))
+
+
+async def activate(pool: Pool, redis: Redis, version: int, *, who: str) -> plans.Active | Refused:
+    """Make a version live everywhere. Raises StoreAwayError; RedisAwayError or ScriptError when it is active in
+    PostgreSQL but not yet known everywhere: `keep_published` makes up for it."""
+    document = await plans.document(pool, version)
+    if document is None:
+        return Refused("unknown_plan", f"There is no version {version}.")
+    if problems := errors(check(document).problems):
+        return Refused("plan_invalid", f"Version {version} has errors.", problems)
+    active = await plans.activate(pool, version, who=who)
+    assert active is not None, "versions are never deleted"
+    await publish(pool, redis)
+    return active
+
+
+async def rollback(pool: Pool, redis: Redis, version: int | None = None, *, who: str) -> plans.Active | Refused:
+    """Return to a version, or to the one that was active before. Raises as `activate` does.
+
+    What was live once is not checked again: it is known to have worked.
+    """
+    active = await plans.rollback(pool, version, who=who)
+    if active is None and version is None:
+        return Refused("nothing_before", "No other version was active before.")
+    if active is None:
+        return Refused("unknown_plan", f"There is no version {version}.")
+    await publish(pool, redis)
+    return active
+
+
+async def publish(pool: Pool, redis: Redis) -> bool:
+    """Mirror the active plan of PostgreSQL in Redis; False when the mirror has it already, or there is none.
+
+    Raises StoreAwayError, RedisAwayError, ScriptError.
+    """
+    active = await plans.active(pool)
+    return active is not None and await Mirror(redis).put(MIRROR, active.since_us, plans.pack(active))
+
+
+async def keep_published(pool: Pool, redis: Redis) -> None:
+    """Publish now and then: a process may die between activating and mirroring, and Redis may come back empty or
+    older. Runs until cancelled."""
+    while True:
+        try:
+            if await publish(pool, redis):
+                log.info("plan_published")
+        except (StoreAwayError, RedisAwayError, ScriptError) as e:
+            log.warning("plan_not_published", reason=e)
+            await asyncio.sleep(1.0)
+        else:
+            await asyncio.sleep(_PUBLISH_EVERY_S)
