@@ -17,7 +17,7 @@ from typing import Any
 from gateway.api.app import serve
 from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
-from gateway.live_plan import LivePlan
+from gateway.live_plan import LivePlan, keep_published
 from gateway.ops.health import Health, HealthServer, measure_loop_lag
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
@@ -55,6 +55,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         health.add("shards", openness.closed)
         plan = LivePlan(redis)
         stages.start("plan", plan.watch())
+        stages.start("plan mirror", keep_published(pool, redis))
         health.add("plan", lambda: "" if plan.current() else "no plan is active: `sluice plan apply FILE --activate`")
         roles = set(settings.roles)
         if "recorder" in roles:
