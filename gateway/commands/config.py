@@ -11,7 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import click
 import msgspec
 
-from gateway.config import example, load
+from gateway.commands.settings import read_settings
+from gateway.config import example
 
 
 @click.group("config")
@@ -23,7 +24,7 @@ def command() -> None:
 @click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
 def check(path: Path | None) -> None:
     """Read the settings as `sluice run` would and print what holds."""
-    settings = load(path)
+    settings = read_settings(path)
     for name, value in msgspec.to_builtins(settings).items():
         shown = hidden(value) if name.endswith("_url") else value
         click.echo(f"{name} = {msgspec.json.encode(shown).decode()}")

@@ -10,9 +10,12 @@ import json
 from pathlib import Path
 
 import click
+import uvloop
 
-from gateway import logs
-from gateway.config import ROLES, Settings, load
+from gateway import daemon, logs
+from gateway.commands.settings import read_settings
+from gateway.config import ROLES, Settings
+from gateway.streams.link import RedisAwayError
 
 
 @click.command("run")
@@ -29,7 +32,7 @@ def command(
     Processes share nothing but Redis and PostgreSQL: start as many as you like, anywhere, each with its roles.
     All settings: sluice config example.
     """
-    settings = load(
+    settings = read_settings(
         path,
         roles=tuple(r.strip() for r in roles.split(",") if r.strip()) if roles is not None else None,
         redis_url=redis_url,
@@ -41,17 +44,19 @@ def command(
 
 
 def serve(settings: Settings) -> None:
-    """Run the daemon on uvloop until it is told to stop."""
-    import uvloop
-
-    from gateway import daemon
+    """Run the daemon on uvloop until it is told to stop. What keeps it from starting is one line."""
 
     async def work() -> None:
         logs.watch(asyncio.get_running_loop())
         await daemon.run(settings, ready=announce)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work())
+    except (RedisAwayError, daemon.StageError) as e:
+        raise click.ClickException(str(e)) from e
+    except OSError as e:
+        raise click.ClickException(f"cannot listen on {settings.listen}: {e.strerror or e}") from e
 
 
 def announce(url: str) -> None:

@@ -1,0 +1,33 @@
+"""The settings of `sluice run` and `sluice config check`: read, then tried on those who will use them.
+
+In: a file, the environment, options. Out: settings whose addresses and URLs can be read. Never: a connection.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.config import Settings, SettingsError, load
+from gateway.embedded.address import parse
+from gateway.embedded.child import StartError
+from gateway.streams.link import Address
+
+
+def read_settings(path: Path | None, **given: Any) -> Settings:
+    """Raises SettingsError with one line that names the setting."""
+    settings = load(path, **given)
+    try:
+        Address.parse(settings.redis_url)
+    except ValueError as e:
+        raise SettingsError(f"redis_url: {e}") from e
+    if urlsplit(settings.postgres_url).scheme not in ("postgresql", "postgres"):
+        raise SettingsError("postgres_url: the PostgreSQL URL must begin with postgresql://")
+    for name in ("listen", "metrics_listen"):
+        try:
+            if address := getattr(settings, name):
+                parse(address)
+        except StartError as e:
+            raise SettingsError(f"{name}: {e}") from e
+    return settings

@@ -1,0 +1,113 @@
+"""The shell around the commands: overview, settings, where a gateway is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gateway import __version__, commands
+from gateway.cli import COMMANDS, main
+from gateway.commands.config import hidden
+from gateway.commands.target import find_target
+
+NOT_COMMANDS = {"__init__", "target", "settings"}
+
+
+def test_the_overview_lists_every_command_under_who_uses_it() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).output
+    for section, entries in COMMANDS.items():
+        assert section in shown
+        for name in entries:
+            assert f"  {name} " in shown
+
+
+def test_every_listed_command_exists_and_explains_itself() -> None:
+    for entries in COMMANDS.values():
+        for name in entries:
+            result = CliRunner().invoke(main, [name, "--help"])
+            assert result.exit_code == 0, result.output
+            assert len(result.output.splitlines()) > 3
+
+
+def test_every_module_of_commands_is_listed() -> None:
+    found = {path.stem for folder in commands.__path__ for path in Path(folder).glob("*.py")}
+    assert found - NOT_COMMANDS == {name for entries in COMMANDS.values() for name in entries}
+
+
+def test_the_overview_loads_no_command() -> None:
+    script = "import sys, gateway.cli; print([m for m in sys.modules if 'asyncio' in m or 'gateway.commands' in m])"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert CliRunner().invoke(main, ["--version"]).output == f"sluice, version {__version__}\n"
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    result = CliRunner().invoke(main, ["flood"])
+    assert result.exit_code == 2
+    assert "No such command 'flood'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("shards = 0", "Error: {path}: Expected `int` >= 1 - at `$.shards`\n"),
+        ("shard = 1", "Error: {path}: unknown setting `shard`; see `sluice config example`\n"),
+        ("shards =", "Error: {path}: not valid TOML: Invalid value (at end of document)\n"),
+        ('redis_url = "http://a"', "Error: redis_url: the Redis URL must begin with redis://, rediss:// or unix://\n"),
+        ('postgres_url = "mysql://a"', "Error: postgres_url: the PostgreSQL URL must begin with postgresql://\n"),
+        (
+            'listen = "8080"',
+            "Error: listen: `8080` is no address: give HOST:PORT, for example 127.0.0.1:8080\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", [["config", "check"], ["run"]])
+def test_a_wrong_setting_is_one_line_and_exit_code_2(command: list[str], text: str, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "sluice.toml"
+    path.write_text(text)
+    result = CliRunner().invoke(main, [*command, "--config", str(path)])
+    assert (result.exit_code, result.output) == (2, line.format(path=path))
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["config", "check", "--config", str(tmp_path / "none")])
+    assert (result.exit_code, result.output) == (
+        2,
+        f"Error: {tmp_path / 'none'}: cannot be read: No such file or directory\n",
+    )
+
+
+def test_the_example_is_a_file_that_checks(tmp_path: Path) -> None:
+    example = CliRunner().invoke(main, ["config", "example"]).output
+    path = tmp_path / "sluice.toml"
+    path.write_text(
+        "\n".join(line[1:] if line[:2] != "# " and line[:1] == "#" else line for line in example.splitlines())
+    )
+    result = CliRunner().invoke(main, ["config", "check", "--config", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "shards = 1" in result.output
+
+
+def test_settings_are_shown_without_passwords() -> None:
+    assert hidden("postgresql://me:secret@db:5432/sluice") == "postgresql://me:***@db:5432/sluice"
+    assert hidden("redis://:secret@cache/0") == "redis://:***@cache/0"
+    assert hidden("unix:///run/valkey.sock") == "unix:///run/valkey.sock"
+
+
+def test_the_gateway_is_where_the_environment_says_else_where_up_wrote_it(tmp_path: Path) -> None:
+    environment = {"SLUICE_DATA": str(tmp_path)}
+    with pytest.raises(click.ClickException, match=r"no SLUICE_URL: .* start `sluice up`"):
+        find_target(environment)
+    (tmp_path / "client.env").write_text("# first\nSLUICE_URL=http://a:1/\nSLUICE_KEY=sk_1\n")
+    assert (find_target(environment).url, find_target(environment).key) == ("http://a:1", "sk_1")
+    assert find_target(environment | {"SLUICE_KEY": "sk_2"}).key == "sk_2"
+    assert "sk_1" not in repr(find_target(environment))
