@@ -1,7 +1,7 @@
 """The spellings of one carrier message id: submit answers and receipts often write the same number differently.
 
-In: an id as a carrier wrote it. Out: the other ways to write it. Pure; which one a carrier uses is learnt elsewhere, from
-hits.
+In: an id as a carrier wrote it. Out: the other ways to write it. Never says which one a carrier uses: that is learnt
+elsewhere, from hits.
 """
 
 from __future__ import annotations
