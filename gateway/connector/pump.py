@@ -155,14 +155,8 @@ class Pump:
     def _divide(self, count: int, room: int, window: int, backlog: dict[str, int]) -> dict[str, int]:
         if count <= 0:
             return {}
-        plan = self.shares.divide(count, backlog)
         # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer.
-        bulk = max(room - int(window * RESERVED), 0)
-        for klass in plan:
-            if klass not in URGENT:
-                plan[klass] = min(plan[klass], bulk)
-                bulk -= plan[klass]
-        return {klass: n for klass, n in plan.items() if n > 0}
+        return self.shares.divide(count, backlog, max(room - int(window * RESERVED), 0))
 
     def _mark(self, taken: Sequence[Taken]) -> None:
         by_shard: dict[int, list[Taken]] = {}

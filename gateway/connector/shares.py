@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.message import CLASSES
 
@@ -18,27 +18,36 @@ class Shares:
         self.shares = dict(shares)
         self.credit: dict[str, float] = dict.fromkeys(CLASSES, 0.0)
 
-    def divide(self, room: int, backlog: Mapping[str, int]) -> dict[str, int]:
-        """How many each class may send now, at most its backlog, together at most `room`."""
+    def divide(self, room: int, backlog: Mapping[str, int], bulk: int) -> dict[str, int]:
+        """How many each class may send now: at most its backlog, together `room`, all but the urgent at most `bulk`."""
         waiting = [c for c in CLASSES if backlog.get(c, 0) > 0]
         for c in CLASSES:
             if c not in waiting:
                 self.credit[c] = 0.0
-        if sum(backlog.get(c, 0) for c in waiting) <= room:
-            return {c: backlog[c] for c in waiting}
+        wanted = sum(backlog[c] for c in waiting if c not in URGENT)
+        left = {False: min(bulk, room, wanted), True: sum(backlog[c] for c in waiting if c in URGENT)}
+        room = min(room, sum(left.values()))
+        for c in waiting:
+            self.credit[c] = min(self.credit[c] + self._due(c, waiting, room, left[False]), 2.0 * room + 1)
         given = dict.fromkeys(waiting, 0)
-        total = sum(self.shares[c] for c in waiting) or 1
+        for whole in (False, True):  # first what each is sure of; then what is left, the highest first
+            for c in waiting:
+                most = backlog[c] - given[c] if whole else int(max(self.credit[c], 0.0))
+                extra = min(most, backlog[c], room, left[c in URGENT])
+                given[c] += extra
+                left[c in URGENT] -= extra
+                room -= extra
         for c in waiting:
-            self.credit[c] = min(self.credit[c] + room * self.shares[c] / total, 2.0 * room + 1)
-            given[c] = min(int(self.credit[c]), backlog[c], room - sum(given.values()))
-        left = room - sum(given.values())
-        for c in waiting:  # the highest first
-            extra = min(left, backlog[c] - given[c])
-            given[c] += extra
-            left -= extra
-        for c in waiting:
-            self.credit[c] = max(self.credit[c] - given[c], -float(room))
+            self.credit[c] = max(self.credit[c] - given[c], -float(sum(given.values())))
         return {c: n for c, n in given.items() if n}
+
+    def _due(self, klass: str, waiting: Sequence[str], room: int, bulk: int) -> float:
+        """A class's part of this room; those that are not urgent divide what they may take, so none goes empty."""
+        due = room * self.shares[klass] / (sum(self.shares[c] for c in waiting) or 1)
+        if klass in URGENT:
+            return due
+        rest = sum(self.shares[c] for c in waiting if c not in URGENT) or 1
+        return min(due, bulk * self.shares[klass] / rest)
 
 
 class Bucket:
