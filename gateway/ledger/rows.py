@@ -1,0 +1,163 @@
+"""A message's row as the fold sees it, and everything that one fold wants written.
+
+`Row` holds what changes and what roll-ups and callbacks need of the rest; the text stays out of it once it is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.events import AnyFact, Batched, Came, Received, Submitted, Waiting
+from gateway.message import Message, State, id_shard, id_time_ms
+
+MINUTE_MS = 60_000
+_ACCEPTED, _SCHEDULED = State.ACCEPTED, State.SCHEDULED
+
+
+class Attempt(msgspec.Struct, array_like=True, gc=False):
+    """One attempt's units as bit masks; bit 0 is part 1, or the whole. `units` 0: not known yet."""
+
+    number: int
+    units: int = 0
+    accepted: int = 0
+    unsure: int = 0
+    delivered: int = 0
+    undeliverable: int = 0
+
+
+Bucket = tuple[int, int, str, str, str, str, str, str, str]
+"""Where a message counts: minute (ms), shard, client, class, carrier, operator, state, tag, currency."""
+
+Booked = tuple[Bucket, int, int]
+"""What a message adds to its bucket: parts, cost in millionths."""
+
+
+class Row(msgspec.Struct, gc=False):
+    """One message. `rev` 0: PostgreSQL has no row yet, and `message` is what to insert."""
+
+    id: bytes
+    rev: int
+    client: str
+    klass: str
+    tag: str
+    callback_url: str
+    test: bool
+    parts: int
+    send_at_ms: int
+    deadline_ms: int
+    state: str
+    reason: str = ""
+    attempt: int = 0
+    carrier: str = ""
+    operator: str = ""
+    route: str = ""
+    plan_version: int = 0
+    price_micro: int = 0
+    currency: str = ""
+    cost_micro: int = 0
+    units: int = 0
+    accepted: int = 0
+    unsure: int = 0
+    delivered: int = 0
+    undeliverable: int = 0
+    earlier: bytes = b""  # attempts before the current one, see judge.attempts
+    routed_ms: int = 0
+    submitted_ms: int = 0
+    final_ms: int = 0
+    changed_ms: int = 0
+    seq: int = 0
+    booked: Booked | None = None  # as the roll-ups have it
+    message: Message | None = None
+    touched: bool = False  # stands in the list of what this fold changed
+    moved: bool = False  # this fold changed more than what a receipt changes
+
+
+def booked(row: Row) -> Booked:
+    """What it adds now."""
+    minute_ms = id_time_ms(row.id) // MINUTE_MS * MINUTE_MS
+    shard = id_shard(row.id)
+    return (
+        (minute_ms, shard, row.client, row.klass, row.carrier, row.operator, row.state, row.tag, row.currency),
+        row.parts,
+        row.cost_micro,
+    )
+
+
+def new_row(message_id: bytes, message: Message) -> Row:
+    """The row of a message that was just accepted."""
+    accepted_ms = id_time_ms(message_id)
+    begin_ms = max(accepted_ms, message.send_at_ms)
+    return Row(
+        message_id,
+        0,
+        message.client,
+        message.klass,
+        message.tag,
+        message.callback_url,
+        message.test,
+        message.parts,
+        message.send_at_ms,
+        begin_ms + message.validity_s * 1000,
+        _SCHEDULED if begin_ms > accepted_ms else _ACCEPTED,
+        changed_ms=accepted_ms,
+        message=message,
+    )
+
+
+Matched = tuple[bytes, int, int, str]
+"""The submission that a receipt found: message id, attempt, part, and how it was found."""
+
+
+class Note(NamedTuple):
+    """A line for the timeline that is no submission and no receipt."""
+
+    message_id: bytes
+    at_ms: int
+    event: str
+    attempt: int = 0
+    state: str = ""
+    reason: str = ""
+    by: str = ""
+    until_ms: int = 0
+
+
+class CallbackDue(NamedTuple):
+    """An application is to hear of a final state."""
+
+    message_id: bytes
+    seq: int
+    at_ms: int
+    client: str
+    url: str
+    state: str
+    reason: str
+
+
+class Stray(NamedTuple):
+    """A fact about a message that nobody knows."""
+
+    at_ms: int
+    message_id: bytes
+    fact: AnyFact
+
+
+@dataclass
+class Changes:
+    """What one fold wants written, in one transaction."""
+
+    rows: list[Row] = field(default_factory=list)  # new (rev 0) and changed ones
+    submissions: list[tuple[int, Submitted]] = field(default_factory=list)
+    repeated: list[tuple[int, Submitted]] = field(default_factory=list)  # insert unless the row is there
+    healed: list[Submitted] = field(default_factory=list)  # the uncertain rows they heal are in the store
+    receipts: list[tuple[Received, Matched | None]] = field(default_factory=list)
+    unmatched: list[Received] = field(default_factory=list)
+    inbound: list[Came] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    waiting: list[tuple[int, Waiting]] = field(default_factory=list)
+    batches: list[tuple[int, Batched]] = field(default_factory=list)
+    rescheduled: list[Row] = field(default_factory=list)
+    callbacks: list[CallbackDue] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)

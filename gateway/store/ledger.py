@@ -1,0 +1,163 @@
+"""Writes what a fold found, inside the caller's transaction: COPY for what is new, one UPDATE a day for what changed.
+
+Raises ConflictError when a row is not as it was read: then the caller rolls back, reads again and folds again. The
+partitions of `days_of` must be there before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import asyncpg
+
+from gateway.ledger.rollup import book
+from gateway.ledger.rows import Changes, Row
+from gateway.message import id_shard, id_time_ms
+from gateway.store import records, rollups
+from gateway.store.days import day_of, partition, time_bounds
+from gateway.store.records import Record
+
+T = TypeVar("T")
+
+HOUR_MS = 3_600_000
+DUE_MS = 600_000
+FIRST_TRY_MS = 1_000
+"""How soon a receipt that matched nothing is tried again."""
+
+
+class ConflictError(Exception):
+    """Another writer changed a row meanwhile."""
+
+
+def days_of(changes: Changes) -> set[int]:
+    """Every day that the changes add rows to."""
+    days = _spread([id_time_ms(row.id) for row in changes.rows if not row.rev])
+    days |= _spread([records.sent_ms(fact, at) for at, fact in changes.submissions])
+    days |= _spread([records.sent_ms(fact, at) for at, fact in changes.repeated])
+    days |= _spread([fact.at_ms for fact, _ in changes.receipts])
+    days |= _spread([fact.at_ms for fact in changes.inbound])
+    days |= _spread([note.at_ms for note in changes.notes])
+    return days | _spread([at for at, _ in changes.waiting])
+
+
+def _spread(times: Sequence[int]) -> set[int]:
+    if not times:
+        return set()
+    first, last = day_of(min(times)), day_of(max(times))
+    return {first} if first == last else {day_of(ms) for ms in times}
+
+
+async def write(connection: asyncpg.Connection, changes: Changes, key: bytes, now_ms: int) -> None:
+    """Everything, with its roll-ups. `key` is that of recipient_hash."""
+    fresh = [row for row in changes.rows if not row.rev]
+    await _copy(connection, "messages", records.MESSAGE, fresh, partial(records.message, key))
+    await _update(connection, (row for row in changes.rows if row.rev))
+    await _copy(connection, "submissions", tuple(records.SUBMISSION), changes.submissions, records.submission)
+    await _copy(connection, "receipts", records.RECEIPT, changes.receipts, records.receipt)
+    wait = partial(records.waiting_receipt, now_ms + FIRST_TRY_MS)
+    await _copy(connection, "receipts_waiting", records.WAITING_RECEIPT, changes.unmatched, wait)
+    await _copy(connection, "callbacks", records.CALLBACK, changes.callbacks, records.callback)
+    await _write_seldom(connection, changes, key)
+    await _note_deadlines(connection, fresh + changes.rescheduled)
+    await rollups.add(connection, book(changes.rows))
+
+
+async def _write_seldom(connection: asyncpg.Connection, changes: Changes, key: bytes) -> None:
+    await _insert_unless_there(connection, changes)
+    await _heal(connection, changes)
+    await _copy(connection, "inbound", records.INBOUND, changes.inbound, partial(records.inbound, key))
+    await _copy(connection, "notes", records.NOTE, changes.notes, records.note)
+    await _copy(connection, "waiting", records.WAITING, changes.waiting, records.waiting)
+    for at_ms, batch in changes.batches:
+        await connection.execute(
+            "insert into batches (id, at, client, accepted, duplicates, rejected) values ($1, $2, $3, $4, $5, $6)"
+            " on conflict do nothing",
+            batch.id, at_ms, batch.client, batch.accepted, batch.duplicates, batch.rejected,
+        )  # fmt: skip
+
+
+async def _copy(
+    connection: asyncpg.Connection,
+    table: str,
+    columns: Sequence[str],
+    items: Sequence[T],
+    record: Callable[[T], Record],
+) -> None:
+    if items:  # records are made one by one: 20,000 tuples at once would keep the garbage collector busy
+        await connection.copy_records_to_table(table, columns=columns, records=map(record, items))
+
+
+async def _update(connection: asyncpg.Connection, rows: Iterable[Row]) -> None:
+    groups: defaultdict[tuple[int, bool], list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.id):  # always in one order: two writers never wait in a circle
+        groups[day_of(id_time_ms(row.id)), row.moved].append(row)
+    for (day, moved), changed in sorted(groups.items(), key=lambda group: group[0]):
+        columns = records.change(changed) if moved else records.received(changed)
+        sets = ", ".join(f"{name} = u.{name}" for name in columns if name not in ("id", "rev"))
+        arrays = ", ".join(f"${n}::{kind}[]" for n, (kind, _) in enumerate(columns.values(), 1))
+        status = await connection.execute(
+            # Names its partition: with bounds on the id instead, the planner may read the range once for every row.
+            f"update {partition('messages', day)} m set rev = m.rev + 1, {sets}"
+            f" from unnest({arrays}) as u({', '.join(columns)}) where m.id = u.id and m.rev = u.rev",
+            *(values for _, values in columns.values()),
+        )
+        if status != f"UPDATE {len(changed)}":
+            raise ConflictError(f"{status} where {len(changed)} rows were expected")
+
+
+_SUBMISSION_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(records.SUBMISSION.values(), 1))
+_SUBMISSION_COLUMNS = ", ".join(records.SUBMISSION)
+
+
+async def _insert_unless_there(connection: asyncpg.Connection, changes: Changes) -> None:
+    if not changes.repeated:
+        return
+    days = sorted(_spread([records.sent_ms(fact, at) for at, fact in changes.repeated]))
+    columns = zip(*map(records.submission, changes.repeated), strict=True)
+    await connection.execute(
+        f"insert into submissions ({_SUBMISSION_COLUMNS})"
+        f" select distinct * from unnest({_SUBMISSION_ARRAYS}) as u({_SUBMISSION_COLUMNS}) where not exists ("
+        "select from submissions s where s.message_id = u.message_id and s.attempt = u.attempt and s.part = u.part"
+        f" and s.sent_at = u.sent_at and s.kind = u.kind and {time_bounds('s.sent_at', days[0], days[-1])})",
+        *map(list, columns),
+    )
+
+
+async def _heal(connection: asyncpg.Connection, changes: Changes) -> None:
+    for fact in changes.healed:
+        first = day_of(id_time_ms(fact.id) - HOUR_MS)
+        await connection.execute(
+            "update submissions set kind = $4, late = true, answered_at = $5, carrier_message_id = $6, reason = $7,"
+            " code = $8 where message_id = $1 and attempt = $2 and part = $3 and kind = 3 and "
+            + time_bounds("sent_at", first, max(first, day_of(fact.answered_ms + HOUR_MS))),
+            fact.id, fact.attempt, fact.part, fact.kind, fact.answered_ms, fact.carrier_message_id, fact.reason,
+            fact.code,
+        )  # fmt: skip
+
+
+async def _note_deadlines(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
+    spans: dict[tuple[int, int, int], tuple[bytes, bytes]] = {}
+    for row in rows:
+        due, hour = -(-row.deadline_ms // DUE_MS) * DUE_MS, id_time_ms(row.id) // HOUR_MS * HOUR_MS
+        key = (due, hour, id_shard(row.id))
+        span = spans.get(key)
+        if span is None:
+            spans[key] = (row.id, row.id)
+        elif row.id < span[0]:
+            spans[key] = (row.id, span[1])
+        elif row.id > span[1]:
+            spans[key] = (span[0], row.id)
+    if spans:
+        columns = zip(*((*key, *span) for key, span in sorted(spans.items())), strict=True)
+        await connection.execute(
+            "insert into deadlines (due, look_at, accepted, shard, first_id, last_id)"
+            " select due, due, accepted, shard, first_id, last_id from unnest($1::timestamptz[], $2::timestamptz[],"
+            " $3::smallint[], $4::uuid[], $5::uuid[]) as u(due, accepted, shard, first_id, last_id)"
+            " on conflict (due, accepted, shard) do update set first_id = least(deadlines.first_id, excluded.first_id),"
+            " last_id = greatest(deadlines.last_id, excluded.last_id),"
+            " look_at = least(deadlines.look_at, excluded.look_at)",
+            *map(list, columns),
+        )
