@@ -142,7 +142,12 @@ class Connector:
 
     def may_mark(self) -> bool:
         """Whether sending is allowed now."""
-        return self.mode == "running" and self.redis.used() < self.memory_mark and not self._lost.is_set()
+        return self.mode != "paused" and self.redis.used() < self.memory_mark and not self._lost.is_set()
+
+    @property
+    def unsettled(self) -> int:
+        """Entries whose outcome is known but not yet written down."""
+        return sum(committer.waiting for committer in self.committers)
 
     def set_mode(self, mode: carriers.Mode) -> None:
         """What the operator ordered."""

@@ -53,6 +53,10 @@ class Owner(Protocol):
     def may_mark(self) -> bool:
         """Whether sending is allowed now."""
 
+    @property
+    def unsettled(self) -> int:
+        """Entries whose outcome is known but not yet written down."""
+
 
 class Pump:
     """Runs until cancelled."""
@@ -132,11 +136,13 @@ class Pump:
         """Start what can be started; how long to wait for more at the most."""
         self._wake.clear()
         backlog = self.lanes.backlog()
+        window = max(sum(link.window for link in self.provider.links() if link.state == "bound"), 1)
         if not backlog or not self._owner.may_mark():
             return _POLL_S
-        room = self.provider.room - self.pending
+        # Answers not yet written down are uncertain if we die: a tenth of the window may be, the rest takes up room.
+        unsettled = self._owner.unsettled - window // 10
+        room = self.provider.room - self.pending - max(unsettled, 0)
         tokens = self.bucket.available(self._loop.time()) - self.pending
-        window = max(sum(link.window for link in self.provider.links() if link.state == "bound"), 1)
         urgent = any(c in URGENT for c in backlog)
         least = max(int(window * (0.2 if self.answer_s < _QUIET_S else 0.02)), 1)
         if not urgent and room < min(least, sum(backlog.values())):
