@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from gateway import live_plan
 from gateway.api.keyring import publish
-from gateway.embedded.address import check_free
+from gateway.embedded.address import check_free, parse
 from gateway.embedded.child import StartError
 from gateway.embedded.datadir import DataDir
-from gateway.store import keys
+from gateway.embedded.sample_plan import sample
+from gateway.store import keys, plans
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
 
-WANTED = {"smpp": "127.0.0.1:2775", "control": "127.0.0.1:2776"}
 ANY_PORT = "127.0.0.1:0"
 FIRST_CLIENT = "first"
+WHO = "sluice up"
 
 
 def sandbox_password(directory: DataDir) -> Path:
@@ -33,27 +34,15 @@ def sandbox_password(directory: DataDir) -> Path:
     return path
 
 
-def sandbox_addresses(directory: DataDir) -> tuple[str, str]:
-    """Where the sandbox carrier was last time, else its usual ports, else free ones."""
-    known = _remembered(directory)
-    smpp, control = (known.get(name, wanted) for name, wanted in WANTED.items())
-    return _or_any(smpp), _or_any(control)
+class Sandbox(msgspec.Struct, frozen=True):
+    """Where the sandbox carrier speaks SMPP, and where it shows its phones."""
 
+    smpp: str = "127.0.0.1:2775"
+    control: str = "127.0.0.1:2776"
 
-def remember_sandbox(directory: DataDir, said: dict[str, Any]) -> None:
-    """Keep its addresses for the next start."""
-    directory.write_private(_sandbox_file(directory), msgspec.json.encode(said).decode() + "\n")
-
-
-def _sandbox_file(directory: DataDir) -> Path:
-    return directory.path / "sandbox.json"
-
-
-def _remembered(directory: DataDir) -> dict[str, str]:
-    try:
-        return msgspec.json.decode(_sandbox_file(directory).read_bytes(), type=dict[str, str])
-    except (FileNotFoundError, msgspec.DecodeError):
-        return {}
+    def free(self) -> Sandbox:
+        """The same, with any port in place of one that is taken."""
+        return Sandbox(_or_any(self.smpp), _or_any(self.control))
 
 
 def _or_any(address: str) -> str:
@@ -64,17 +53,60 @@ def _or_any(address: str) -> str:
     return address
 
 
-async def first_key(directory: DataDir, pool: Pool, redis_url: str, shards: int, url: str) -> None:
-    """Write client.env with the gateway's URL and a key; a key that is there and works stays."""
+def recall_sandbox(directory: DataDir) -> Sandbox:
+    """Where it was last time; its usual place the first time."""
+    try:
+        return msgspec.json.decode(_sandbox_file(directory).read_bytes(), type=Sandbox)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Sandbox()
+
+
+def remember_sandbox(directory: DataDir, sandbox: Sandbox) -> None:
+    """Keep its place for the next start."""
+    directory.write_private(_sandbox_file(directory), msgspec.json.encode(sandbox).decode() + "\n")
+
+
+def _sandbox_file(directory: DataDir) -> Path:
+    return directory.path / "sandbox.json"
+
+
+async def sample_plan(directory: DataDir, pool: Pool, redis: Redis, sandbox: Sandbox) -> str:
+    """Make the sample plan live when no plan is, and again when the live one is ours and the sandbox has moved."""
+    document = _sample(directory, sandbox)
+    active = await plans.active(pool)
+    if active is not None and (active.document == document or not await _is_ours(pool, active.version)):
+        await live_plan.publish(pool, redis)
+        return f"version {active.version}"
+    version = await plans.draft(pool, document, who=WHO, note="the sample: everything to the sandbox carrier")
+    live = await live_plan.activate(pool, redis, version, who=WHO)
+    if isinstance(live, live_plan.Refused):
+        raise StartError(f"the sample plan was refused: {live.sentence}")
+    return f"version {version}: the sample, everything to the sandbox carrier"
+
+
+async def _is_ours(pool: Pool, version: int) -> bool:
+    row = await plans.row(pool, version)
+    return row is not None and row.created_by == WHO
+
+
+def _sample(directory: DataDir, sandbox: Sandbox) -> str:
+    host, port = parse(sandbox.smpp)
+    return sample(host, port, str(sandbox_password(directory)))
+
+
+async def first_key(directory: DataDir, pool: Pool, redis: Redis) -> str:
+    """A key that works: the one in client.env, else a new one."""
     secret = _written_key(directory)
-    known = {key.hash for key in await _live(pool)}
-    if not secret or keys.hash_of(secret) not in known:
-        _, secret = await keys.create_key(pool, FIRST_CLIENT, who="sluice up", name="client.env", scopes=keys.SCOPES)
-        redis = await Redis.open(redis_url, shards)
-        try:
-            await publish(pool, redis)
-        finally:
-            await redis.close()
+    if secret and keys.hash_of(secret) in {key.hash for key in await _live(pool)}:
+        await publish(pool, redis)
+        return secret
+    _, secret = await keys.create_key(pool, FIRST_CLIENT, who=WHO, name="client.env", scopes=keys.SCOPES)
+    await publish(pool, redis)
+    return secret
+
+
+def write_client_env(directory: DataDir, url: str, secret: str) -> None:
+    """Where `sluice send`, `trace` and `stats` look when nothing else is said; a shell can read it too."""
     directory.write_private(directory.client_env, f"SLUICE_URL={url}\nSLUICE_KEY={secret}\n")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from gateway.embedded.supervise import Supervisor
 from gateway.embedded.valkey import Valkey
 from gateway.store.migrate import MigrationError, migrate
 from gateway.store.pool import Pool
+from gateway.streams.link import Redis
 
 READY_TIMEOUT_S = 30.0
 GATEWAY_STOP_S = 20.0
@@ -101,17 +102,19 @@ class Up:
         await self._servers()
         await self._step("schema", self._migrate())
         sandbox = await self._sandbox()
-        pool = await Pool.open(self._postgres.url, size=2)
-        try:
-            await self._step("plan", seed.sample_plan(self._dir, pool, sandbox))
-            url = await self._gateway()
-            await seed.first_key(self._dir, pool, self._valkey.url, self._shards, url)
-        finally:
-            await pool.close()
+        async with AsyncExitStack() as stack:
+            pool = await Pool.open(self._postgres.url, size=2)
+            stack.push_async_callback(pool.close)
+            redis = await Redis.open(self._valkey.url, self._shards)
+            stack.push_async_callback(redis.close)
+            await self._step("plan", seed.sample_plan(self._dir, pool, redis, sandbox))
+            secret = await seed.first_key(self._dir, pool, redis)
+        url = await self._gateway()
+        seed.write_client_env(self._dir, url, secret)
         self._dir.hold(f"`sluice up` on {url}")
-        self._progress.ready(
-            Ready(url, self._dir.path, self._dir.client_env, f"http://{sandbox['control']}", time.monotonic() - began)
-        )
+        handsets = f"http://{sandbox.control}"
+        seconds = time.monotonic() - began
+        self._progress.ready(Ready(url, self._dir.path, self._dir.client_env, handsets, seconds))
 
     async def _step(self, name: str, work: Coroutine[Any, Any, str]) -> None:
         self._progress.begin(name)
@@ -140,20 +143,22 @@ class Up:
             raise StartError(f"the schema cannot be brought up to date: {e}") from e
         return f"{len(applied)} migrations applied" if applied else "up to date"
 
-    async def _sandbox(self) -> dict[str, str]:
-        """Start the sandbox carrier; where it speaks SMPP and shows its handsets."""
-        smpp, control = seed.sandbox_addresses(self._dir)
-        arguments = ["sandbox", "--smpp", smpp, "--control", control]
+    async def _sandbox(self) -> seed.Sandbox:
+        """Start the sandbox carrier where it was, if that is free; where it is now."""
+        wanted = seed.recall_sandbox(self._dir).free()
+        arguments = ["sandbox", "--smpp", wanted.smpp, "--control", wanted.control]
         arguments += ["--password-file", str(seed.sandbox_password(self._dir))]
         process = self._process("sandbox", arguments, {}, SANDBOX_STOP_S)
 
         async def start() -> str:
             await self._supervisor.start(process)
-            seed.remember_sandbox(self._dir, process.said)
             return f"speaks SMPP on {process.said['smpp']}"
 
         await self._step("sandbox carrier", start())
-        return {name: str(process.said[name]) for name in ("smpp", "control")}
+        sandbox = msgspec.convert(process.said, seed.Sandbox)
+        process.arguments[2], process.arguments[4] = sandbox.smpp, sandbox.control  # and there again after a crash
+        seed.remember_sandbox(self._dir, sandbox)
+        return sandbox
 
     async def _gateway(self) -> str:
         """Start the stages, as the default split has them; the URL once the api is ready."""

@@ -89,9 +89,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_the_example_is_a_file_that_checks(tmp_path: Path) -> None:
     example = CliRunner().invoke(main, ["config", "example"]).output
     path = tmp_path / "sluice.toml"
-    path.write_text(
-        "\n".join(line[1:] if line[:2] != "# " and line[:1] == "#" else line for line in example.splitlines())
-    )
+    path.write_text(re.sub(r"^#(?! )", "", example, flags=re.MULTILINE))
     result = CliRunner().invoke(main, ["config", "check", "--config", str(path)])
     assert result.exit_code == 0, result.output
     assert "shards = 1" in result.output
