@@ -200,10 +200,9 @@ class Acceptor:
                 with contextlib.suppress(RedisAwayError):
                     p = queue.link.prefix
                     lanes = await queue.link.call(b"SMEMBERS", p + "lanes")
-                    queue.depth = sum(
-                        [await queue.link.call(b"XLEN", p.encode() + b"intake:" + name) for name in lanes]
-                    )
-            await asyncio.sleep(0.25)
+                    lengths = [queue.link.send(b"XLEN", p.encode() + b"intake:" + name) for name in lanes]
+                    queue.depth = sum([await length for length in lengths])
+            await asyncio.sleep(1.0)
 
     async def close(self) -> None:
         """Wait for what is in flight."""

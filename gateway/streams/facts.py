@@ -62,7 +62,7 @@ async def between(link: Link, first: bytes, last: bytes, count: int) -> list[Ent
 
 async def trim(link: Link, shard: int, through: bytes, token: int) -> bool:
     """Forget everything up to and with `through`; False when the token is not the recorder's any more."""
-    return bool(await link.script("trim", (), (token, next_id(through))))
+    return bool(await link.script("trim", (), (token, through, next_id(through))))
 
 
 async def append(link: Link, shard: int, blob: bytes, writer: str = "", number: int = 0) -> bytes:
@@ -81,6 +81,24 @@ async def last_event(link: Link) -> bytes:
     last = fields[b"last-generated-id"]
     assert isinstance(last, bytes)
     return last
+
+
+async def in_step(link: Link, offset: bytes, run: bytes) -> bool:
+    """Whether Redis still knows what PostgreSQL has recorded up to `offset`, an entry that `run` wrote.
+
+    Either the entry is there, or it was trimmed after it had been recorded. A Redis restored from an older state has
+    neither, whatever was appended to it since.
+    """
+    recorded = await link.call(b"GET", link.prefix + "recorded")
+    if recorded is not None and order(recorded) >= order(offset):
+        return True
+    return any(entry.run == run for entry in await between(link, offset, offset, 1))
+
+
+def order(entry_id: bytes) -> tuple[int, int]:
+    """A stream id as something that compares."""
+    ms, _, number = entry_id.partition(b"-")
+    return int(ms), int(number)
 
 
 async def depth(link: Link) -> int:

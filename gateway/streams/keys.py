@@ -7,6 +7,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {s}:again:<carrier>:<class>:<client>   stream    came back unsent; read before the outbox
     {s}:later, {s}:later:body              zset+hash due time → id; id → how to put it back
     {s}:events                             stream    facts for the recorder
+    {s}:recorded                           string    last entry of events that PostgreSQL has
     {s}:marks:<carrier>                    hash      "<stream>|<first>|<last>" → ms: ranges on the wire
     {s}:fence:<carrier>                    string    token of the connector that may move entries
     {s}:lease:<stage>, {g}:lease:<name>    hash      owner, token, until
