@@ -14,11 +14,11 @@ import msgspec
 
 from gateway import logs
 from gateway.message import UnknownVersionError
-from gateway.plan.check import check
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse
 from gateway.plan.problems import Problem, errors
+from gateway.provider_modules import check_whole
 from gateway.store import plans
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis, RedisAwayError, ScriptError
@@ -85,7 +85,7 @@ async def activate(pool: Pool, redis: Redis, version: int, *, who: str) -> plans
     document = await plans.document(pool, version)
     if document is None:
         return Refused("unknown_plan", f"There is no version {version}.")
-    if problems := errors(check(document).problems):
+    if problems := errors(check_whole(document).problems):
         return Refused("plan_invalid", f"Version {version} has errors.", problems)
     active = await plans.activate(pool, version, who=who)
     assert active is not None, "versions are never deleted"

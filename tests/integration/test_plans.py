@@ -19,10 +19,13 @@ from gateway.streams.mirror import Mirror
 DEADLINE_S = 10.0
 
 
+SETTINGS = '{ host = "h", system_id = "u", password = { env = "P" } }'
+
+
 def plan(price: str) -> str:
     return f"""
     defaults = {{ currency = "RUB" }}
-    carrier = [{{ name = "a", provider = "smpp" }}]
+    carrier = [{{ name = "a", provider = "smpp", settings = {SETTINGS} }}]
     operator = [{{ name = "all", prefixes = [""] }}]
     rate = [{{ carrier = "a", price = "{price}" }}]
     route = [{{ name = "all", carriers = ["a"] }}]

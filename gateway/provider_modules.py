@@ -1,0 +1,77 @@
+"""Providers by name: which there are, and whether they accept a plan's settings.
+
+In: names and documents. Out: modules, and problems with lines. Never: a connection; opening a provider makes none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+from gateway.plan.check import Checked, check
+from gateway.plan.document import Carrier
+from gateway.plan.lines import Lines, Path
+from gateway.plan.parse import is_reference
+from gateway.plan.problems import Problems
+from gateway.provider import Provider, Receipt, Reports, SettingsError
+
+_QUOTED: Final = re.compile(r"`(?:\$\.)?([^`]+)`")
+
+
+@cache
+def known() -> frozenset[str]:
+    """The names that a plan may use."""
+    package = importlib.import_module("providers")
+    return frozenset(module.name for module in pkgutil.iter_modules(package.__path__) if module.name[0] != "_")
+
+
+def open_provider(carrier: str, provider: str, settings: dict[str, Any], reports: Reports) -> Provider:
+    """Make the provider of one carrier, settings with their secrets in them. Raises SettingsError."""
+    if provider not in known():
+        raise SettingsError(f"carrier {carrier}: there is no provider `{provider}`")
+    made: Provider = importlib.import_module(f"providers.{provider}").open(carrier, settings, reports)
+    return made
+
+
+def check_whole(text: str) -> Checked:
+    """`check`, and every carrier's settings as its own provider reads them, secrets left out."""
+    plan, problems = check(text, known())
+    if plan is None:
+        return Checked(None, problems)
+    refused = Problems(Lines(text))
+    for index, carrier in enumerate(plan.carriers):
+        _check_settings(carrier, ("carrier", index, "settings"), refused)
+    return Checked(None if refused else plan, sorted((*problems, *refused), key=lambda p: p.line))
+
+
+def _check_settings(carrier: Carrier, path: Path, problems: Problems) -> None:
+    try:
+        open_provider(carrier.name, carrier.provider, _stand_ins(carrier.settings), _UNHEARD)
+    except SettingsError as e:
+        named = [name for name in _QUOTED.findall(str(e)) if name in carrier.settings]
+        here = (*path, named[0]) if named else path
+        problems.add(here, "wrong_settings", str(e).removesuffix(".") + ".")
+
+
+def _stand_ins(value: Any) -> Any:
+    """The settings with a word in place of each secret."""
+    if is_reference(value):
+        return "secret"
+    if isinstance(value, dict):
+        return {name: _stand_ins(inner) for name, inner in value.items()}
+    return [_stand_ins(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _ignore(_: object) -> None:
+    """A provider that is not started reports nothing."""
+
+
+async def _ignore_later(_: Sequence[Receipt] | Sequence[Any]) -> None:
+    """As above, for what is awaited."""
+
+
+_UNHEARD = Reports(_ignore, _ignore_later, _ignore_later, _ignore)
