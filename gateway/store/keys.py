@@ -12,12 +12,13 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import msgspec
 
 from gateway.message import CLASSES, VERSION, UnknownVersionError
+from gateway.store import audit
 from gateway.store.pool import Pool
 
 SCOPES: Final = ("send", "read", "stats", "ops", "plan", "privacy", "admin")
@@ -90,7 +91,10 @@ async def create_key(
     test: bool = False,
     expires_ms: int | None = None,
 ) -> tuple[str, str]:
-    """Make a key, and the client when it is new: (id, secret). `publish` makes it work. Raises KeyRefusedError, StoreAwayError."""
+    """Make a key, and its client when new: (id, secret). Publishing makes it work.
+
+    Raises KeyRefusedError, StoreAwayError.
+    """
     _check(client, scopes, classes, networks, expires_ms)
     key_id = "key_" + secrets.token_hex(6)
     secret = ("sk_test_" if test else "sk_") + secrets.token_hex(24)
@@ -102,7 +106,7 @@ async def create_key(
             *(key_id, client, hash_of(secret), name, list(scopes), list(classes), list(networks), test, expires_ms),
         )
         details = {"client": client, "scopes": list(scopes), "classes": list(classes), "test": test}
-        await _audit(connection, who, "key.create", key_id, details)
+        await audit.note(connection, who, "key.create", key_id, details)
     return key_id, secret
 
 
@@ -131,24 +135,25 @@ async def list_keys(pool: Pool, client: str | None = None) -> list[KeyRow]:
 
 
 async def revoke_key(pool: Pool, key_id: str, *, who: str) -> bool:
-    """End a key for good; False when there is none such or it was revoked before. `publish` makes it known."""
+    """End a key for good; False when there is none such or it was revoked before. Publishing makes it known."""
     async with pool.transaction() as connection:
         status = await connection.execute(
             "update keys set revoked_at = now() where id = $1 and revoked_at is null", key_id
         )
         if status != "UPDATE 1":
             return False
-        await _audit(connection, who, "key.revoke", key_id, {})
+        await audit.note(connection, who, "key.revoke", key_id, {})
         return True
 
 
 async def live_keys(connection: asyncpg.Connection) -> list[Key]:
-    """Every key that works now. Takes the lock that keeps mirrors in the order of commits until the transaction ends."""
+    """Every key that works now. One reader at a time until the transaction ends: mirrors keep the order of commits."""
     await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
     rows = await connection.fetch(
         "select k.id, client, hash, scopes, classes, networks, test, expires_at from keys k"
         " join clients c on c.name = k.client"
-        " where revoked_at is null and c.disabled_at is null and (expires_at is null or expires_at > now()) order by k.id"
+        " where revoked_at is null and c.disabled_at is null and (expires_at is null or expires_at > now())"
+        " order by k.id"
     )
     return [
         Key(
@@ -163,12 +168,6 @@ async def live_keys(connection: asyncpg.Connection) -> list[Key]:
         )
         for r in rows
     ]
-
-
-async def _audit(connection: asyncpg.Connection, who: str, what: str, subject: str, details: dict[str, Any]) -> None:
-    await connection.execute(
-        "insert into audit (who, what, subject, details) values ($1, $2, $3, $4)", who, what, subject, details
-    )
 
 
 def _check(

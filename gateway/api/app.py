@@ -1,0 +1,168 @@
+"""The API stage: one HTTP server over the table of routes.
+
+In: requests. Out: responses, each with its request id; refusals as problem documents. Never: an exception's text in
+an answer, an access log (its lines would hold numbers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+from prometheus_client import Histogram
+
+from gateway import logs, metrics
+from gateway.api import call, keyring
+from gateway.api.call import Call, Gate
+from gateway.api.endpoints import TABLE
+from gateway.api.problems import Code, Problem, problem
+from gateway.config import Settings
+from gateway.plan.choice import Compiled
+from gateway.store.pool import Pool
+from gateway.streams.accept import Acceptor
+from gateway.streams.link import Redis
+
+log = logs.stage("api")
+
+STOP_S: Final = 10.0
+"""How long requests in flight may take when the server stops."""
+
+
+class Health(Protocol):
+    """The checks of this process."""
+
+    def add(self, name: str, check: Callable[[], str]) -> None: ...
+
+    def reasons(self) -> Mapping[str, str]: ...
+
+
+class Api:
+    """Answers one request after the other; one a process."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._ids = call.RequestIds()
+        self._timers: dict[tuple[str, int], Histogram] = {}
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """aiohttp's low-level handler."""
+        began = time.perf_counter()
+        request_id = self._ids.of(request)
+        found = TABLE.find(request.method, request.path)
+        name = "unknown"
+        try:
+            if found is None:
+                said: call.Answer = _no_route(request)
+            else:
+                name = found[0].name
+                said = await self._run(request, request_id, *found)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as e:
+            log.error("request failed", e, route=name, request=request_id)
+            said = problem(Code.INTERNAL_ERROR, "The request id leads to what happened in the server's log.")
+        if isinstance(said, Problem):
+            metrics.refused.labels(said.code).inc()
+            said = call.refusal(said, request_id)
+            if said.status == 405:
+                said.headers["Allow"] = ", ".join(TABLE.methods(request.path))
+        said.headers["X-Request-Id"] = request_id
+        said.headers["Server"] = "sluice"
+        self._timer(name, said.status).observe(time.perf_counter() - began)
+        return said
+
+    async def _run(
+        self, request: web.BaseRequest, request_id: str, route: Any, params: Mapping[str, str]
+    ) -> call.Answer:
+        c = Call(self._gate, request, request_id, params)
+        if route.scope is not None:
+            rights = await self._rights(request)
+            if isinstance(rights, Problem):
+                return rights
+            if refused := rights.allow(route.scope):
+                return refused
+            c.rights = rights
+        answer: call.Answer = await route.run(c)
+        return answer
+
+    async def _rights(self, request: web.BaseRequest) -> keyring.Rights | Problem:
+        ring, given = self._gate.keyring, request.headers.get("Authorization")
+        remote = call.remote_of(request, self._gate.proxies)
+        rights = ring.authenticate(given, remote)
+        if isinstance(rights, Problem) and rights.code in (Code.WRONG_KEY, Code.NOT_READY):
+            await ring.refresh(self._gate.redis)
+            rights = ring.authenticate(given, remote)
+        return rights
+
+    def _timer(self, name: str, status: int) -> Histogram:
+        timer = self._timers.get((name, status))
+        if timer is None:
+            timer = self._timers[name, status] = metrics.requests.labels(name, str(status))
+        return timer
+
+
+class Server:
+    """A running API. `close` ends it: no new connections, requests in flight are answered."""
+
+    def __init__(self, runner: web.ServerRunner, url: str, stack: contextlib.AsyncExitStack) -> None:
+        self._runner, self._stack = runner, stack
+        self.url = url
+
+    async def close(self) -> None:
+        """Returns when the last request is answered, after STOP_S at the latest."""
+        await self._stack.aclose()
+
+
+class Plan(Protocol):
+    """The plan in use."""
+
+    def current(self) -> Compiled | None: ...
+
+
+async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health: Health) -> Server:
+    """Listen on `settings.listen`; port 0 takes a free one. Raises OSError when the address is taken."""
+    async with contextlib.AsyncExitStack() as stack:
+        acceptor = Acceptor(redis, settings)
+        stack.push_async_callback(acceptor.close)
+        ring = keyring.Keyring()
+        for name, work in (
+            ("api keys", keyring.watch(redis, ring)),
+            ("api keys published", keyring.keep_published(pool, redis)),
+        ):
+            stack.push_async_callback(_end, asyncio.create_task(work, name=name))
+        gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons)
+        runner = web.ServerRunner(build(gate), shutdown_timeout=STOP_S)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        host, _, port = settings.listen.rpartition(":")
+        await web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024).start()
+        url = f"http://{host}:{runner.addresses[0][1]}"
+        return Server(runner, url, stack.pop_all())
+    raise AssertionError("unreachable")
+
+
+def build(gate: Gate) -> web.Server:
+    """The low-level server: aiohttp's application and router would cost a quarter of a small POST."""
+    loop = asyncio.get_running_loop()
+    limit = gate.settings.max_body_bytes
+
+    def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
+
+    return web.Server(Api(gate), request_factory=request, access_log=None)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _no_route(request: web.BaseRequest) -> Problem:
+    if methods := TABLE.methods(request.path):
+        return problem(Code.METHOD_NOT_ALLOWED, f"This path takes {', '.join(methods)}.")
+    return problem(Code.NO_SUCH_ROUTE, "See /docs for what there is.")

@@ -1,0 +1,167 @@
+"""One request on its way through the API: who calls, with which ids, and how the answer is written.
+
+In: aiohttp's request. Out: a `Call` for the endpoint and responses with request id and content type. Never: a decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import itertools
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from gateway.api.checks import Rules, Sender
+from gateway.api.intake import Intake
+from gateway.api.keyring import Keyring, Network, Rights
+from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
+from gateway.config import Settings
+from gateway.plan.choice import Compiled
+from gateway.store.pool import Pool
+from gateway.streams.accept import Acceptor
+from gateway.streams.link import Redis
+
+JSON: Final = "application/json"
+BODY_S: Final = 30.0
+
+_GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass
+class Gate:
+    """What the endpoints stand on. One a process."""
+
+    settings: Settings
+    redis: Redis
+    pool: Pool
+    acceptor: Acceptor
+    keyring: Keyring
+    plan: Callable[[], Compiled | None] = lambda: None
+    """The plan in use, as this process knows it."""
+    reasons: Callable[[], Mapping[str, str]] = dict
+    """Why this process is not ready, by check; empty words are good."""
+    rules: Rules = field(init=False)
+    intake: Intake = field(init=False)
+    proxies: tuple[Network, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.intake = Intake(self.redis, self.acceptor)
+        self.rules = Rules(self.settings)
+        self.proxies = tuple(ipaddress.ip_network(n) for n in self.settings.trusted_proxies)
+
+
+class Call:
+    """One request. `rights` are set unless the route is open to everybody."""
+
+    __slots__ = ("gate", "params", "request", "request_id", "rights")
+
+    def __init__(self, gate: Gate, request: web.BaseRequest, request_id: str, params: Mapping[str, str]) -> None:
+        self.gate, self.request, self.request_id, self.params = gate, request, request_id, params
+        self.rights: Rights
+
+    @property
+    def client(self) -> str:
+        """The client whose key was used."""
+        return self.rights.key.client
+
+    @property
+    def who(self) -> str:
+        """Who acts, for the audit."""
+        return f"{self.rights.key.client}/{self.rights.key.id}"
+
+    def sender(self) -> Sender:
+        """Who sends, with the trace that this request belongs to."""
+        traceparent = self.request.headers.get("traceparent")
+        if traceparent is None or _TRACEPARENT.fullmatch(traceparent) is None:
+            return self.rights.sender
+        return msgspec.structs.replace(self.rights.sender, traceparent=traceparent)
+
+    async def body(self) -> bytes | Problem:
+        """The whole body, decompressed; refused before it is read where its length is given and too large."""
+        request, limit = self.request, self.gate.settings.max_body_bytes
+        too_large = f"The body has more than {limit} bytes: send fewer messages at once."
+        if (request.content_length or 0) > limit:
+            return problem(Code.TOO_LARGE, too_large)
+        try:
+            if request.content.is_eof():
+                return await request.read()
+            async with asyncio.timeout(BODY_S):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return problem(Code.TOO_LARGE, too_large)
+        except web.RequestPayloadError:
+            return problem(
+                Code.NOT_JSON, "The body ends too early or does not have the encoding that its headers name."
+            )
+        except TimeoutError:
+            return problem(Code.BODY_TOO_SLOW, f"The body took longer than {BODY_S:.0f} s to arrive.")
+
+
+Answer = web.Response | Problem
+Endpoint = Callable[[Call], Awaitable[Answer]]
+
+
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON document."""
+    return raw(_encode(body), status, headers)
+
+
+def raw(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON document that is encoded already."""
+    given = {"Content-Type": JSON}
+    if headers:
+        given |= headers
+    return web.Response(body=body, status=status, headers=given)
+
+
+def refusal(said: Problem, request_id: str) -> web.Response:
+    """The problem as a response."""
+    headers = {"Content-Type": CONTENT_TYPE}
+    if said.retry_after_s is not None:
+        headers["Retry-After"] = str(said.retry_after_s)
+    if said.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="sluice"'
+    body = _encode(msgspec.structs.replace(said, request_id=request_id))
+    return web.Response(body=body, status=said.status, headers=headers)
+
+
+class RequestIds:
+    """The id of each request: the one that came with it, where it can stand in a header and a log, else a new one."""
+
+    def __init__(self) -> None:
+        self._start = secrets.token_hex(6)
+        self._next = itertools.count(1).__next__
+
+    def of(self, request: web.BaseRequest) -> str:
+        given = request.headers.get("X-Request-Id")
+        if given is not None and _GIVEN_ID.fullmatch(given) is not None:
+            return given
+        return f"{self._start}-{self._next():x}"
+
+
+def remote_of(request: web.BaseRequest, proxies: Sequence[Network]) -> str | None:
+    """The caller's address: the last one of X-Forwarded-For that is not a proxy we trust."""
+    remote = request.remote
+    if not proxies or not _is_one_of(remote, proxies):
+        return remote
+    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        remote = hop.strip() or remote
+        if not _is_one_of(remote, proxies):
+            break
+    return remote
+
+
+def _is_one_of(address: str | None, networks: Sequence[Network]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)

@@ -1,0 +1,132 @@
+"""`POST /v1/messages` and `/v1/messages/preview`: one message comes in.
+
+In: a JSON document. Out: 202 when Redis has it durably. Never: a message half checked, an answer before it is true.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+from prometheus_client import Counter
+
+from gateway import metrics
+from gateway.api import call, diagnosis, idempotency, render
+from gateway.api.call import Answer, Call
+from gateway.api.checks import canonical
+from gateway.api.documents import Accepted, NewMessage, Preview
+from gateway.api.intake import FAILURES, Wish, why
+from gateway.api.problems import Code, Problem, from_faults, problem
+from gateway.message import Message, id_text, id_time_ms
+from gateway.streams.accept import Verdict
+from gateway.text import parts
+
+_decode = msgspec.json.Decoder(NewMessage).decode
+_encode = msgspec.json.Encoder().encode
+
+
+async def send_one(c: Call) -> Answer:
+    """Accept one message."""
+    body = await c.body()
+    if isinstance(body, Problem):
+        return body
+    if refused := not_for_tests(c):
+        return refused
+    key = c.request.headers.get(idempotency.HEADER)
+    if key is None:
+        return await _accept(c, body, c.gate.redis.clock_ms(), b"")
+
+    async def run(first_ms: int, seed: bytes) -> Answer:
+        return await _accept(c, body, first_ms, seed)
+
+    return await idempotency.once(c, key, body, run)
+
+
+async def preview(c: Call) -> Answer:
+    """Say what a message would be."""
+    body = await c.body()
+    if isinstance(body, Problem):
+        return body
+    wish = _wish(c, body, c.gate.redis.clock_ms())
+    if isinstance(wish, Problem):
+        return wish
+    m = wish.message
+    return call.answer(
+        Preview(
+            to=m.to,
+            sender=m.sender,
+            klass=m.klass,  # type: ignore[arg-type]
+            encoding=m.encoding,  # type: ignore[arg-type]
+            parts=m.parts,
+            characters=len(m.text),
+            part_texts=parts.split(m.text, m.encoding),
+            validity_s=m.validity_s,
+            send_at=render.time_of(m.send_at_ms) if m.send_at_ms else None,
+        )
+    )
+
+
+def not_for_tests(c: Call) -> Problem | None:
+    """What a test key is told where the plan has no sandbox: its messages never go to a real carrier."""
+    if not c.rights.key.test:
+        return None
+    plan = c.gate.plan()
+    if plan is not None and any(carrier.sandbox for carrier in plan.plan.carriers):
+        return None
+    return problem(Code.TEST_KEY, "This is a test key, and the plan has no sandbox carrier: use another key.")
+
+
+def result_of(message: Message, verdict: Verdict, pointer: str = "", line: int | None = None) -> Accepted | Problem:
+    """What the client hears about one message."""
+    if verdict.kind == "conflict":
+        return problem(
+            Code.REF_CONFLICT,
+            "This ref was used for another message to this recipient: take a new ref, or send the same message.",
+            pointer=pointer + "/ref",
+            line=line,
+            id=id_text(verdict.id),
+        )
+    scheduled = message.send_at_ms > id_time_ms(verdict.id)
+    return Accepted(
+        id_text(verdict.id),
+        "scheduled" if scheduled else "accepted",
+        message.parts,
+        message.encoding,  # type: ignore[arg-type]
+        verdict.kind == "duplicate",
+    )
+
+
+@cache
+def accepted_by(client: str, klass: str) -> Counter:
+    """The counter of a client's class."""
+    return metrics.accepted.labels(client, klass)
+
+
+async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
+    wish = _wish(c, body, now_ms)
+    if isinstance(wish, Problem):
+        return wish
+    try:
+        verdict = await c.gate.intake.take(wish, seed)
+    except FAILURES as e:
+        return why(e)
+    result = result_of(wish.message, verdict)
+    if isinstance(result, Problem):
+        return result
+    if result.duplicate:
+        metrics.duplicates.labels(c.client).inc()
+        return call.raw(_encode(result))
+    accepted_by(c.client, wish.message.klass).inc()
+    return call.raw(_encode(result), 202)
+
+
+def _wish(c: Call, body: bytes, now_ms: int) -> Wish | Problem:
+    sender, rules = c.sender(), c.gate.rules
+    try:
+        fields = _decode(body)
+    except diagnosis.UNREADABLE:
+        return diagnosis.of_message(body, rules, sender, now_ms)
+    checked = rules.check(fields, sender, now_ms, nul=b"\\u0000" in body)
+    if isinstance(checked, list):
+        return from_faults(checked)
+    return Wish(checked, canonical(fields, checked))

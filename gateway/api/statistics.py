@@ -1,0 +1,91 @@
+"""`GET /v1/stats`: what was sent, delivered and spent, from the roll-ups.
+
+In: a span, dimensions. Out: sums. Never: another client's, unless the key may operate the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from gateway.api import call, query
+from gateway.api.call import Answer, Call
+from gateway.api.documents import Price
+from gateway.api.problems import Problem
+from gateway.api.reading import STORE_S, store_away
+from gateway.api.render import price, time_of
+from gateway.api.routes import Parameter
+from gateway.store import totals
+from gateway.store.pool import StoreAwayError
+
+_DAY_MS: Final = 86_400_000
+_KNOWN: Final = ("since", "until", "by", "step")
+
+PARAMETERS: Final = (
+    Parameter("since", "accepted then or later; a day ago when not given", {"type": "string", "format": "date-time"}),
+    Parameter("until", "accepted before; now when not given", {"type": "string", "format": "date-time"}),
+    Parameter("by", f"comma-separated dimensions out of {', '.join(totals.DIMENSIONS)}; `state` when not given"),
+    Parameter("step", "one group for each", {"type": "string", "enum": list(totals.STEPS)}),
+)
+
+
+class Group(msgspec.Struct, omit_defaults=True):
+    """Sums of the messages that have these values. Only the dimensions asked for are there."""
+
+    messages: int
+    parts: int
+    cost: Price | None
+    at: datetime | None = None
+    client: str | None = None
+    klass: str | None = msgspec.field(default=None, name="class")
+    carrier: str | None = None
+    operator: str | None = None
+    state: str | None = None
+    tag: str | None = None
+
+
+class Statistics(msgspec.Struct):
+    """Sums by group. A message counts where it stands now, at the time when it was accepted."""
+
+    since: datetime
+    until: datetime
+    by: Sequence[str]
+    groups: Sequence[Group]
+
+
+async def get_stats(c: Call) -> Answer:
+    """Sums of the client's messages; of all clients' for keys that may operate."""
+    given = c.request.query
+    if wrong := query.known_only(given, _KNOWN):
+        return wrong
+    since, until = query.time_ms(given, "since"), query.time_ms(given, "until")
+    if isinstance(since, Problem):
+        return since
+    if isinstance(until, Problem):
+        return until
+    until_ms = until if until is not None else c.gate.redis.clock_ms() + 60_000
+    since_ms = since if since is not None else until_ms - _DAY_MS
+    by = [name.strip() for name in given.get("by", "state").split(",") if name.strip()]
+    if any(name not in totals.DIMENSIONS for name in by) or len(set(by)) < len(by):
+        return query.invalid("by", f"`by` names each of {', '.join(totals.DIMENSIONS)} at most once.")
+    step = given.get("step")
+    if step is not None and step not in totals.STEPS:
+        return query.invalid("step", f"`step` is one of {', '.join(totals.STEPS)}.")
+    client = None if c.rights.scopes & {"ops", "admin"} else c.client
+    try:
+        async with asyncio.timeout(STORE_S):
+            found = await totals.totals(c.gate.pool, client, since_ms, until_ms, by, step)
+    except (StoreAwayError, TimeoutError):
+        return store_away()
+    groups = [_group(total, by, step is not None) for total in found]
+    return call.answer(Statistics(time_of(since_ms), time_of(until_ms), by, groups))
+
+
+def _group(total: totals.Total, by: Sequence[str], stepped: bool) -> Group:
+    values = {"klass" if name == "class" else name: value for name, value in zip(by, total.values, strict=True)}
+    at = time_of(total.at_ms) if stepped else None
+    return Group(total.messages, total.parts, price(total.cost_micro, total.currency), at, **values)
