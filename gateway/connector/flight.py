@@ -54,7 +54,10 @@ def echo(message_id: bytes, attempt: int, part: int) -> int:
 
 
 def submissions(flight: Flight, texts: Sequence[str], whole: bool) -> list[Submission]:
-    """One submission for each part that the entry still owes, or one with part 0 for a provider that takes it whole."""
+    """One submission for each part that the entry still owes, or one with part 0 for a provider that takes it whole.
+
+    None at all when it owes parts that this provider's way of splitting does not have.
+    """
     m, j, message_id = flight.message, flight.journey, flight.entry.message_id
     deadline = m.deadline_ms(message_id)
     total = len(texts)
@@ -78,6 +81,7 @@ def submissions(flight: Flight, texts: Sequence[str], whole: bool) -> list[Submi
             flight,
         )
         for n in numbers
+        if n <= total
     ]
     flight.waiting = len(made)
     return made
@@ -122,6 +126,8 @@ class Verdict(msgspec.Struct, gc=False):
 def judge(flight: Flight, now_ms: int) -> Verdict:
     """Decide when every part has its outcome."""
     answers = flight.answers
+    if not answers:
+        return Verdict([_end(flight, State.FAILED, Reason.UNSUPPORTED)])
     if len(answers) == 1 and answers[0][1].kind == Kind.ACCEPTED:
         return Verdict([submitted(flight, answers[0][0], answers[0][1], now_ms)])
     unsent = [s.part for s, o in answers if o.kind == Kind.DEFERRED and _slows(o)]
@@ -168,7 +174,7 @@ def _unsent(flight: Flight, o: Outcome, parts: tuple[int, ...], taken: bool, ver
     j = flight.journey
     owed = parts if taken or len(parts) < len(flight.answers) else j.owed
     if not taken and j.throttled >= MAX_THROTTLED and o.reason != Reason.NOT_BOUND:
-        _reroute(flight, o.reason or "", verdict)
+        _reroute(flight, o.reason or Reason.THROTTLED, verdict)
         return
     grown = j.throttled + (o.reason != Reason.NOT_BOUND)
     _again(flight, msgspec.structs.replace(j, owed=owed, throttled=grown, pinned=taken), verdict)
@@ -177,7 +183,7 @@ def _unsent(flight: Flight, o: Outcome, parts: tuple[int, ...], taken: bool, ver
 def _deferred(flight: Flight, o: Outcome, taken: bool, now_ms: int, verdict: Verdict) -> None:
     j = flight.journey
     if not taken:
-        _reroute(flight, o.reason or "", verdict)
+        _reroute(flight, o.reason or Reason.TEMPORARY, verdict)
         return
     # Parts that the carrier has bind the rest to it: the others are tried again there, as a new attempt of those parts.
     owed = tuple(s.part for s, out in flight.answers if out.kind == Kind.DEFERRED)

@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from gateway import metrics
-from gateway.connector.flight import Flight, Mark, Verdict, expired, submissions
+from gateway.connector.flight import Flight, Mark, Verdict, expired, judge, submissions
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
 from gateway.events import Ended
@@ -243,7 +243,10 @@ class Pump:
                     self._owner.settle(done.shard, flight, expired(flight))
                     continue
                 texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)
-                batch += submissions(flight, texts, self.provider.whole)
+                made = submissions(flight, texts, self.provider.whole)
+                batch += made
+                if not made:
+                    self._owner.settle(done.shard, flight, judge(flight, now))
         if batch:
             for klass, number in Counter(s.klass for s in batch).items():
                 metrics.marked.labels(self.carrier, klass).inc(number)
