@@ -72,9 +72,9 @@ class Bind:
         self._closing = True
         wire = self._attempt
         if wire is not None and not wire.ended.done():
-            await wire.drain(until)
             if self.live:
                 self._set("unbinding")
+            await wire.drain(until)
             await wire.unbind(until)
         if self._task is not None:
             self._task.cancel()
