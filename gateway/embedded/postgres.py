@@ -169,8 +169,9 @@ class Postgres:
             await made.wait()
             raise
         if made.returncode != 0:
-            said = [line for line in errors.decode("utf-8", "replace").splitlines() if "error" in line.lower()]
-            raise StartError(f"PostgreSQL could not make its files in {fresh}: {said[0] if said else 'see initdb'}")
+            raise StartError(
+                f"PostgreSQL could not make its files in {fresh}: {first_error(errors.decode('utf-8', 'replace'))}"
+            )
         fresh.rename(self.data)
 
     async def _launch(self, programs: Path, deadline: float) -> bool:
@@ -256,6 +257,7 @@ def is_shadow_of_another(said: str) -> bool:
 
 
 def first_error(said: str) -> str:
-    """The line of a start's log that says why."""
+    """The line of what a program said that tells why it ended."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return next((line for line in lines if "FATAL" in line or "PANIC" in line), lines[-1] if lines else "no word")
+    telling = ("FATAL", "PANIC", "error:", "could not")
+    return next((line for line in lines if any(word in line for word in telling)), lines[-1] if lines else "no word")

@@ -36,8 +36,8 @@ class Lot:
         self.wants = (False, True, fate.stat != "DELIVRD", fate.stat == "DELIVRD")
 
 
-def take_submits(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot]) -> None:
-    """Take them in order."""
+def take_submits(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot], arrived: float) -> None:
+    """Take them in order. Delays count from `arrived`, by the monotonic clock: when the read began."""
     if not spots:
         return
     counts = smsc.tally.counts
@@ -51,7 +51,7 @@ def take_submits(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot
         return
     lots = _sort(smsc, session, data, spots, wall)
     for lot in lots:
-        _dispatch(smsc, session, lot)
+        _dispatch(smsc, session, lot, arrived)
 
 
 def _sort(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot], wall: float) -> list[Lot]:
@@ -114,7 +114,7 @@ def _choose(smsc: Smsc, session: Session, submit: wire.Submit) -> Fate:
     return choice.of(digits, decode_text(place.coding, place.body), smsc.random())
 
 
-def _dispatch(smsc: Smsc, session: Session, lot: Lot) -> None:
+def _dispatch(smsc: Smsc, session: Session, lot: Lot, arrived: float) -> None:
     fate, count = lot.fate, len(lot.answers)
     counts = smsc.tally.counts
     if not count or session.account is None:
@@ -128,7 +128,7 @@ def _dispatch(smsc: Smsc, session: Session, lot: Lot) -> None:
     if fate.answered:
         answers = b"".join(lot.answers)
         if delay_s:
-            smsc.answers.put(smsc.monotonic() + delay_s, (session, answers, count))
+            smsc.answers.put(arrived + delay_s, (session, answers, count, arrived))
         else:
             session.answer(answers, count)
     bodies = lot.bodies if fate.receipts == 1 else lot.bodies * fate.receipts
@@ -136,6 +136,6 @@ def _dispatch(smsc: Smsc, session: Session, lot: Lot) -> None:
         return
     counts.receipts_made += len(bodies)
     if delay_s or fate.receipt_delay_s:
-        smsc.send_later(delay_s + fate.receipt_delay_s, session.account, session, bodies)
+        smsc.send_later(arrived + delay_s + fate.receipt_delay_s, session.account, session, bodies)
     else:
         session.account.deliver(bodies, session)

@@ -53,6 +53,7 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take the bytes of one read."""
+        arrived = self._smsc.monotonic()
         if self._rest:
             data = self._rest + data
         pdus, taken, absurd = pdu.split(data)
@@ -66,11 +67,11 @@ class Session:
             elif command == pdu.DELIVER_SM_RESP:
                 self._acknowledge(sequence, status)
             elif not self._ending:
-                take_submits(self._smsc, self, data, submits)
+                take_submits(self._smsc, self, data, submits, arrived)
                 submits.clear()
                 self._take_other(command, sequence, data, begin, end)
         if not self._ending:
-            take_submits(self._smsc, self, data, submits)
+            take_submits(self._smsc, self, data, submits, arrived)
             if absurd is not None:
                 self._refuse_length()
         if counts.receipts_acked != acknowledged:
@@ -137,7 +138,7 @@ class Session:
             counts.malformed += 1
         elif status:
             counts.receipts_refused += 1
-            self._smsc.send_later(REFUSED_AGAIN_S, self.account, None, [body])
+            self._smsc.send_later(self._smsc.monotonic() + REFUSED_AGAIN_S, self.account, None, [body])
         elif type(body) is bytes:
             counts.receipts_acked += 1
         else:

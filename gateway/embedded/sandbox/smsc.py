@@ -54,7 +54,7 @@ class Smsc:
         self.accounts = {i: Account(i, p, self.tally, waiting_limit) for i, p in passwords.items()}
         self.sessions: set[Session] = set()
         self.dirty: dict[Session, None] = {}
-        self.answers: Agenda[tuple[Session, bytes, int]] = Agenda(ANSWER_TICK_S)
+        self.answers: Agenda[tuple[Session, bytes, int, float]] = Agenda(ANSWER_TICK_S)
         self.receipts: Agenda[tuple[Account, Session | None, list[bytes]]] = Agenda(RECEIPT_TICK_S)  # None: again
         self._templates: dict[tuple[str, str, int, int], tuple[bytes, int]] = {}
         self._next_id = int(wall() * 1000) << 20  # 19 digits until the year 2248; never one of an earlier run
@@ -86,9 +86,9 @@ class Smsc:
             template = self._templates[key] = wire.receipt_template(fate.stat, fate.err, wall, done)
         return template
 
-    def send_later(self, delay_s: float, account: Account, session: Session | None, bodies: list[bytes]) -> None:
-        """Deliver receipts after a delay, never earlier; on `session` if it lives. None: they were sent before."""
-        self.receipts.put(self.monotonic() + delay_s + RECEIPT_TICK_S, (account, session, bodies))
+    def send_later(self, due: float, account: Account, session: Session | None, bodies: list[bytes]) -> None:
+        """Deliver receipts at `due`, never earlier; on `session` if it lives. None: they were sent before."""
+        self.receipts.put(due + RECEIPT_TICK_S, (account, session, bodies))
 
     def next_due(self) -> float | None:
         """When `tick` has something to do, by `monotonic`."""
@@ -97,8 +97,10 @@ class Smsc:
 
     def tick(self) -> None:
         """Do what is due."""
-        now = self.monotonic() + EARLY_S
-        for session, answers, count in self.answers.take(now):
+        now = self.monotonic()
+        for session, answers, count, arrived in self.answers.take(now + EARLY_S):
+            self.tally.counts.delayed_answers += count
+            self.tally.counts.delayed_s += count * (now - arrived)
             session.answer(answers, count)
         for account, preferred, bodies in self.receipts.take(now):
             if preferred is not None:

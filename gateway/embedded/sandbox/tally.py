@@ -17,6 +17,8 @@ class Counts(msgspec.Struct):
     refused: int = 0
     throttled: int = 0  # of the refused
     unanswered: int = 0  # silence on purpose
+    delayed_answers: int = 0
+    delayed_s: float = 0.0  # the sum of their real delays, from the read to the write
     malformed: int = 0
     receipts_made: int = 0
     receipts_sent: int = 0  # first sendings
