@@ -117,7 +117,7 @@ def _send(message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...]
 
 def _again(message_id: bytes, message: Message, journey: Journey, now_ms: int) -> Move:
     """Every candidate of the route was tried: begin another round later, where that can help."""
-    reasons = [Reason(t.reason) for t in journey.tried if t.carrier]
+    reasons = [_reason(t.reason) for t in journey.tried if t.carrier]
     last = reasons[-1]
     rounds = sum(1 for t in journey.tried if not t.carrier)
     hope = any(RULES[r].retry or r == Reason.UNCERTAIN for r in reasons)
@@ -128,3 +128,11 @@ def _again(message_id: bytes, message: Message, journey: Journey, now_ms: int) -
     due = min(now_ms + pause_s * 1000, message.deadline_ms(message_id))
     grown = msgspec.structs.replace(journey, tried=(*journey.tried, ROUND))
     return Move("l", str(due), pack_journey(grown), Parked(message_id, journey.attempt, last, due))
+
+
+def _reason(text: str) -> Reason:
+    """What is stored may come from a newer release with more reasons than this one knows."""
+    try:
+        return Reason(text)
+    except ValueError:
+        return Reason.CARRIER_ERROR

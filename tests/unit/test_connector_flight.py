@@ -131,7 +131,7 @@ def test_a_pinned_rest_that_is_refused_for_now_too_often_fails() -> None:
     assert (verdict.op, end.state, end.reason) == ("", "failed", "temporary")
 
 
-@pytest.mark.parametrize("reason", [r for r in Reason])
+@pytest.mark.parametrize("reason", list(Reason))
 def test_a_refusal_is_rerouted_or_ends_the_message_as_the_table_of_reasons_says(reason: Reason) -> None:
     verdict = judge(answered(flight(), refused(reason)), NOW_MS)
     if RULES[reason].reroute:

@@ -1,0 +1,179 @@
+"""What becomes of one message at the router."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gateway.events import Ended, Parked
+from gateway.message import Journey, Message, Try, pack_journey, pack_message, unpack_journey
+from gateway.plan.choice import Compiled
+from gateway.plan.document import Carrier, Operator, Plan, Rate, Route
+from gateway.provider import Reason
+from gateway.router.decide import MAX_ATTEMPTS, ROUND, Move, decide, tried_now
+from gateway.streams.reader import Queued
+from tests.core_builders import NOW_MS, journey, message, message_id, queued
+
+PLAN = Compiled(
+    Plan(
+        carriers=(
+            Carrier(name="north", provider="smpp"),
+            Carrier(name="south", provider="smpp"),
+            Carrier(name="toy", provider="smpp", sandbox=True),
+        ),
+        operators=(Operator(name="mts", prefixes=("7916",)), Operator(name="rest", prefixes=("",))),
+        rates=(Rate(carrier="north", price="2.15", currency="RUB"), Rate(carrier="south", price="3", currency="RUB")),
+        routes=(
+            Route(name="none", carriers=(), clients=("blocked",)),
+            Route(name="default", carriers=("north", "south")),
+        ),
+    ),
+    9,
+)
+NOBODY_TO_SEND = Compiled(Plan(), 10)
+
+
+def everyone(carrier: str) -> bool:
+    return True
+
+
+def nobody(carrier: str) -> bool:
+    return False
+
+
+def decided(m: Message, j: Journey | None = None, live: object = everyone, now_ms: int = NOW_MS) -> Move:
+    return decide(queued(m, j), PLAN, live, now_ms)  # type: ignore[arg-type]
+
+
+def test_a_fresh_message_goes_to_the_first_candidate_with_its_facts() -> None:
+    move = decided(message())
+    assert (move.op, move.where, move.fact) == ("o", "north:marketing:shop", None)
+    assert unpack_journey(move.journey) == Journey(1, "north", "mts", 2_150_000, "RUB", 9, "default", NOW_MS)
+
+
+def test_a_candidate_that_is_not_live_is_passed_over() -> None:
+    assert decided(message(), live=lambda name: name == "south").where == "south:marketing:shop"
+
+
+def test_a_message_waits_at_the_first_candidate_when_none_is_live() -> None:
+    assert decided(message(), live=nobody).where == "north:marketing:shop"
+
+
+def test_a_tried_carrier_is_passed_over_even_when_the_other_is_down() -> None:
+    tried = journey(tried=(Try("north", "temporary"),))
+    move = decided(message(), tried, live=lambda name: name == "north")
+    assert move.where == "south:marketing:shop"
+    onward = unpack_journey(move.journey)
+    assert (onward.attempt, onward.tried, onward.pinned) == (2, tried.tried, False)
+
+
+def test_a_pinned_rest_goes_back_to_its_carrier_unchanged_whatever_is_live() -> None:
+    j = journey(carrier="south", owed=(2,), pinned=True, throttled=4)
+    entry = queued(message(), j)
+    move = decide(entry, PLAN, nobody, NOW_MS)
+    assert (move.op, move.where, move.journey) == ("o", "south:marketing:shop", entry.journey)
+
+
+@pytest.mark.parametrize(("rounds", "pause_s"), [(0, 5), (1, 15), (2, 60), (3, 300), (4, 300)])
+def test_when_all_were_tried_the_next_round_begins_later_and_later(rounds: int, pause_s: int) -> None:
+    both = (Try("north", "temporary"), Try("south", "throttled"))
+    tried = (*both, ROUND) * rounds + both
+    move = decided(message(), journey(attempt=2, tried=tried))
+    assert (move.op, move.where) == ("l", str(NOW_MS + pause_s * 1000))
+    assert isinstance(move.fact, Parked)
+    assert (move.fact.attempt, move.fact.reason, move.fact.until_ms) == (2, "throttled", NOW_MS + pause_s * 1000)
+    onward = unpack_journey(move.journey)
+    assert onward.tried == (*tried, ROUND)
+    assert tried_now(onward.tried) == frozenset(), "in the new round everybody may be tried again"
+
+
+def test_an_uncertain_message_of_a_resend_class_waits_only_a_second() -> None:
+    tried = (Try("north", "uncertain"), Try("south", "uncertain"))
+    assert decided(message(klass="otp"), journey(attempt=2, tried=tried)).where == str(NOW_MS + 1000)
+
+
+def test_a_pause_never_outlasts_the_validity() -> None:
+    tried = (Try("north", "temporary"), Try("south", "temporary"))
+    i = message_id(NOW_MS - 3_598_000)
+    move = decide(queued(message(), journey(attempt=2, tried=tried), id=i), PLAN, everyone, NOW_MS)
+    assert move.where == str(NOW_MS + 2000)
+
+
+def test_refusals_by_everyone_reject_the_message() -> None:
+    tried = (Try("north", "blocked"), Try("south", "no_credit"))
+    fact = decided(message(), journey(attempt=2, tried=tried)).fact
+    assert fact == Ended(fact.id, "rejected", "no_credit", 2)  # type: ignore[union-attr]
+
+
+def test_too_many_attempts_fail_the_message() -> None:
+    tried = (Try("north", "temporary"), Try("south", "temporary"))
+    move = decided(message(), journey(attempt=MAX_ATTEMPTS, tried=tried))
+    assert isinstance(move.fact, Ended)
+    assert (move.op, move.fact.state, move.fact.reason) == ("", "failed", "temporary")
+
+
+def test_a_message_that_is_too_old_expires_wherever_it_stands() -> None:
+    i = message_id(NOW_MS - 3_600_000)
+    for j in (None, journey(attempt=3), journey(pinned=True, owed=(1,))):
+        fact = decide(queued(message(), j, id=i), PLAN, everyone, NOW_MS).fact
+        assert fact == Ended(i, "expired", "validity", j.attempt if j else 0)
+
+
+def test_validity_counts_from_send_at() -> None:
+    i = message_id(NOW_MS - 3_600_000)
+    move = decide(queued(message(send_at_ms=NOW_MS - 1000), id=i), PLAN, everyone, NOW_MS)
+    assert move.op == "o"
+
+
+@pytest.mark.parametrize("m", [message(client="blocked"), message(klass="otp", client="blocked")])
+def test_what_no_route_takes_fails_at_once(m: Message) -> None:
+    fact = decided(m).fact
+    assert isinstance(fact, Ended)
+    assert (fact.state, fact.reason, fact.attempt) == ("failed", "no_route", 0)
+
+
+def test_a_test_message_goes_to_the_sandbox_carrier_only() -> None:
+    assert decided(message(test=True)).where == "toy:marketing:shop"
+    fact = decided(message(test=True), journey(tried=(Try("toy", "blocked"),))).fact
+    assert isinstance(fact, Ended)
+
+
+def test_a_plan_without_anything_fails_messages_instead_of_keeping_them() -> None:
+    fact = decide(queued(message()), NOBODY_TO_SEND, everyone, NOW_MS).fact
+    assert isinstance(fact, Ended)
+    assert fact.reason == Reason.NO_ROUTE
+
+
+GOOD, ROUTED = pack_message(message()), pack_journey(journey())
+
+
+@pytest.mark.parametrize(
+    ("value", "route"),
+    [
+        (b"", b""),
+        (b"\x02" + GOOD[1:], b""),
+        (GOOD[:-3], b""),
+        (b"\x01\x93\x01\x02\x03", b""),
+        (b"\x01not msgpack", b""),
+        (GOOD, b"\x07" + ROUTED[1:]),
+        (GOOD, ROUTED[:9]),
+        (GOOD, b"\x01\xc0"),
+    ],
+)
+def test_a_value_that_cannot_be_read_ends_as_damaged(value: bytes, route: bytes) -> None:
+    i = message_id()
+    fact = decide(Queued(b"1-1", i + value, route), PLAN, everyone, NOW_MS).fact
+    assert fact == Ended(i, "failed", "damaged")
+
+
+def test_a_reason_of_a_newer_release_counts_as_a_carriers_error() -> None:
+    tried = (Try("north", "sunspots"), Try("south", "sunspots"))
+    fact = decided(message(), journey(attempt=2, tried=tried)).fact
+    assert isinstance(fact, Ended)
+    assert fact.state == "rejected"
+
+
+def test_a_journey_of_a_newer_release_with_more_fields_is_read() -> None:
+    longer = b"\x01" + msgspec.msgpack.encode([*msgspec.to_builtins(journey(attempt=4)), "new field", 5])
+    move = decide(Queued(b"1-1", message_id() + GOOD, longer), PLAN, everyone, NOW_MS)
+    assert unpack_journey(move.journey).attempt == 5
