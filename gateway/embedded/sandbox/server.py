@@ -68,7 +68,9 @@ class Listener:
         if self._timer is not None:
             self._timer.cancel()
         self._due = due
-        self._timer = self._loop.call_later(max(0.0, due - self.smsc.monotonic()), self._tick)
+        wait_s = due - self.smsc.monotonic()
+        # The loop's timers count whole milliseconds: less than one would be none, and asked for again and again.
+        self._timer = self._loop.call_later(0.0 if wait_s <= 0 else max(0.001, wait_s), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
