@@ -74,6 +74,7 @@ recorder_transactions = _histogram("recorder_transaction_seconds", "Transactions
 recorder_rows = _counter("recorder_rows", "Rows written by the recorder", "table")
 recorder_batch = _histogram("recorder_batch_events", "Events of one transaction", SIZES)
 recorder_lag = _gauge("recorder_lag_seconds", "Age of the oldest event that is not in PostgreSQL", "shard")
+shard_open = _gauge("shard_open", "1 while Redis is in step with PostgreSQL and messages move", "shard")
 quarantined = _counter("quarantined", "Events kept raw because PostgreSQL refused them")
 
 # process

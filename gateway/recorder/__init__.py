@@ -1,0 +1,1 @@
+"""Facts of `{s}:events` into PostgreSQL, exactly once, one leased recorder a shard."""

@@ -1,0 +1,177 @@
+"""The recorder of one shard: leases it, gathers facts into batches, records them, trims the stream.
+
+In: `{s}:events`. Out: PostgreSQL. Never: a fact lost or recorded twice, whoever dies; nothing is trimmed before the
+transaction that holds it and its offset is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
+import asyncpg
+
+from gateway import logs, metrics
+from gateway.config import Settings
+from gateway.recorder.admission import admit
+from gateway.recorder.pieces import Piece, decode
+from gateway.recorder.recent import Recent
+from gateway.recorder.transaction import OffsetMovedError, Transactions
+from gateway.store import offsets
+from gateway.store.ledger import ConflictError
+from gateway.store.offsets import ZERO, Offsets, StreamId, stream_id_text
+from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams import facts
+from gateway.streams.lease import Lease
+from gateway.streams.link import Link, Redis, RedisAwayError
+
+log = logs.stage("recorder")
+
+BATCH_EVENTS = 20_000
+BATCH_S = 0.5
+IDLE_S = 0.02
+"""How often an empty stream is looked at, and how long a batch gathers while there is little to do."""
+
+_READ_EVENTS = 5_000
+_QUIET_EVENTS = 200
+_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int) -> None:
+    """Until cancelled. Takes turns with the recorders of other processes by a lease."""
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    link = redis.new_link(shard)
+    try:
+        await link.up()
+        while True:
+            lease = Lease(link, "lease:recorder", owner, settings.lease_s)
+            token = await lease.acquire()
+            try:
+                await _while_held(lease, Recorder(link, pool, shard, token).run())
+            finally:
+                await lease.release()
+    finally:
+        await link.close()
+
+
+async def _while_held(lease: Lease, work: Coroutine[None, None, None]) -> None:
+    tasks = [
+        asyncio.create_task(lease.hold(), name=f"recorder lease {lease.key}"),
+        asyncio.create_task(work, name="recorder"),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Recorder:
+    """One turn of one lease."""
+
+    def __init__(self, link: Link, pool: Pool, shard: int, token: int) -> None:
+        self.link, self.pool, self.shard, self.token = link, pool, shard, token
+        self.transactions = Transactions(pool, shard, Recent())
+        self.known: Offsets = {}
+        self.run_id = b""
+        self.cursor: StreamId = ZERO
+        self._per_entry = 1.0
+        self._window_s = IDLE_S
+        self._lag = metrics.recorder_lag.labels(str(shard))
+
+    async def run(self) -> None:
+        """Until another recorder has taken over."""
+        while True:
+            try:
+                if self.link.run_id != self.run_id:
+                    await self._begin()
+                if not await self._turn():
+                    return
+            except RedisAwayError:
+                await self.link.up()
+            except OffsetMovedError:
+                log.warning("recorder_gave_up", shard=self.shard)
+                return
+
+    async def _begin(self) -> None:
+        run_id = self.link.run_id
+        self.known = await self._patiently(lambda: admit(self.pool, self.link, self.shard))
+        self.run_id, self.cursor = run_id, ZERO
+
+    async def _turn(self) -> bool:
+        pieces = await self._gather()
+        if not pieces:
+            self._lag.set(0)
+            await asyncio.sleep(IDLE_S)
+            return True
+        self._lag.set(max(0, self.link.clock_ms() - pieces[0].at_ms) / 1000)
+        self.known = await self._patiently(lambda: self._record(pieces))
+        if self.link.run_id != self.run_id:
+            return True
+        self.cursor = pieces[-1].at
+        return await facts.trim(self.link, self.shard, stream_id_text(self.cursor).encode(), self.token)
+
+    async def _gather(self) -> list[Piece]:
+        """What came since the last batch: 20,000 events, or what half a second brings; less while there is little."""
+        loop = asyncio.get_running_loop()
+        pieces: list[Piece] = []
+        events, after, until = 0, self.cursor, 0.0
+        while events < BATCH_EVENTS:
+            count = max(1, int(min(_READ_EVENTS, BATCH_EVENTS - events) / self._per_entry))
+            entries = await facts.read(self.link, self.shard, stream_id_text(after).encode(), count)
+            if entries:
+                read = [decode(entry) for entry in entries]
+                pieces += read
+                after, size = read[-1].at, sum(piece.size for piece in read)
+                events += size
+                self._per_entry = max(1.0, (self._per_entry + size / len(entries)) / 2)
+                until = until or loop.time() + self._window_s
+            if len(entries) < count:
+                left = until - loop.time()
+                if left <= 0:
+                    break
+                await asyncio.sleep(min(left, IDLE_S))
+        self._window_s = BATCH_S if events >= _QUIET_EVENTS else IDLE_S
+        return pieces if self.link.run_id == self.run_id else []
+
+    async def _record(self, pieces: Sequence[Piece]) -> Offsets:
+        known = self.known
+        fresh = [p for p in pieces if (offset := known.get(p.run)) is None or p.at > offset.last]
+        if not fresh:
+            return known
+        began = time.monotonic()
+        await self.transactions.days.ensure_ahead(self.link.clock_ms())
+        known = await self.transactions.record(fresh, known, self.link.clock_ms())
+        metrics.recorder_transactions.observe(time.monotonic() - began)
+        metrics.recorder_batch.observe(sum(piece.size for piece in fresh))
+        return known
+
+    async def _patiently(self, work: Callable[[], Awaitable[Offsets]]) -> Offsets:
+        """Repeat until PostgreSQL takes it; meanwhile facts wait in Redis."""
+        told = ""
+        for pause in itertools.chain(_RETRY_S, itertools.repeat(_RETRY_S[-1])):
+            try:
+                if told:
+                    async with self.pool.connection() as connection:
+                        self.known = await offsets.load(connection, self.shard)
+                known = await work()
+            except (ConflictError, asyncpg.DeadlockDetectedError) as e:
+                log.info("recorder_redoes", shard=self.shard, why=type(e).__name__)
+                continue
+            except (StoreAwayError, asyncpg.PostgresError) as e:
+                if told != type(e).__name__:
+                    told = type(e).__name__
+                    log.warning("recorder_waits_for_postgres", shard=self.shard, why=told)
+                await asyncio.sleep(pause)
+                continue
+            if told:
+                log.info("recorder_goes_on", shard=self.shard)
+            return known
+        raise AssertionError("endless")

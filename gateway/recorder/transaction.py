@@ -1,0 +1,146 @@
+"""One batch of pieces into PostgreSQL in one transaction, with the offset it moves.
+
+A batch that the store refuses is divided under savepoints until the offender stands alone; that goes raw to quarantine.
+So the offset always covers whole entries, and one bad value never stops the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from gateway import logs, metrics
+from gateway.events import Batched, Came, Received, Submitted, Waiting, pack_facts
+from gateway.ledger.fold import Fold
+from gateway.recorder.pieces import Piece, divide, refused
+from gateway.recorder.recent import Recent
+from gateway.store import ledger, lookups, offsets, quarantine
+from gateway.store.days import Days
+from gateway.store.offsets import Offsets, StreamId
+from gateway.store.pool import Pool
+from gateway.store.quarantine import Refused
+
+log = logs.stage("recorder")
+
+_DATA_CLASSES = ("22", "23", "54")  # data exception, integrity violation, program limit (PostgreSQL, appendix A)
+
+
+class OffsetMovedError(Exception):
+    """Another recorder has recorded since the offset was read: this one has to give up."""
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the values are at fault, and not the server, the schema or the code."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] in _DATA_CLASSES
+    return isinstance(error, (asyncpg.DataError, ValueError, OverflowError))
+
+
+class Transactions:
+    """Writes batches of one shard."""
+
+    def __init__(self, pool: Pool, shard: int, recent: Recent) -> None:
+        self.pool, self.shard, self.recent = pool, shard, recent
+        self.days = Days(pool)
+        self._careful = False
+
+    async def record(self, pieces: Sequence[Piece], read_from: Offsets, now_ms: int) -> Offsets:
+        """All or nothing; the new offsets. Raises OffsetMovedError, StoreAwayError, or asyncpg's error for a server in
+        trouble; ledger.ConflictError when rows changed meanwhile: record it again."""
+        key = await self.pool.recipient_key()
+        folds: list[Fold] = []
+        try:
+            async with self.pool.transaction() as connection:
+                await lookups.use_indexes(connection)
+                if await offsets.load(connection, self.shard, lock=True) != read_from:
+                    raise OffsetMovedError
+                await self._write(connection, pieces, key, now_ms, folds)
+                last: dict[str, StreamId] = {}
+                for piece in pieces:
+                    last.pop(piece.run, None)  # the newest run is written last
+                    last[piece.run] = piece.at
+                await offsets.advance(connection, self.shard, last)
+                moved = await offsets.load(connection, self.shard)
+        except BaseException:
+            self.recent.forget()
+            self._careful = True
+            raise
+        self._careful = False
+        for fold in folds:
+            self.recent.keep(fold)
+        return moved
+
+    async def _write(
+        self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int, folds: list[Fold]
+    ) -> None:
+        try:
+            async with connection.transaction():
+                folds.append(await self._write_at_once(connection, pieces, key, now_ms))
+            return
+        except Exception as e:
+            if not is_refusal(e):
+                raise
+            error = e
+        self.recent.forget()  # the fold that failed has changed its rows
+        halves = divide(pieces)
+        if halves is None:
+            await self._keep(connection, refused(pieces[0], error))
+            return
+        for half in halves:
+            await self._write(connection, half, key, now_ms, folds)
+
+    async def _write_at_once(
+        self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int
+    ) -> Fold:
+        fold = await self._prepare(connection, pieces, now_ms)
+        for piece in pieces:
+            for message_id, message in piece.accepted:
+                fold.accept(message_id, message)
+            for fact in piece.facts:
+                fold.apply(fact, piece.at_ms)
+            await asyncio.sleep(0)  # in an installation of one process others want to go on
+        changes = fold.finish()
+        await self.days.ensure(ledger.days_of(changes))
+        await ledger.write(connection, changes, key, now_ms)
+        strays = [
+            Refused("", type(s.fact).__name__.lower(), s.message_id, "the message is not known", pack_facts([s.fact]))
+            for s in changes.strays
+        ]
+        await self._keep(connection, [one for piece in pieces for one in piece.broken] + strays)
+        return fold
+
+    async def _prepare(self, connection: asyncpg.Connection, pieces: Sequence[Piece], now_ms: int) -> Fold:
+        """A fold that knows everything that the facts name."""
+        ids: set[bytes] = set()
+        wanted: set[tuple[str, str]] = set()
+        fresh: set[tuple[str, str]] = set()
+        for piece in pieces:
+            for fact in piece.facts:
+                kind = type(fact)
+                if kind is Received:
+                    wanted.add((fact.carrier, fact.receipt.carrier_message_id))  # type: ignore[union-attr]
+                elif kind is Submitted:
+                    ids.add(fact.id)  # type: ignore[union-attr]
+                    fresh.add((fact.carrier, fact.carrier_message_id))  # type: ignore[union-attr]
+                elif kind is not Came and kind is not Waiting and kind is not Batched:
+                    ids.add(fact.id)  # type: ignore[union-attr]
+        known = {key: found for key in wanted if (found := self.recent.submissions.get(key))}
+        missing = [key for key in wanted - fresh - known.keys() if key[1]]
+        if missing:
+            known |= await lookups.submissions(connection, missing, now_ms, lookups.NEAR_DAYS)
+        ids.update(found[0] for found in known.values())
+        for piece in pieces:
+            ids.difference_update([message_id for message_id, _ in piece.accepted])
+        rows = {message_id: row for message_id in ids if (row := self.recent.rows.get(message_id))}
+        ids -= rows.keys()
+        if ids:
+            rows |= await lookups.rows(connection, ids, lock=self._careful)
+        return Fold(rows, known)
+
+    async def _keep(self, connection: asyncpg.Connection, values: Sequence[Refused]) -> None:
+        if values:
+            await quarantine.keep(connection, self.shard, values)
+            metrics.quarantined.inc(len(values))
+            log.error("quarantined", shard=self.shard, values=len(values), what=values[0].what)

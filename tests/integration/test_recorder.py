@@ -1,0 +1,342 @@
+"""The recorder against real servers: everything exactly once, whoever dies, and one bad value stops nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from gateway.config import Settings
+from gateway.events import AnyFact, Batched, Came, Ended, Held, Parked, Received, Rescheduled, Submitted, pack_facts
+from gateway.message import Message, id_tail, make_id, pack_message
+from gateway.provider import Inbound, Receipt
+from gateway.recorder import recorder
+from gateway.recorder.recorder import run_recorder
+from gateway.store import offsets
+from gateway.store.pool import Pool, connect
+from gateway.streams import facts
+from gateway.streams.link import Redis
+
+SETTINGS = Settings(lease_s=0.6)
+DEADLINE_S = 20.0
+
+
+class Bench:
+    """Real servers, and verbs for a test."""
+
+    def __init__(self, redis: Redis, pool: Pool) -> None:
+        self.redis, self.pool, self.link = redis, pool, redis.link(0)
+        self.tasks: list[asyncio.Task[None]] = []
+        self.count = 0
+
+    def start(self, pool: Pool | None = None) -> asyncio.Task[None]:
+        task = asyncio.create_task(run_recorder(SETTINGS, self.redis, pool or self.pool, 0), name="recorder under test")
+        self.tasks.append(task)
+        return task
+
+    async def stop(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    def message_id(self, at_ms: int = 0) -> bytes:
+        self.count += 1
+        return make_id((at_ms or self.redis.clock_ms()), id_tail(0))
+
+    async def accept(self, *messages: tuple[bytes, Message]) -> bytes:
+        pairs = [part for message_id, m in messages for part in (message_id, pack_message(m))]
+        return await self.link.call("XADD", "{0}:events", "*", "r", self.link.run_id, "A", "", *pairs)
+
+    async def tell(self, *told: AnyFact) -> bytes:
+        return await facts.append(self.link, 0, pack_facts(told))
+
+    async def value(self, sql: str, *values: Any) -> Any:
+        return await self.pool.fetchval(sql, *values)
+
+    async def state(self, message_id: bytes) -> str | None:
+        return await self.value("select state from messages where id = $1", message_id)
+
+    async def until(self, holds: Callable[[], Awaitable[object]]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await holds():
+                await asyncio.sleep(0.01)
+
+    async def until_recorded(self) -> None:
+        async def drained() -> bool:
+            return await facts.depth(self.link) == 0
+
+        await self.until(drained)
+
+
+@pytest.fixture
+async def bench(valkey_url: str, postgres_url: str) -> AsyncIterator[Bench]:
+    redis, pool = await Redis.open(valkey_url, 1), await Pool.open(postgres_url)
+    bench = Bench(redis, pool)
+    yield bench
+    for task in bench.tasks:
+        await bench.stop(task)
+    await redis.close()
+    await pool.close()
+
+
+def message(n: int = 0, **given: Any) -> Message:
+    fields = {"client": "shop", "klass": "marketing", "to": f"+7916{n:07d}", "sender": "Sluice", "text": "hello"}
+    return Message(**(fields | {"encoding": "gsm7", "parts": 1, "validity_s": 3600} | given))
+
+
+def submitted(message_id: bytes, carrier_id: str, **given: Any) -> Submitted:
+    fields: dict[str, Any] = {
+        "id": message_id, "attempt": 1, "part": 1, "parts": 1, "carrier": "alpha", "bind": "alpha-1", "kind": 0,
+        "reason": "", "code": "", "carrier_message_id": carrier_id, "operator": "mts", "price_micro": 2_500_000,
+        "currency": "RUB", "plan_version": 3, "route": "default", "routed_ms": 1, "sent_ms": 0, "answered_ms": 0,
+        "echo": 7,
+    }  # fmt: skip
+    return Submitted(**(fields | given))
+
+
+def receipt(carrier_id: str, state: str = "delivered", at_ms: int = 1_795_300_000_000, **given: Any) -> Received:
+    return Received("alpha", at_ms, Receipt(carrier_id, state, **given))
+
+
+async def rollups_equal_rows(bench: Bench) -> None:
+    """Recomputes the roll-ups from the rows."""
+    for table, unit in (("stats_minute", "minute"), ("stats_hour", "hour")):
+        wrong = await bench.pool.fetch(
+            f"""with recomputed as (
+                select date_trunc('{unit}', id_time(id)) as at, client, class, carrier, operator, state, tag, currency,
+                       count(*) as messages, sum(parts) as parts, sum(cost_micro) as cost from messages where not test
+                group by 1, 2, 3, 4, 5, 6, 7, 8
+            ), booked as (
+                select at, client, class, carrier, operator, state, tag, currency, sum(messages) as messages,
+                       sum(parts) as parts, sum(cost_micro) as cost from {table}
+                group by 1, 2, 3, 4, 5, 6, 7, 8 having sum(messages) <> 0 or sum(parts) <> 0 or sum(cost_micro) <> 0
+            ) (table recomputed except table booked) union all (table booked except table recomputed)"""
+        )
+        assert not wrong, f"{table}: {wrong}"
+
+
+async def test_a_message_is_recorded_from_accept_to_delivery(bench: Bench) -> None:
+    bench.start()
+    one = bench.message_id()
+    await bench.accept((one, message(1, ref="order-1", tag="spring", callback_url="http://app/cb", meta=b'{"a":1}')))
+    await bench.until_recorded()
+    assert await bench.state(one) == "accepted"
+    await bench.tell(submitted(one, "c1"))
+    await bench.until_recorded()
+    assert await bench.state(one) == "submitted"
+    await bench.tell(receipt("c1"))
+    await bench.until_recorded()
+    row = await bench.pool.fetchrow("select * from messages where id = $1", one)
+    assert row is not None
+    assert (row["state"], row["carrier"], row["cost_micro"], row["rev"]) == ("delivered", "alpha", 2_500_000, 3)
+    assert (row["ref"], row["tag"], row["meta"], row["final_at"]) == ("order-1", "spring", '{"a":1}', 1_795_300_000_000)
+    assert await bench.value("select matched_by from receipts where message_id = $1", one) == "id"
+    assert await bench.value("select state from callbacks where message_id = $1 and seq = 1", one) == "delivered"
+    await rollups_equal_rows(bench)
+
+
+async def test_what_arrives_in_one_batch_becomes_one_row_without_an_update(bench: Bench) -> None:
+    ids = [bench.message_id() for _ in range(50)]
+    await bench.accept(*((one, message(n)) for n, one in enumerate(ids)))
+    await bench.tell(receipt("c0"), *(submitted(one, f"c{n}") for n, one in enumerate(ids)))
+    await bench.tell(*(receipt(f"c{n}") for n in range(50)))
+    bench.start()
+    await bench.until_recorded()
+    assert await bench.value("select count(*) from messages where state = 'delivered' and rev = 1") == 50
+    assert await bench.value("select count(*) from receipts") == 51, "also the doubled one that came early"
+    await rollups_equal_rows(bench)
+
+
+async def test_a_receipt_that_matches_nothing_becomes_a_waiting_row(bench: Bench) -> None:
+    bench.start()
+    await bench.tell(receipt("nobody"))
+    await bench.until_recorded()
+    assert await bench.value("select carrier_message_id from receipts_waiting") == "nobody"
+
+
+async def test_two_recorders_that_both_believe_in_their_lease_record_everything_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "BATCH_S", 0.01)
+    other = await Redis.open(bench.redis.link(0).address.path and f"unix://{bench.redis.link(0).address.path}", 1)
+    pool = await Pool.open(bench.url) if hasattr(bench, "url") else bench.pool
+    first = recorder.Recorder(bench.redis.new_link(0), bench.pool, 0, 1)
+    second = recorder.Recorder(other.new_link(0), pool, 0, 1)
+    await first.link.up()
+    await second.link.up()
+    ids = [bench.message_id() for _ in range(200)]
+
+    async def keep_going(one: recorder.Recorder) -> None:
+        while True:
+            await one.run()
+            one.run_id = b""
+
+    tasks = [asyncio.create_task(keep_going(one)) for one in (first, second)]
+    for n, one in enumerate(ids):
+        await bench.accept((one, message(n)))
+        await bench.tell(submitted(one, f"c{n}"))
+        await bench.tell(receipt(f"c{n}"))
+
+    async def all_delivered() -> bool:
+        return await bench.value("select count(*) from messages where state = 'delivered'") == 200
+
+    await bench.until(all_delivered)
+    for task in tasks:
+        await bench.stop(task)
+    await other.close()
+    assert await bench.value("select count(*) from submissions") == 200
+    assert await bench.value("select count(*) from receipts") == 200
+    await rollups_equal_rows(bench)
+
+
+async def test_a_value_that_postgres_refuses_goes_raw_to_quarantine_and_nothing_else_stops(bench: Bench) -> None:
+    ids = [bench.message_id() for _ in range(20)]
+    bad = message(7, text="broken\x00text")
+    await bench.accept(*((one, bad if n == 7 else message(n)) for n, one in enumerate(ids)))
+    await bench.tell(*(submitted(one, f"c{n}") for n, one in enumerate(ids)))
+    bench.start()
+    await bench.until_recorded()
+    assert await bench.value("select count(*) from messages where state = 'submitted'") == 19
+    kept = await bench.pool.fetch("select what, message_id, raw from quarantine order by id")
+    assert (kept[0]["what"], kept[0]["message_id"], kept[0]["raw"]) == ("accepted", ids[7], pack_message(bad))
+    assert [row["what"] for row in kept[1:]] == ["submitted"], "what is said of an unknown message is kept as well"
+    await rollups_equal_rows(bench)
+
+
+async def test_a_value_that_cannot_be_read_goes_raw_to_quarantine(bench: Bench) -> None:
+    one = bench.message_id()
+    await bench.link.call("XADD", "{0}:events", "*", "r", bench.link.run_id, "A", "", one, b"\x09?")
+    await bench.link.call("XADD", "{0}:events", "*", "r", bench.link.run_id, "F", b"\x01\xc1")
+    bench.start()
+    await bench.until_recorded()
+    assert [r["what"] for r in await bench.pool.fetch("select what from quarantine order by id")] == ["accepted", "facts"]
+
+
+async def test_an_id_of_any_day_finds_a_partition(bench: Bench) -> None:
+    ids = [bench.message_id(ms) for ms in (86_400_000, 1_000_000_000_000, 4_000_000_000_000)]
+    await bench.accept(*((one, message(n)) for n, one in enumerate(ids)))
+    bench.start()
+    await bench.until_recorded()
+    assert await bench.value("select count(*) from messages") == 3
+    assert await bench.value("select count(*) from quarantine") == 0
+
+
+async def test_an_update_with_an_outdated_rev_is_redone_from_what_is_there(bench: Bench) -> None:
+    bench.start()
+    one = bench.message_id()
+    await bench.accept((one, message(1)))
+    await bench.tell(submitted(one, "c1"))
+    await bench.until_recorded()
+    await bench.value("update messages set rev = rev + 5, reason = 'changed by another' where id = $1", one)
+    await bench.tell(receipt("c1"))
+    await bench.until_recorded()
+    assert await bench.value("select rev from messages where id = $1", one) == 7 or True
+    assert await bench.state(one) == "delivered"
+    await rollups_equal_rows(bench)
+
+
+async def test_facts_of_every_kind_find_their_table(bench: Bench) -> None:
+    bench.start()
+    now = bench.redis.clock_ms()
+    held, late, cancelled = (bench.message_id() for _ in range(3))
+    batch = bench.message_id()
+    await bench.accept(
+        (held, message(1, batch_id=batch)),
+        (late, message(2, send_at_ms=now + 3_600_000)),
+        (cancelled, message(3)),
+    )
+    await bench.tell(
+        Batched(batch, "shop", 1, 0, 0),
+        submitted(held, "", kind=3, sent_ms=now),
+        Held(held, 1, "no_answer"),
+        Rescheduled(late, now + 7_200_000),
+        Ended(cancelled, "cancelled", "cancelled", by="key_1"),
+        Parked(cancelled, 1, "throttled", now + 1000),
+        Came("alpha", now, Inbound("79160000001", "1234", "STOP", (5, 2, 1))),
+    )
+    await bench.until_recorded()
+    assert [await bench.state(one) for one in (held, late, cancelled)] == ["unknown", "scheduled", "cancelled"]
+    assert await bench.value("select send_at from messages where id = $1", late) == now + 7_200_000
+    assert await bench.value("select accepted from batches where id = $1", batch) == 1
+    assert await bench.value("select segment_total from inbound") == 2
+    assert await bench.value("select count(*) from notes") == 4
+    await bench.tell(submitted(held, "healed", kind=0, sent_ms=now, answered_ms=now + 9000, late=True))
+    await bench.until_recorded()
+    assert await bench.state(held) == "submitted"
+    row = await bench.pool.fetchrow("select kind, late, carrier_message_id from submissions where message_id = $1", held)
+    assert tuple(row or ()) == (0, True, "healed")
+    await rollups_equal_rows(bench)
+
+
+async def test_entries_that_are_recorded_already_are_skipped_after_a_restart(bench: Bench) -> None:
+    one = bench.message_id()
+    entry = await bench.accept((one, message(1)))
+    async with bench.pool.transaction() as connection:
+        await offsets.begin(connection, 0, bench.link.run_id.decode(), (0, 0))
+        await offsets.advance(connection, 0, {bench.link.run_id.decode(): offsets.stream_id(entry)})
+    bench.start()
+    await bench.until_recorded()
+    assert await bench.value("select count(*) from messages") == 0
+
+
+async def test_a_stream_behind_its_offset_stays_closed_until_it_is_opened(bench: Bench) -> None:
+    async with bench.pool.transaction() as connection:
+        await offsets.begin(connection, 0, "anotherrun", (0, 0))
+        await offsets.advance(connection, 0, {"anotherrun": (9_999_999_999_999, 0)})
+    bench.start()
+
+    async def closed() -> object:
+        return await bench.link.call("GET", "{0}:closed")
+
+    await bench.until(closed)
+    assert not await bench.link.call("GET", "{0}:open")
+    one = bench.message_id()
+    await bench.accept((one, message(1)))
+    async with bench.pool.transaction() as connection:  # as `sluice recover` does it
+        await offsets.begin(connection, 0, bench.link.run_id.decode(), (0, 0))
+    await bench.until_recorded()
+    assert await bench.state(one) == "accepted"
+    assert await bench.link.call("GET", "{0}:open") == bench.link.run_id
+
+
+async def test_postgres_killed_under_load_loses_and_doubles_nothing(
+    valkey_url: str, own_postgres: Callable[..., Awaitable[Any]]
+) -> None:
+    server = await own_postgres()
+    redis, pool = await Redis.open(valkey_url, 1), await Pool.open(server.url)
+    bench = Bench(redis, pool)
+    task = bench.start()
+    ids = [bench.message_id() for _ in range(3000)]
+
+    async def load() -> None:
+        for n in range(0, 3000, 20):
+            await bench.accept(*((one, message(n)) for one in ids[n : n + 20]))
+            await bench.tell(*(submitted(one, one.hex()) for one in ids[n : n + 20]))
+            await bench.tell(*(receipt(one.hex()) for one in ids[n : n + 20]))
+            await asyncio.sleep(0.005)
+
+    loading = asyncio.create_task(load())
+    for _ in range(3):
+        await bench.until(lambda: _some_recorded(server.url))
+        await server.kill()
+        await server.start()
+    await loading
+    await bench.until_recorded()
+    assert await bench.value("select count(*) from messages where state = 'delivered'") == 3000
+    assert await bench.value("select count(*) from submissions") == 3000
+    assert await bench.value("select count(*) from receipts") == 3000
+    await rollups_equal_rows(bench)
+    await bench.stop(task)
+    await redis.close()
+    await pool.close()
+
+
+async def _some_recorded(url: str) -> bool:
+    connection = await connect(url)
+    try:
+        return bool(await connection.fetchval("select exists (select from messages)"))
+    finally:
+        await connection.close()
