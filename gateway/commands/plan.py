@@ -1,0 +1,280 @@
+"""`sluice plan`: check a plan, keep it, make it live, return to an older one.
+
+In: a TOML file. Out: tables for people, JSON for programs, problems as `file:line: sentence`. Exit codes: 0 done, 1 not
+done, 2 a command that cannot be understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from gateway.commands.plan_access import MAX_HISTORY, Access, AccessError, find_access
+from gateway.credentials import unreadable
+from gateway.plan.difference import Change, difference
+from gateway.plan.document import Plan
+from gateway.plan.lines import Lines, pointer
+from gateway.plan.parse import parse
+from gateway.plan.problems import Problem, errors
+from gateway.provider_modules import check_whole
+from gateway.store.plans import PlanRow
+
+T = TypeVar("T")
+
+_FILE = click.argument("file", type=click.File("rb"))
+_JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of tables and sentences.")
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="SLUICE_CONFIG",
+    help="A sluice.toml: reach PostgreSQL and Redis themselves, not the API.",
+)
+
+
+@click.group("plan")
+def command() -> None:
+    """The routing plan: carriers, operators, rates and routes in one TOML document.
+
+    Where the plans are: SLUICE_URL and SLUICE_KEY, or what `sluice up` wrote; with --config or SLUICE_POSTGRES_URL the
+    servers themselves.
+    """
+
+
+@command.command("check")
+@_FILE
+@click.option("--credentials", is_flag=True, help="Also see whether this machine can read every secret.")
+@_JSON
+def check_command(file: IO[bytes], credentials: bool, as_json: bool) -> None:
+    """Say everything that is wrong with a plan, line by line. Needs no gateway."""
+    text = _read(file)
+    plan, problems = check_whole(text)
+    if credentials and plan is not None:
+        problems = [*problems, *_unreadable(text, plan)]
+    wrong = bool(errors(problems))
+    if as_json:
+        _print_json({"ok": not wrong, "problems": problems})
+    else:
+        _print_problems(file, problems)
+        if plan is not None and not wrong:
+            counts = f"{len(plan.carriers)} carriers, {len(plan.operators)} operators"
+            click.echo(f"The plan is good: {counts}, {len(plan.rates)} rates, {len(plan.routes)} routes.")
+    sys.exit(1 if wrong else 0)
+
+
+@command.command("apply")
+@_FILE
+@click.option("--activate", is_flag=True, help="Make it live at once.")
+@click.option("--note", default="", help="Why: kept in the history.")
+@_JSON
+@_CONFIG
+def apply_command(file: IO[bytes], activate: bool, note: str, as_json: bool, config: Path | None) -> None:
+    """Keep a plan as a new version; with --activate it is live in every process within a second."""
+    text = _read(file)
+    plan, problems = check_whole(text)
+    if not as_json:
+        _print_problems(file, problems, err=True)
+    if plan is None:
+        if as_json:
+            _print_json({"ok": False, "problems": problems})
+        sys.exit(1)
+
+    async def work(access: Access) -> int:
+        version = await access.draft(text, note)
+        if activate:
+            await access.activate(version)
+        return version
+
+    version = _run(work, config, file)
+    if as_json:
+        _print_json({"ok": True, "version": version, "active": activate, "problems": problems})
+    elif activate:
+        click.echo(f"Version {version} is live.")
+    else:
+        click.echo(f"Version {version} is kept. To use it: sluice plan activate {version}")
+
+
+@command.command("activate")
+@click.argument("version", type=click.IntRange(min=1))
+@_JSON
+@_CONFIG
+def activate_command(version: int, as_json: bool, config: Path | None) -> None:
+    """Make a version live in every process within a second."""
+
+    async def work(access: Access) -> None:
+        await access.activate(version)
+
+    _run(work, config)
+    _say_live(version, as_json)
+
+
+@command.command("rollback")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@_JSON
+@_CONFIG
+def rollback_command(version: int | None, as_json: bool, config: Path | None) -> None:
+    """Return to a version; without one, to that which was live before."""
+
+    async def work(access: Access) -> int:
+        return await access.rollback(version)
+
+    _say_live(_run(work, config), as_json)
+
+
+@command.command("history")
+@click.option("--limit", type=click.IntRange(1, MAX_HISTORY), default=20, show_default=True, help="How many versions.")
+@_JSON
+@_CONFIG
+def history_command(limit: int, as_json: bool, config: Path | None) -> None:
+    """List versions, the newest first."""
+
+    async def work(access: Access) -> list[PlanRow]:
+        return await access.history(limit)
+
+    rows = _run(work, config)
+    if as_json:
+        _print_json(rows)
+        return
+    table = _table("", "version", "note", "kept", "by", "activated", "by")
+    for row in rows:
+        values = (_time(row.created_ms), row.created_by, _time(row.activated_ms), row.activated_by or "")
+        table.add_row("live" if row.active else "", str(row.version), row.note, *values)
+    _print_table(table, len(rows), "No plan was kept yet: sluice plan apply FILE --activate")
+
+
+@command.command("show")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@_JSON
+@_CONFIG
+def show_command(version: int | None, as_json: bool, config: Path | None) -> None:
+    """Print the document of a version; without one, of the live one."""
+    number, text = _run(lambda access: _document(access, version), config)
+    if as_json:
+        _print_json({"version": number, "document": text})
+    else:
+        click.echo(text, nl=not text.endswith("\n"))
+
+
+@command.command("diff")
+@_FILE
+@click.option("--version", type=click.IntRange(min=1), help="Compare with this version instead of the live one.")
+@_JSON
+@_CONFIG
+def diff_command(file: IO[bytes], version: int | None, as_json: bool, config: Path | None) -> None:
+    """Show what a plan would change."""
+    after = parse(_read(file))
+    if not isinstance(after, Plan):
+        _print_problems(file, after, err=True)
+        sys.exit(1)
+    number, text = _run(lambda access: _document(access, version), config)
+    before = parse(text)
+    if not isinstance(before, Plan):
+        raise click.ClickException(f"version {number} cannot be read by this release")
+    changes = difference(before, after)
+    if as_json:
+        _print_json({"version": number, "changes": changes})
+        return
+    table = _table("", "what", "field", f"version {number}", _name(file))
+    for change in changes:
+        table.add_row(*_cells(change))
+    _print_table(table, len(changes), f"No difference to version {number}.")
+
+
+async def _document(access: Access, version: int | None) -> tuple[int, str]:
+    number = version if version is not None else await access.active()
+    if number is None:
+        raise AccessError("No plan is live yet: sluice plan apply FILE --activate")
+    return number, await access.document(number)
+
+
+def _run(work: Callable[[Access], Awaitable[T]], config: Path | None, file: IO[bytes] | None = None) -> T:
+    """Do it, or end with one line and the problems that were the cause."""
+
+    async def run() -> T:
+        async with find_access(config) as access:
+            return await work(access)
+
+    try:
+        return asyncio.run(run())
+    except AccessError as e:
+        _print_problems(file, e.problems, err=True)
+        raise click.ClickException(str(e)) from e
+
+
+def _read(file: IO[bytes]) -> str:
+    try:
+        return file.read().decode()
+    except UnicodeDecodeError as e:
+        raise click.ClickException(f"{_name(file)}: not UTF-8 text") from e
+
+
+def _name(file: IO[bytes] | None) -> str:
+    return "plan" if file is None else str(getattr(file, "name", "<stdin>"))
+
+
+def _unreadable(text: str, plan: Plan) -> list[Problem]:
+    lines, found = Lines(text), []
+    for index, carrier in enumerate(plan.carriers):
+        path = ("carrier", index, "settings")
+        for error in unreadable(carrier.settings):
+            place, line = pointer(path) + error.pointer, lines.of(path)
+            found.append(Problem(line=line, pointer=place, code="unreadable_secret", sentence=error.sentence))
+    return found
+
+
+def _print_problems(file: IO[bytes] | None, problems: Sequence[Problem], err: bool = False) -> None:
+    for problem in problems:
+        kind = "" if problem.severity == "error" else f"{problem.severity}: "
+        click.echo(f"{_name(file)}:{problem.line}: {kind}{problem.sentence}", err=err)
+
+
+def _say_live(version: int, as_json: bool) -> None:
+    if as_json:
+        _print_json({"version": version, "active": True})
+    else:
+        click.echo(f"Version {version} is live.")
+
+
+def _cells(change: Change) -> tuple[str, str, str, str, str]:
+    sign = {"added": "+", "removed": "-", "changed": "~"}[change.kind]
+    return sign, f"{change.table} {change.name}".strip(), change.field, _shown(change.before), _shown(change.after)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _time(ms: int | None) -> str:
+    return "" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _print_json(value: Any) -> None:
+    click.echo(msgspec.json.encode(value))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print_table(table: Table, rows: int, empty: str) -> None:
+    """A table as wide as the terminal; without one, wide enough for anything."""
+    if not rows:
+        click.echo(empty)
+        return
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 240
+    console.print(table)

@@ -1,0 +1,235 @@
+"""How `sluice plan` reaches the versions of the plan: over HTTP with a key, or in PostgreSQL and Redis themselves.
+
+In: what `find_access` finds in options and environment. Out: one `Access` with the same answers either way. Never: a
+check of a document that was not asked for by name.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+
+from gateway import live_plan
+from gateway.commands.settings import read_settings
+from gateway.commands.target import Target, find_target
+from gateway.config import Settings
+from gateway.plan.problems import Problem
+from gateway.store import plans
+from gateway.store.plans import PlanRow
+from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams.link import Redis, RedisAwayError, ScriptError
+
+MAX_HISTORY = 500
+"""Versions that one answer holds."""
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+class AccessError(Exception):
+    """It did not work. The text is a sentence; `problems` are those of the document, when it is the cause."""
+
+    def __init__(self, sentence: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(sentence)
+        self.problems = problems
+
+
+class Access(Protocol):
+    """Versions of the plan. Everything raises AccessError."""
+
+    async def active(self) -> int | None:
+        """The version in use; None before the first activation."""
+        ...
+
+    async def history(self, limit: int) -> list[PlanRow]:
+        """Newest first, up to `MAX_HISTORY`."""
+        ...
+
+    async def document(self, version: int) -> str:
+        """The text of a version."""
+        ...
+
+    async def draft(self, document: str, note: str) -> int:
+        """Keep a new version."""
+        ...
+
+    async def activate(self, version: int) -> None:
+        """Make it live everywhere."""
+        ...
+
+    async def rollback(self, version: int | None) -> int:
+        """Return to a version, or to the one before; which one it was."""
+        ...
+
+
+@asynccontextmanager
+async def find_access(config: Path | None) -> AsyncIterator[Access]:
+    """The servers themselves when a configuration or SLUICE_POSTGRES_URL names them, else the API of `find_target`."""
+    if config is not None or os.environ.get("SLUICE_POSTGRES_URL"):
+        settings = read_settings(config)
+        pool = await Pool.open(settings.postgres_url, size=1)
+        try:
+            yield ByServers(pool, settings)
+        except StoreAwayError as e:
+            raise AccessError(f"{e}") from e
+        finally:
+            await pool.close()
+        return
+    target = find_target()
+    headers = {"Authorization": f"Bearer {target.key}"}
+    async with aiohttp.ClientSession(target.url, headers=headers, timeout=_TIMEOUT) as session:
+        yield ByHttp(session, target)
+
+
+class ByServers:
+    """For whoever runs PostgreSQL and Redis: works before any key exists."""
+
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        self._pool, self._settings = pool, settings
+
+    async def active(self) -> int | None:
+        """The version in use."""
+        found = await plans.active(self._pool)
+        return None if found is None else found.version
+
+    async def history(self, limit: int) -> list[PlanRow]:
+        """Newest first."""
+        return await plans.history(self._pool, limit)
+
+    async def document(self, version: int) -> str:
+        """The text of a version."""
+        if (text := await plans.document(self._pool, version)) is None:
+            raise AccessError(f"There is no version {version}.")
+        return text
+
+    async def draft(self, document: str, note: str) -> int:
+        """Keep a new version."""
+        return await plans.draft(self._pool, document, who=_who(), note=note)
+
+    async def activate(self, version: int) -> None:
+        """Make it live everywhere."""
+        async with self._redis() as redis:
+            _or_refused(await live_plan.activate(self._pool, redis, version, who=_who()))
+
+    async def rollback(self, version: int | None) -> int:
+        """Return to a version, or to the one before."""
+        async with self._redis() as redis:
+            return _or_refused(await live_plan.rollback(self._pool, redis, version, who=_who())).version
+
+    @asynccontextmanager
+    async def _redis(self) -> AsyncIterator[Redis]:
+        try:
+            redis = await Redis.open(self._settings.redis_url, self._settings.shards)
+            try:
+                yield redis
+            finally:
+                await redis.close()
+        except (RedisAwayError, ScriptError) as e:
+            sentence = f"Redis did not take the plan ({e}): running processes learn of a new version when it is back."
+            raise AccessError(sentence) from e
+
+
+def _or_refused(done: plans.Active | live_plan.Refused) -> plans.Active:
+    if isinstance(done, live_plan.Refused):
+        raise AccessError(done.sentence, done.problems)
+    return done
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+class _Row(msgspec.Struct):
+    version: int
+    active: bool
+    note: str
+    sha256: str
+    created_at: datetime
+    created_by: str
+    activated_at: datetime | None = None
+    activated_by: str | None = None
+
+    def row(self) -> PlanRow:
+        return PlanRow(
+            version=self.version,
+            active=self.active,
+            note=self.note,
+            sha256=self.sha256,
+            created_ms=round(self.created_at.timestamp() * 1000),
+            created_by=self.created_by,
+            activated_ms=round(self.activated_at.timestamp() * 1000) if self.activated_at else None,
+            activated_by=self.activated_by,
+        )
+
+
+class _Refusal(msgspec.Struct):
+    detail: str = ""
+    plan_problems: list[Problem] = []
+
+
+class ByHttp:
+    """For whoever has a key with the scope `plan`."""
+
+    def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
+        self._session, self._target = session, target
+
+    async def active(self) -> int | None:
+        """The version in use."""
+        found: int | None = (await self._ask("GET", "/v1/plans?limit=1"))["active"]
+        return found
+
+    async def history(self, limit: int) -> list[PlanRow]:
+        """Newest first."""
+        found = await self._ask("GET", f"/v1/plans?limit={limit}")
+        return [row.row() for row in msgspec.convert(found["plans"], list[_Row])]
+
+    async def document(self, version: int) -> str:
+        """The text of a version."""
+        return str((await self._ask("GET", f"/v1/plans/{version}"))["document"])
+
+    async def draft(self, document: str, note: str) -> int:
+        """Keep a new version."""
+        return int((await self._ask("POST", "/v1/plans", {"document": document, "note": note}))["version"])
+
+    async def activate(self, version: int) -> None:
+        """Make it live everywhere."""
+        await self._ask("POST", f"/v1/plans/{version}/activate")
+
+    async def rollback(self, version: int | None) -> int:
+        """Return to a version, or to the one before."""
+        if version is None:
+            before = [row for row in await self.history(MAX_HISTORY) if row.activated_ms and not row.active]
+            if not before:
+                raise AccessError("No other version was active before.")
+            version = max(before, key=lambda row: row.activated_ms or 0).version
+        await self.activate(version)
+        return version
+
+    async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        try:
+            async with self._session.request(method, path, json=body) as response:
+                data = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as e:
+            raise AccessError(f"{self._target.url} cannot be reached: {type(e).__name__}.") from e
+        if response.status >= 400:
+            raise _refusal(response.status, data)
+        answer: dict[str, Any] = msgspec.json.decode(data)
+        return answer
+
+
+def _refusal(status: int, data: bytes) -> AccessError:
+    try:
+        refusal = msgspec.json.decode(data, type=_Refusal)
+    except msgspec.DecodeError:
+        return AccessError(f"The gateway answered {status}.")
+    return AccessError(refusal.detail or f"The gateway answered {status}.", refusal.plan_problems)
