@@ -25,11 +25,12 @@ from gateway.embedded.up import Ready, Up, open_up
 READY = """
 Sluice {version} is ready after {seconds:.1f} s.
 
-  URL    {url}
-  docs   {url}/docs
-  key    in {client_env}; `sluice send`, `trace` and `stats` find it there
-  phones {handsets}  (what the sandbox carrier delivered)
-  logs   {data}/logs
+  URL      {url}
+  docs     {url}/docs
+  key      in {client_env}, where `sluice send`, `trace` and `stats` find it
+  phones   {phones}, what the sandbox carrier delivered
+  metrics  {metrics}
+  logs     {data}/logs
 
 Send a message:
 
@@ -104,7 +105,8 @@ class Steps:
                 seconds=ready.seconds,
                 url=ready.url,
                 client_env=near(ready.client_env),
-                handsets=ready.handsets,
+                phones=ready.phones,
+                metrics=" and ".join(ready.metrics),
                 data=near(ready.data),
             )
         )
@@ -118,8 +120,8 @@ class Steps:
         if not self._since:
             self._live.stop()
             return
-        self._live.update(Spinner("dots", " " + ", ".join(self._since)))
         self._live.start()
+        self._live.update(Spinner("dots", " " + ", ".join(self._since)), refresh=True)
 
 
 def near(path: Path) -> str:

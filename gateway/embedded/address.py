@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from gateway.embedded.child import StartError
 
+ANY_PORT = "127.0.0.1:0"
+
 RELEASE_S = 1.0
 """How long a port may still belong to the process that was just killed."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway import live_plan
 from gateway.api.keyring import publish
-from gateway.embedded.address import check_free, parse
+from gateway.embedded.address import ANY_PORT, check_free, parse
 from gateway.embedded.child import StartError
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.sample_plan import sample
@@ -21,7 +21,6 @@ from gateway.store import keys, plans
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
 
-ANY_PORT = "127.0.0.1:0"
 FIRST_CLIENT = "first"
 WHO = "sluice up"
 

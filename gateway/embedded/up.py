@@ -7,6 +7,7 @@ everything stopped in reverse. Never: a message; what it starts talks to each ot
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -18,8 +19,8 @@ import msgspec
 
 from gateway.config import Settings
 from gateway.embedded import seed
-from gateway.embedded.address import check_free, reachable
-from gateway.embedded.child import StartError
+from gateway.embedded.address import ANY_PORT, check_free, reachable
+from gateway.embedded.child import StartError, end_leftover
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.process import Process
@@ -54,18 +55,21 @@ class Ready(msgspec.Struct, frozen=True):
     url: str
     data: Path
     client_env: Path
-    handsets: str  # the sandbox carrier's own pages
+    phones: str  # what the sandbox carrier's phones got
+    metrics: tuple[str, str]  # of the two processes
     seconds: float
 
 
 class Up:
     """One run of `sluice up` on one directory."""
 
-    def __init__(self, directory: DataDir, listen: str, config: Path | None, shards: int, progress: Progress) -> None:
+    def __init__(
+        self, directory: DataDir, listen: str, config: Path | None, settings: Settings, progress: Progress
+    ) -> None:
         self._dir = directory
         self._listen = listen
         self._config = config
-        self._shards = shards
+        self._settings = settings
         self._progress = progress
         self._supervisor = Supervisor(progress.note)
         self._valkey = Valkey(directory.valkey, directory.run, directory.log("valkey"))
@@ -99,22 +103,25 @@ class Up:
 
     async def _start(self) -> None:
         began = time.monotonic()
+        for name in ("gateway", "recorder", "sandbox"):  # of a start that was killed
+            await end_leftover(self._dir.run / f"{name}.pid", signal.SIGKILL, 5)
+        check_free(self._listen)
         await self._servers()
         await self._step("schema", self._migrate())
         sandbox = await self._sandbox()
         async with AsyncExitStack() as stack:
             pool = await Pool.open(self._postgres.url, size=2)
             stack.push_async_callback(pool.close)
-            redis = await Redis.open(self._valkey.url, self._shards)
+            redis = await Redis.open(self._valkey.url, self._settings.shards)
             stack.push_async_callback(redis.close)
             await self._step("plan", seed.sample_plan(self._dir, pool, redis, sandbox))
             secret = await seed.first_key(self._dir, pool, redis)
-        url = await self._gateway()
+        url, recorder = await self._gateway()
         seed.write_client_env(self._dir, url, secret)
         self._dir.hold(f"`sluice up` on {url}")
-        handsets = f"http://{sandbox.control}"
-        seconds = time.monotonic() - began
-        self._progress.ready(Ready(url, self._dir.path, self._dir.client_env, handsets, seconds))
+        phones, seconds = f"http://{sandbox.control}/messages", time.monotonic() - began
+        metrics = (f"{url}/metrics", f"{recorder}/metrics")
+        self._progress.ready(Ready(url, self._dir.path, self._dir.client_env, phones, metrics, seconds))
 
     async def _step(self, name: str, work: Coroutine[Any, Any, str]) -> None:
         self._progress.begin(name)
@@ -160,30 +167,30 @@ class Up:
         seed.remember_sandbox(self._dir, sandbox)
         return sandbox
 
-    async def _gateway(self) -> str:
-        """Start the stages, as the default split has them; the URL once the api is ready."""
+    async def _gateway(self) -> tuple[str, str]:
+        """Start the stages, as the default split has them: where the api is ready, and the recorder's metrics."""
         servers = {"SLUICE_REDIS_URL": self._valkey.url, "SLUICE_POSTGRES_URL": self._postgres.url}
         config = ["--config", str(self._config)] if self._config else []
-        recorder = self._process("recorder", ["run", "--roles", "recorder,receipts", *config], servers, GATEWAY_STOP_S)
+        pages = {} if self._settings.metrics_listen else {"SLUICE_METRICS_LISTEN": ANY_PORT}
+        recorder = self._process(
+            "recorder", ["run", "--roles", "recorder,receipts", *config], servers | pages, GATEWAY_STOP_S
+        )
         gateway = self._process(
             "gateway",
-            ["run", "--roles", "api,router,connector", "--listen", self._listen, *config],
+            ["run", "--listen", self._listen, "--roles", "api,router,connector", *config],
             servers,
             GATEWAY_STOP_S,
         )
-        url = ""
 
         async def start() -> str:
-            nonlocal url
             await self._supervisor.start(recorder)
             await self._supervisor.start(gateway)
-            url = reachable(str(gateway.said["ready"]))
-            gateway.arguments[gateway.arguments.index("--listen") + 1] = fixed(self._listen, url)
-            await until_ready(url)
+            await until_ready(reachable(gateway.said["ready"]))
             return "api, router, connector; recorder, receipts"
 
         await self._step("gateway", start())
-        return url
+        gateway.arguments[2] = fixed(self._listen, gateway.said["ready"])  # and there again after a crash
+        return reachable(gateway.said["ready"]), reachable(recorder.said["ready"])
 
     def _process(self, name: str, arguments: list[str], env: dict[str, str], stop_s: float) -> Process:
         return Process(name, arguments, env=env, log=self._dir.log(name), run=self._dir.run, stop_s=stop_s)
@@ -191,11 +198,10 @@ class Up:
 
 @contextmanager
 def open_up(data: Path, listen: str, config: Path | None, settings: Settings, progress: Progress) -> Iterator[Up]:
-    """Take the directory, look whether the address is free. Raises StartError with one line."""
+    """Take the directory. Raises StartError with one line."""
     directory = DataDir.open(data)
     try:
-        check_free(listen)
-        yield Up(directory, listen, config, settings.shards, progress)
+        yield Up(directory, listen, config, settings, progress)
     finally:
         directory.close()
 

@@ -64,7 +64,7 @@ class Valkey:
             "appendonly": "yes",
             "appendfsync": "always",
             "aof-load-truncated": "yes",
-            "auto-aof-rewrite-min-size": "256mb",
+            "auto-aof-rewrite-min-size": "512mb",
             "save": "",
             "maxmemory": str(maxmemory_bytes or int(memory_bytes() * MEMORY_SHARE)),
             "maxmemory-policy": "noeviction",

@@ -56,7 +56,8 @@ def test_a_long_cyrillic_text_reaches_the_phone_whole(installation: Installation
 def phone(installation: Installation, number: str) -> list[dict[str, str]]:
     """What the sandbox carrier's phone shows."""
     line = next(line for line in installation.output if line.lstrip().startswith("phones"))
-    return list(ask("GET", f"{line.split()[1]}/phone/{number}").json()["messages"])
+    url = line.split()[1].rstrip(",").removesuffix("/messages")
+    return list(ask("GET", f"{url}/phone/{number}").json()["messages"])
 
 
 def test_kill_9_leaves_no_orphan_and_loses_nothing(installation: Installation) -> None:
