@@ -60,9 +60,9 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         roles = set(settings.roles)
         if "recorder" in roles:
             for shard in range(redis.shards):
-                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner))
+                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard))
         if "receipts" in roles:
-            stages.start("receipts", run_matcher(settings, redis, pool, owner))
+            stages.start("receipts", run_matcher(settings, redis, pool))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
         if "router" in roles:
