@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
@@ -79,13 +80,16 @@ class SmppCarrier:
         self.unanswered: set[Arrived] = set()
         self.deliveries: dict[tuple[Peer, int], Delivery] = {}
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self._sequence = 0
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Peer(self), "127.0.0.1", self._port, reuse_address=True)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._server = await loop.create_server(
+            lambda: Peer(self), "127.0.0.1", self.port, ssl=self.tls, reuse_address=True
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def leave(self) -> None:
         assert self._server is not None
@@ -104,7 +108,7 @@ class SmppCarrier:
     def _table(self) -> dict[str, Any]:
         return {
             "host": "127.0.0.1",
-            "port": self._port or 2775,
+            "port": self.port or 2775,
             "system_id": "account",
             "password": self.secret,
             "window": 10,

@@ -228,6 +228,17 @@ async def test_a_batch_larger_than_the_room_overruns_nothing_and_loses_nothing(
     assert all(never_twice(desk.of(s)) for s in sent)
 
 
+async def test_the_loop_runs_on_while_a_flood_waits_for_its_room(
+    carrier: Carrier, provider: Provider, desk: Desk
+) -> None:
+    sent = put(provider, *["hello"] * (carrier.capacity * 100))
+    turns = 0
+    while len(desk.outcomes) < len(sent):
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 50
+
+
 # Links
 
 
