@@ -185,8 +185,11 @@ async def test_a_mirror_that_was_lost_or_is_behind_is_published_again(pool: Pool
 
 
 async def test_a_document_that_this_release_cannot_read_leaves_the_former_plan_at_work(
-    pool: Pool, redis: Redis
+    pool: Pool, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def told() -> int:
+        return sum("plan_unreadable" in record.getMessage() for record in caplog.records)
+
     version = await plans.draft(pool, plan("1"), who="ops")
     async with watching(redis) as live:
         active = await activate(pool, redis, version, who="ops")
@@ -194,11 +197,30 @@ async def test_a_document_that_this_release_cannot_read_leaves_the_former_plan_a
         compiled = await asyncio.wait_for(live.known(), DEADLINE_S)
         newer = plans.Active(version + 1, 'from_the_future = "yes"', active.since_us + 1)
         await Mirror(redis).put(MIRROR, newer.since_us, plans.pack(newer))
+        await until(lambda: told() == 1)
         await Mirror(redis).put(MIRROR, newer.since_us + 1, b"\x02not for us")
+        await until(lambda: told() == 2)
         readable = plans.Active(version + 2, plan("3"), newer.since_us + 2)
         assert live.current() is compiled
         await Mirror(redis).put(MIRROR, readable.since_us, plans.pack(readable))
         await until(lambda: price_of(live) == 3_000_000)
+
+
+async def test_a_redis_that_came_back_older_does_not_bring_back_an_older_plan(pool: Pool, redis: Redis) -> None:
+    first = await plans.draft(pool, plan("1"), who="ops")
+    second = await plans.draft(pool, plan("2"), who="ops")
+    async with watching(redis) as live:
+        old = await activate(pool, redis, first, who="ops")
+        assert isinstance(old, plans.Active)
+        await activate(pool, redis, second, who="ops")
+        await until(partial(has, live, second))
+        await redis.link(None).call(b"FLUSHALL")
+        await Mirror(redis).put(MIRROR, old.since_us, plans.pack(old))
+        async with watching(redis) as other:
+            await until(partial(has, other, first))  # who starts now knows no better, until it is published again
+            assert has(live, second)
+            assert await publish(pool, redis)
+            await until(partial(has, other, second))
 
 
 async def test_the_plan_is_known_after_a_restart_while_postgresql_is_away(
