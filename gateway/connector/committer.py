@@ -7,11 +7,12 @@ for by sending the same numbered script again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+
+import msgspec
 
 from gateway.connector.flight import Flight, Verdict
 from gateway.events import AnyFact, pack_facts
@@ -20,86 +21,116 @@ from gateway.streams.link import Arg, Link, RedisAwayError
 log = logging.getLogger("connector")
 
 _BATCH = 500
+_STOPPED = "the connector stopped before this was written down"
+
+
+class _Report(msgspec.Struct, gc=False):
+    """Facts that move nothing; `durable` is told when they are written."""
+
+    facts: Sequence[AnyFact]
+    durable: asyncio.Future[None] | None = None
 
 
 class Committer:
-    """Life: `put` and `report` any number of times, then `close()`, which waits for what is gathered."""
+    """Life: `put`, `note` and `report` any number of times, then `close()`, which waits for what is gathered.
+
+    All go into one queue: a receipt never overtakes the answer that tells its carrier message id, nor waits for others.
+    """
 
     def __init__(
-        self, link: Link, carrier: str, on_fenced: Callable[[], None], on_again: Callable[[str], None]
+        self,
+        link: Link,
+        carrier: str,
+        on_fenced: Callable[[], None],
+        on_again: Callable[[str], None],
+        on_settled: Callable[[], None],
     ) -> None:
         self.link, self.carrier, self.token = link, carrier, 0
-        self._on_fenced, self._on_again = on_fenced, on_again
+        self._on_fenced, self._on_again, self._on_settled = on_fenced, on_again, on_settled
         self._writer = "w" + os.urandom(6).hex()
         self._number = 0
-        self._verdicts: list[tuple[Flight, Verdict]] = []
-        self._facts: list[AnyFact] = []
-        self._durable: list[asyncio.Future[None]] = []
+        self._queue: deque[tuple[Flight, Verdict] | _Report] = deque()
         self._wake = asyncio.Event()
         self._closing = False
-        self._task = asyncio.create_task(self._run(), name=f"settle {carrier} {link.prefix}")
+        self.waiting = 0
+        """Entries whose outcome is known but not yet written down."""
+        self.task = asyncio.create_task(self._run(), name=f"settle {carrier} {link.prefix}")
+        """Ends only by `close()`, or with the error that broke it."""
 
     def put(self, flight: Flight, verdict: Verdict) -> None:
         """Settle one entry."""
-        self._verdicts.append((flight, verdict))
+        self._queue.append((flight, verdict))
+        self.waiting += 1
         self._wake.set()
 
     def note(self, facts: Sequence[AnyFact]) -> None:
         """Write facts that move nothing."""
-        self._facts.extend(facts)
+        self._queue.append(_Report(facts))
         self._wake.set()
 
     async def report(self, facts: Sequence[AnyFact]) -> None:
-        """Write facts down and return when they are durable."""
-        durable = asyncio.get_running_loop().create_future()
-        self._durable.append(durable)
-        self.note(facts)
+        """Write facts down and return when they are durable. Raises RedisAwayError when they never will be."""
+        if self.task.done():
+            raise RedisAwayError(_STOPPED)
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Report(facts, durable))
+        self._wake.set()
         await durable
 
-    @property
-    def waiting(self) -> int:
-        """Entries whose outcome is known but not yet written down."""
-        return len(self._verdicts)
-
     async def close(self, timeout_s: float) -> None:
-        """Write what is gathered, for at most `timeout_s`."""
+        """Write what is gathered, for at most `timeout_s`. What broke the task is not raised again."""
         self._closing = True
         self._wake.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._task), timeout_s)
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        for durable in self._durable:
-            durable.cancel()
+        await asyncio.wait((self.task,), timeout=timeout_s)
+        self.task.cancel()
+        await asyncio.wait((self.task,))
         await self.link.close()
 
     async def _run(self) -> None:
-        while True:
-            if not (self._verdicts or self._facts or self._durable):
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            verdicts, self._verdicts = self._verdicts[:_BATCH], self._verdicts[_BATCH:]
-            facts: list[AnyFact] = [fact for _, verdict in verdicts for fact in verdict.facts]
-            free = max(_BATCH * 2 - len(facts), 1) if not self._verdicts else 0
-            # Settle goes before receipts: a receipt never overtakes the answer that tells its carrier message id.
-            facts += self._facts[:free]
-            self._facts = self._facts[free:]
-            durable: list[asyncio.Future[None]] = []
-            if not self._facts and not self._verdicts:
-                durable, self._durable = self._durable, []
-            self._number += 1
-            reply = await self._settle(pack_facts(facts) if facts else b"", operations(verdicts))
-            for future in durable:
-                if not future.done():
-                    future.set_result(None)
-            if reply == b"late":
-                self._on_fenced()
-            for where in {verdict.where for _, verdict in verdicts if verdict.op == "a"}:
-                self._on_again(where)
+        batch: list[tuple[Flight, Verdict] | _Report] = []
+        try:
+            while not (self._closing and not self._queue):
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                batch = self._next()
+                await self._write(batch)
+        finally:
+            for item in [*batch, *self._queue]:
+                if isinstance(item, _Report) and item.durable is not None and not item.durable.done():
+                    item.durable.set_exception(RedisAwayError(_STOPPED))
+                    item.durable.exception()  # a request that went away need not hear of it
+
+    def _next(self) -> list[tuple[Flight, Verdict] | _Report]:
+        batch: list[tuple[Flight, Verdict] | _Report] = []
+        verdicts = facts = 0
+        while self._queue and verdicts < _BATCH and facts < _BATCH * 2:
+            item = self._queue.popleft()
+            batch.append(item)
+            if isinstance(item, _Report):
+                facts += len(item.facts)
+            else:
+                verdicts, facts = verdicts + 1, facts + len(item[1].facts)
+        return batch
+
+    async def _write(self, batch: Sequence[tuple[Flight, Verdict] | _Report]) -> None:
+        verdicts = [item for item in batch if not isinstance(item, _Report)]
+        facts: list[AnyFact] = []
+        for item in batch:
+            facts += item.facts if isinstance(item, _Report) else item[1].facts
+        self._number += 1
+        reply = await self._settle(pack_facts(facts) if facts else b"", operations(verdicts))
+        self.waiting -= len(verdicts)
+        for item in batch:
+            if isinstance(item, _Report) and item.durable is not None and not item.durable.done():
+                item.durable.set_result(None)
+        if reply == b"late":
+            self._on_fenced()
+        for where in {verdict.where for _, verdict in verdicts if verdict.op == "a"}:
+            self._on_again(where)
+        if verdicts:
+            self._on_settled()
 
     async def _settle(self, blob: bytes, ops: list[Arg]) -> bytes:
         while True:

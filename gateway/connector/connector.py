@@ -92,10 +92,10 @@ class Connector:
             lanes = Lanes(carrier, links, self._told)
             for shard, link in enumerate(links):
                 again = partial(lanes.tell, shard, again=True)
-                committer = Committer(link, carrier, self._lost.set, again)
+                committer = Committer(link, carrier, self._lost.set, again, self._settled)
                 committer.token = self.lease.token
                 committers.append(committer)
-                stack.push_async_callback(committer.close, _CLOSE_S)
+                stack.push_async_callback(_close, committer)
             self.committers = committers
             provider = self.provider = self.work.open(
                 Reports(self._outcomes, self._receipts, self._inbound, self._state)
@@ -107,21 +107,24 @@ class Connector:
             self.pump = Pump(self.lease.token, provider, lanes, links, bucket, self.work.shares, self)
             provider.on_room(self.pump.wake)
             for shard in range(redis.shards):
-                wakes.append(Wakes(redis, shard, f"wake:outbox:{carrier}", partial(_tell, lanes, shard)))
+                wakes.append(Wakes(redis, shard, f"wake:outbox:{carrier}", partial(self._woken, lanes, shard)))
                 stack.push_async_callback(wakes[-1].close)
             await provider.start()
             stack.push_async_callback(provider.close, _CLOSE_S)
+            stack.push_async_callback(self.pump.close, _CLOSE_S)
             stack.callback(setattr, self, "pump", None)
+            self.mode = (await carriers.modes(redis)).get(carrier, "running")
             await self._until_lost(self.pump)
 
     async def _until_lost(self, pump: Pump) -> None:
-        tasks = [
+        tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(pump.run(), name=f"pump {self.work.carrier}"),
             asyncio.create_task(self._report(), name=f"status {self.work.carrier}"),
             asyncio.create_task(self._lost.wait(), name=f"lost {self.work.carrier}"),
         ]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            settling = [committer.task for committer in self.committers]
+            done, _ = await asyncio.wait([*tasks, *settling], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
@@ -131,6 +134,16 @@ class Connector:
     async def _hold(self) -> None:
         await self.lease.hold()
         self._lost.set()
+
+    def _settled(self) -> None:
+        if self.pump is not None:
+            self.pump.wake()
+
+    def _woken(self, lanes: Lanes, shard: int, name: str) -> None:
+        if name:
+            lanes.tell(shard, name)
+        elif self.pump is not None:
+            self.pump.missed()
 
     def _told(self) -> None:
         if self.pump is not None:
@@ -164,7 +177,7 @@ class Connector:
 
     def _outcomes(self, batch: Sequence[tuple[Submission, Outcome]]) -> None:
         now = self.redis.clock_ms()
-        waited = 0
+        waited = heard = 0
         counts = Counter((outcome.kind, outcome.reason) for _, outcome in batch)
         for (kind, reason), number in counts.items():
             self._counts[_KINDS[kind]] += number
@@ -174,14 +187,15 @@ class Connector:
             if flight.settled:
                 self.committers[flight.mark.shard].note([submitted(flight, submission, outcome, now, late=True)])
                 continue
-            flight.answers.append((submission, outcome))
-            flight.waiting -= 1
-            waited += now - submission.sent_ms
+            if submission.sent_ms:
+                waited, heard = waited + now - submission.sent_ms, heard + 1
+            flight.answer(submission, outcome)
             if flight.waiting == 0:
                 self.settle(flight.mark.shard, flight, judge(flight, now))
-        if self.pump is not None and batch:
-            metrics.answers.labels(self.work.carrier).observe(waited / len(batch) / 1000)
-            self.pump.answer_s += (waited / len(batch) / 1000 - self.pump.answer_s) * 0.2
+        if self.pump is not None:
+            if heard:  # what came back unsent says nothing about the carrier's speed
+                metrics.answers.labels(self.work.carrier).observe(waited / heard / 1000)
+                self.pump.answer_s += (waited / heard / 1000 - self.pump.answer_s) * 0.2
             self.pump.wake()
 
     async def _receipts(self, batch: Sequence[Receipt]) -> None:
@@ -297,11 +311,6 @@ _KINDS = {
 }
 
 
-def _tell(lanes: Lanes, shard: int, name: str) -> None:
-    if name:
-        lanes.tell(shard, name)
-
-
 async def _until_open(link: Any) -> None:
     while not await is_open(link):  # noqa: ASYNC110 - another process opens it
         await asyncio.sleep(0.05)
@@ -330,5 +339,10 @@ def _abandon(entry: Queued, mark: Mark, provider: Provider, now_ms: int) -> tupl
 
 async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait((task,))
+
+
+async def _close(committer: Committer) -> None:
+    await committer.close(_CLOSE_S)
+    if not committer.task.cancelled():
+        committer.task.result()  # what broke it stops the connector

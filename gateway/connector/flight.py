@@ -47,6 +47,15 @@ class Flight(msgspec.Struct, gc=False, eq=False):
     answers: list[tuple[Submission, Outcome]]
     settled: bool = False
 
+    def answer(self, submission: Submission, outcome: Outcome) -> None:
+        """Take a part's outcome; a second one for the same part heals the first."""
+        for at, (earlier, _) in enumerate(self.answers):
+            if earlier.part == submission.part:
+                self.answers[at] = (submission, outcome)
+                return
+        self.answers.append((submission, outcome))
+        self.waiting -= 1
+
 
 def echo(message_id: bytes, attempt: int, part: int) -> int:
     """16 bits from message id, attempt and part, sent as user_message_reference (SMPP 3.4, 5.3.2.17)."""

@@ -6,10 +6,11 @@ In: lanes, shares, the carrier's rate. Out: marked submissions. Nothing reaches 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -30,6 +31,9 @@ MARK = 500
 
 _QUIET_S = 0.005  # answers faster than this: wait for a fifth of the window, so that batches are worth their script
 _POLL_S = 0.25
+_CLOSED_S = 0.1
+DISCOVER_S = 5.0
+"""Every lane is looked into this often, whatever was told."""
 
 
 class _Round(msgspec.Struct, gc=False, eq=False):
@@ -76,11 +80,12 @@ class Pump:
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
         self.pending = 0  # taken, and being marked
         self._wake, self._told = asyncio.Event(), asyncio.Event()
+        self._blind = False
         self._turns = [0] * len(links)
         self._epochs = [b""] * len(links)
         self._undo: list[list[bytes]] = [[] for _ in links]
         self._halted: set[int] = set()  # shards whose entries are being read again
-        self._resuming: list[asyncio.Task[None]] = []
+        self._resuming: set[asyncio.Task[None]] = set()
         self._rounds: dict[asyncio.Future[bytes], _Round] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -92,6 +97,11 @@ class Pump:
         """Some lane got something."""
         self._told.set()
 
+    def missed(self) -> None:
+        """Some lane may have got something without a word."""
+        self._blind = True
+        self._told.set()
+
     async def run(self) -> None:
         """Pump."""
         for shard, link in enumerate(self.links):
@@ -101,25 +111,32 @@ class Pump:
             tasks.create_task(self._fill(), name=f"read ahead {self.carrier}")
             tasks.create_task(self._pump(), name=f"pump {self.carrier}")
 
+    async def close(self, timeout_s: float) -> None:
+        """After `run` ended: hand over what is being marked, and undo the marks of what will not be sent."""
+        end = self._loop.time() + timeout_s
+        while (self._rounds or self._resuming) and (left := end - self._loop.time()) > 0:
+            under_way: list[asyncio.Future[Any]] = [*self._rounds]
+            await asyncio.wait([*under_way, *self._resuming], timeout=left)
+        for task in self._resuming:
+            task.cancel()
+
     async def _fill(self) -> None:
+        look_at = self._loop.time() + DISCOVER_S
         while True:
             self._told.clear()
             try:
+                if self._blind or self._loop.time() >= look_at:
+                    self._blind = False
+                    await self.lanes.discover()
+                    look_at = self._loop.time() + DISCOVER_S
                 await self.lanes.fill()
             except RedisAwayError:
+                self._blind = True
                 await asyncio.sleep(0.02)
                 continue
             self._wake.set()
-            try:
-                await asyncio.wait_for(self._told.wait(), 5.0)
-            except TimeoutError:
-                await self._rediscover()
-
-    async def _rediscover(self) -> None:
-        try:
-            await self.lanes.discover()
-        except RedisAwayError:
-            await asyncio.sleep(0.02)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), max(look_at - self._loop.time(), 0.01))
 
     async def _pump(self) -> None:
         while True:
@@ -209,10 +226,14 @@ class Pump:
             again = done.taken + [run for r in later for run in r.taken]
             self.lanes.rewind(done.shard, again)
             self._halted.add(done.shard)
-            self._resuming.append(self._loop.create_task(self._resume(done.shard), name=f"reread {self.carrier}"))
+            pause_s = _CLOSED_S if error is None and future.result() == b"closed" else 0.0
+            task = self._loop.create_task(self._resume(done.shard, pause_s), name=f"reread {self.carrier}")
+            self._resuming.add(task)
+            task.add_done_callback(self._resuming.discard)
 
-    async def _resume(self, shard: int) -> None:
+    async def _resume(self, shard: int, pause_s: float) -> None:
         link = self.links[shard]
+        await asyncio.sleep(pause_s)
         while True:
             try:
                 await link.up()
@@ -223,7 +244,6 @@ class Pump:
                 break
             except RedisAwayError:
                 await asyncio.sleep(0.02)
-        self._resuming = [task for task in self._resuming if not task.done() and task is not asyncio.current_task()]
         self._halted.discard(shard)
         self._told.set()
 

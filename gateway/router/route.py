@@ -6,6 +6,7 @@ While a batch's `route` script is under way the next batch of the lane is alread
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -25,6 +26,9 @@ log = logging.getLogger("router")
 URGENT_BATCH, BULK_BATCH = 500, 200
 """Entries in one script. Bulk goes in smaller ones, so that an otp never waits long behind one."""
 
+DISCOVER_S = 1.0
+"""Every lane is looked into this often, whatever was told."""
+
 
 class FencedError(Exception):
     """Another router owns the shard."""
@@ -40,11 +44,14 @@ class Intake:
         self._hot: dict[str, OrderedDict[str, list[Queued] | None]] = {c: OrderedDict() for c in CLASSES}
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
+        self._blind = True
         self._epoch = b""
 
     def tell(self, name: str) -> None:
         """A lane got something; an empty name: any may have."""
-        if name and (hot := self._hot.get(lane_parts(name)[0])) is not None:
+        if not name:
+            self._blind = True
+        elif (hot := self._hot.get(lane_parts(name)[0])) is not None:
             hot.setdefault(name, None)
             self._dirty.add(name)
         self._told.set()
@@ -52,23 +59,31 @@ class Intake:
     async def run(self) -> None:
         """Route until fenced off."""
         self._epoch = await epoch(self.link)
+        loop = asyncio.get_running_loop()
+        look_at = 0.0
         while True:
             self._told.clear()
+            if self._blind or loop.time() >= look_at:
+                self._blind = False
+                await self.discover()
+                look_at = loop.time() + DISCOVER_S
             busy = False
             if self._plan() is not None:
                 for klass in CLASSES:  # one batch of each class a turn, the most urgent first
                     busy |= await self._one(klass)
             if busy:
                 continue
-            try:
-                await asyncio.wait_for(self._told.wait(), 1.0)
-            except TimeoutError:
-                await self.discover()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), max(look_at - loop.time(), 0.01))
 
     async def discover(self) -> None:
-        """Look into every lane there is."""
-        for name in await self.link.call(b"SMEMBERS", self.link.prefix + "lanes"):
-            self.tell(name.decode())
+        """Look into every lane there is; those that hold something are told of."""
+        prefix = self.link.prefix.encode() + b"intake:"
+        names = await self.link.call(b"SMEMBERS", self.link.prefix + "lanes")
+        lengths = await asyncio.gather(*(self.link.call(b"XLEN", prefix + name) for name in names))
+        for name, length in zip(names, lengths, strict=True):
+            if length:
+                self.tell(name.decode())
 
     async def _one(self, klass: str) -> bool:
         hot = self._hot[klass]

@@ -64,7 +64,6 @@ async def _own(
     wakes = Wakes(redis, shard, "wake:intake", intake.tell)
     try:
         await liveness.look()
-        await intake.discover()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_hold(lease), name=f"lease router {shard}")
             tasks.create_task(intake.run(), name=f"route {shard}")

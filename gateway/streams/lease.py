@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 
 from gateway import metrics
 from gateway.streams.link import Link, RedisAwayError
@@ -19,7 +20,8 @@ class Lease:
     """Life: `await acquire()`, then `hold()` in a task of its own until it returns (lost), or `release()`."""
 
     def __init__(self, link: Link, key: str, owner: str, ttl_s: float) -> None:
-        self.link, self.key, self.owner, self.ttl_s = link, key, owner, ttl_s
+        self.link, self.key, self.ttl_s = link, key, ttl_s
+        self.owner = f"{owner}:{os.urandom(4).hex()}"  # two processes of one name never take each other's
         self.token = 0
 
     async def acquire(self) -> int:

@@ -29,7 +29,11 @@ from gateway.streams.keys import prefix
 log = logging.getLogger("streams")
 
 Arg = bytes | str | int
+_AWAY = ("LOADING", "MISCONF", "READONLY", "NOSCRIPT", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ")
+"""Errors of a server that cannot serve now (a failing disk, a replica, scripts flushed): a new connection may help."""
+
 _PUSHES = frozenset((b"smessage", b"ssubscribe", b"sunsubscribe"))
+_SETTLED_S = 1.0
 _SILENCE_S = 5.0  # a reply outstanding this long means that the server hangs
 
 
@@ -100,6 +104,7 @@ class _Wire(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.on_push = on_push
         self.heard = self.loop.time()
+        self.error = "the connection broke"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvloop's is not an asyncio.Transport by class
@@ -116,10 +121,19 @@ class _Wire(asyncio.Protocol):
             if future.done():
                 continue
             if isinstance(reply, hiredis.ReplyError):
-                text = str(reply)
-                future.set_exception(OutOfMemoryError(text) if text.startswith("OOM") else ScriptError(text))
+                self._refused(future, str(reply))
             else:
                 future.set_result(reply)
+
+    def _refused(self, future: asyncio.Future[Any], text: str) -> None:
+        if text.startswith(_AWAY):
+            self.error = f"Redis cannot serve: {text}"
+            future.set_exception(RedisAwayError(self.error))
+            assert self.transport is not None
+            self.transport.abort()
+        else:
+            future.set_exception(OutOfMemoryError(text) if text.startswith("OOM") else ScriptError(text))
+        future.exception()  # retrieved: a caller that was cancelled meanwhile need not hear of it
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.gone.done():
@@ -221,7 +235,7 @@ class Link:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 pause = min(pause * 2, 1.0)
                 continue
-            pause = 0.02
+            since = wire.loop.time()
             try:
                 self._wire = wire
                 self._ready.set()
@@ -229,11 +243,16 @@ class Link:
                     callback()
                 await self._watch(wire)
             finally:
-                self._wire, self._error = None, "the connection broke"
+                self._wire, self._error = None, wire.error
                 self._ready.clear()
                 if wire.transport is not None:
                     wire.transport.abort()
                 wire.connection_lost(None)
+            if wire.loop.time() - since > _SETTLED_S:
+                pause = 0.02
+            else:  # it was taken and dropped at once: no hammering
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _SETTLED_S / 5)
 
     async def _watch(self, wire: _Wire) -> None:
         while not wire.gone.done():

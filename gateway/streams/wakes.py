@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ from gateway.streams.link import Redis
 
 
 class Wakes:
-    """Calls `on_wake(lane)` for every publication on a channel of one shard."""
+    """Calls `on_wake(lane)` for every publication on a channel of one shard, and `on_wake("")` whenever it begins to
+    listen: something may have been missed."""
 
     def __init__(self, redis: Redis, shard: int | None, channel: str, on_wake: Callable[[str], None]) -> None:
         self._on_wake = on_wake
@@ -18,8 +20,11 @@ class Wakes:
         self._link.on_up.append(self._subscribe)
 
     def _subscribe(self) -> None:
-        self._link.send(b"SSUBSCRIBE", self._channel)
-        self._on_wake("")  # something may have been missed
+        self._link.send(b"SSUBSCRIBE", self._channel).add_done_callback(self._subscribed)
+
+    def _subscribed(self, future: asyncio.Future[Any]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._on_wake("")
 
     def _push(self, reply: list[Any]) -> None:
         if reply[0] == b"smessage":
