@@ -158,7 +158,7 @@ async def end_leftover(pidfile: Path, number: signal.Signals, timeout_s: float) 
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says anything, without its time stamps; JSON lines give their event."""
+    """The last line of a log that says anything; JSON lines give their event and error."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
@@ -171,4 +171,6 @@ def last_line(log: Path) -> str:
         entry = msgspec.json.decode(lines[-1])
     except msgspec.DecodeError:
         return lines[-1]
-    return str(entry.get("event", lines[-1])) if isinstance(entry, dict) else lines[-1]
+    if not isinstance(entry, dict) or "event" not in entry:
+        return lines[-1]
+    return ": ".join(str(entry[name]) for name in ("event", "error") if name in entry)

@@ -114,6 +114,8 @@ def test_the_last_words_of_a_log_are_those_of_its_last_line(tmp_path: Path) -> N
     assert last_line(log) == ""
     log.write_text('one\n{"event": "port taken", "level": "error"}\n\n')
     assert last_line(log) == "port taken"
+    log.write_text('{"event": "uncaught exception", "error": "KeyError: a"}\n')
+    assert last_line(log) == "uncaught exception: KeyError: a"
     log.write_text("[1, 2]\n")
     assert last_line(log) == "[1, 2]"
 
