@@ -1,0 +1,1 @@
+"""Receipts that found no submission when they came, and messages whose receipt never came."""

@@ -1,6 +1,6 @@
 """Lets a run of the Redis server move a shard's messages, when its events stream is in step with PostgreSQL.
 
-A server that was restored from an older file has given out fewer ids than PostgreSQL has recorded. Such a shard stays
+A server that was restored from an older file does not know the entry that PostgreSQL recorded last. Such a shard stays
 closed, with a reason for the operator, until `sluice recover` has compared both.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 
 from gateway import logs, metrics
 from gateway.store import offsets
-from gateway.store.offsets import Offsets, StreamId, stream_id, stream_id_text
+from gateway.store.offsets import Offsets, StreamId, stream_id_text
 from gateway.store.pool import Pool
 from gateway.streams import facts
 from gateway.streams.link import Link
@@ -20,42 +20,34 @@ log = logs.stage("recorder")
 _LOOK_S = 0.5
 
 
-def behind(known: Offsets, run: str, given_out: StreamId) -> StreamId | None:
-    """The id that the stream should have reached and has not; None when it is in step. Pure."""
-    if not known:
-        return None
-    judge = known.get(run) or next(iter(known.values()))
-    reached = judge.last if judge.run == run else judge.reached
-    return reached if given_out < reached else None
-
-
 async def admit(pool: Pool, link: Link, shard: int) -> Offsets:
     """Return the offsets once the run behind this link is let in. Raises RedisAwayError, StoreAwayError."""
     told = False
     while True:
         run = link.run_id
-        given_out = stream_id(await facts.last_event(link))
         async with pool.transaction() as connection:
-            known = await offsets.load(connection, shard, lock=True)
-            missing = behind(known, run.decode(), given_out)
-            if missing is None and run.decode() not in known:
-                await offsets.begin(connection, shard, run.decode(), given_out)
+            known = await offsets.load(connection, shard)
+            newest = offsets.newest(known)
+            in_step = newest is None or await _in_step(link, *newest)
+            if in_step:
+                await offsets.begin(connection, shard, run.decode())
                 known = await offsets.load(connection, shard)
-        if missing is None:
+        metrics.shard_open.labels(str(shard)).set(in_step)
+        if in_step:
             if not await is_open(link):
                 await open_shard(link, shard, run)
                 log.info("shard_opened", shard=shard, run=run.decode())
-            metrics.shard_open.labels(str(shard)).set(1)
             return known
-        metrics.shard_open.labels(str(shard)).set(0)
-        if not told:
+        if newest is not None and not told:
             reason = (
-                f"Redis has events up to {stream_id_text(given_out)}, PostgreSQL recorded {stream_id_text(missing)}:"
+                f"PostgreSQL has recorded event {stream_id_text(newest[1])} and Redis does not know it:"
                 " Redis was restored from an older state; run `sluice recover`"
             )
             await close_shard(link, shard, reason)
-            log.error(
-                "shard_closed", shard=shard, given_out=stream_id_text(given_out), recorded=stream_id_text(missing)
-            )
+            log.error("shard_closed", shard=shard, reason=reason)
             told = True
         await asyncio.sleep(_LOOK_S)
+
+
+async def _in_step(link: Link, run: str, last: StreamId) -> bool:
+    return await facts.in_step(link, stream_id_text(last).encode(), run.encode())

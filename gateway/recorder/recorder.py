@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
@@ -41,9 +39,8 @@ _QUIET_EVENTS = 200
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int) -> None:
-    """Until cancelled. Takes turns with the recorders of other processes by a lease."""
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int, owner: str) -> None:
+    """Until cancelled. `owner` names this process in the lease by which recorders take turns."""
     link = redis.new_link(shard)
     try:
         await link.up()
@@ -143,7 +140,7 @@ class Recorder:
 
     async def _record(self, pieces: Sequence[Piece]) -> Offsets:
         known = self.known
-        fresh = [p for p in pieces if (offset := known.get(p.run)) is None or p.at > offset.last]
+        fresh = [p for p in pieces if p.at > known.get(p.run, ZERO)]
         if not fresh:
             return known
         began = time.monotonic()

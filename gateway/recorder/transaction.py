@@ -18,7 +18,7 @@ from gateway.recorder.pieces import Piece, divide, refused
 from gateway.recorder.recent import Recent
 from gateway.store import ledger, lookups, offsets, quarantine
 from gateway.store.days import Days
-from gateway.store.offsets import Offsets, StreamId
+from gateway.store.offsets import Offsets
 from gateway.store.pool import Pool
 from gateway.store.quarantine import Refused
 
@@ -57,7 +57,7 @@ class Transactions:
                 if await offsets.load(connection, self.shard, lock=True) != read_from:
                     raise OffsetMovedError
                 await self._write(connection, pieces, key, now_ms, folds)
-                last: dict[str, StreamId] = {}
+                last: Offsets = {}
                 for piece in pieces:
                     last.pop(piece.run, None)  # the newest run is written last
                     last[piece.run] = piece.at

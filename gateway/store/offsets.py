@@ -6,8 +6,6 @@ another run's entries; that a stream is in step at all is judged when a run begi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import asyncpg
 
 StreamId = tuple[int, int]
@@ -25,48 +23,34 @@ def stream_id_text(value: StreamId) -> str:
     return f"{value[0]}-{value[1]}"
 
 
-@dataclass(frozen=True)
-class Offset:
-    """What is recorded of one run. `opened`: the last id that the stream had given out when the run was let in."""
-
-    run: str
-    last: StreamId
-    opened: StreamId
-
-    @property
-    def reached(self) -> StreamId:
-        """The stream is in step with PostgreSQL when it has given out at least this id."""
-        return max(self.last, self.opened)
-
-
-Offsets = dict[str, Offset]
-"""By run; the one written last comes first."""
+Offsets = dict[str, StreamId]
+"""The last recorded entry by run, `ZERO`: none yet. The run that was written last comes first."""
 
 
 async def load(connection: asyncpg.Connection, shard: int, lock: bool = False) -> Offsets:
     """All of a shard. `lock`: no other recorder moves them before this transaction ends."""
-    rows = await connection.fetch(
-        "select run, last_id, opened_id from offsets where shard = $1 order by at desc"
-        + (" for update" if lock else ""),
-        shard,
-    )
-    return {run: Offset(run, stream_id(last), stream_id(opened)) for run, last, opened in rows}
+    tail = " for update" if lock else ""
+    rows = await connection.fetch("select run, last_id from offsets where shard = $1 order by at desc" + tail, shard)
+    return {run: stream_id(last) for run, last in rows}
 
 
-async def begin(connection: asyncpg.Connection, shard: int, run: str, opened: StreamId) -> None:
-    """Let a run in."""
+async def begin(connection: asyncpg.Connection, shard: int, run: str) -> None:
+    """Give a run its row: what recorders lock. Nothing when it has one."""
     await connection.execute(
-        "insert into offsets (shard, run, last_id, opened_id) values ($1, $2, '0-0', $3) on conflict (shard, run)"
-        " do update set last_id = '0-0', opened_id = excluded.opened_id, at = clock_timestamp()",
-        shard, run, stream_id_text(opened),
-    )  # fmt: skip
+        "insert into offsets (shard, run, last_id) values ($1, $2, '0-0') on conflict do nothing", shard, run
+    )
 
 
-async def advance(connection: asyncpg.Connection, shard: int, last: dict[str, StreamId]) -> None:
-    """Note what this transaction recorded, the newest run last."""
+async def advance(connection: asyncpg.Connection, shard: int, last: Offsets) -> None:
+    """Note what this transaction recorded, in the order given."""
     for run, value in last.items():
         await connection.execute(
-            "insert into offsets (shard, run, last_id, opened_id) values ($1, $2, $3, '0-0') on conflict (shard, run)"
+            "insert into offsets (shard, run, last_id) values ($1, $2, $3) on conflict (shard, run)"
             " do update set last_id = excluded.last_id, at = clock_timestamp()",
             shard, run, stream_id_text(value),
         )  # fmt: skip
+
+
+def newest(known: Offsets) -> tuple[str, StreamId] | None:
+    """The run and entry that were recorded last; None: nothing ever was."""
+    return next(((run, last) for run, last in known.items() if last != ZERO), None)

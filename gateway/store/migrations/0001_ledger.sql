@@ -268,13 +268,11 @@ create table offsets (
     shard               smallint not null,
     run                 text not null,
     last_id             text not null,
-    opened_id           text not null,
     at                  timestamptz not null default clock_timestamp(),
     primary key (shard, run)
 ) with (fillfactor = 50);
 
-comment on column offsets.last_id is 'The last entry of this run that is recorded here';
-comment on column offsets.opened_id is 'The last id the stream had given out when the run was found to be in step';
+comment on column offsets.last_id is 'The last entry of this run that is recorded here; 0-0: none yet';
 
 -- What the recorder could not write, as it came.
 create table quarantine (

@@ -1,0 +1,48 @@
+"""Ends messages whose receipt never came: `expired` with reason `no_receipt` after their deadline and a grace.
+
+Only what is with a carrier is ended here; what waits in our own queues ends there.
+"""
+
+from __future__ import annotations
+
+from gateway import logs, metrics
+from gateway.events import Ended
+from gateway.ledger.fold import Fold
+from gateway.message import State
+from gateway.provider import Reason
+from gateway.store import deadlines, ledger, lookups
+from gateway.store.days import Days
+from gateway.store.ledger import DUE_MS
+from gateway.store.pool import Pool
+
+log = logs.stage("receipts")
+
+TURN = 2_000
+SPANS = 20
+
+
+async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int) -> int:
+    """One turn; how many messages were ended or spans looked at. Raises StoreAwayError, ledger.ConflictError."""
+    key = await pool.recipient_key()
+    async with pool.transaction() as connection:
+        spans = await deadlines.due(connection, now_ms - grace_s * 1000, SPANS)
+        ended = 0
+        for span in spans:
+            ids = await deadlines.overdue(connection, span, TURN)
+            fold = Fold(await lookups.rows(connection, ids, lock=True), {})
+            for message_id in ids:
+                fold.apply(Ended(message_id, State.EXPIRED, Reason.NO_RECEIPT), now_ms)
+            changes = fold.finish()
+            await days.ensure(ledger.days_of(changes))
+            await ledger.write(connection, changes, key, now_ms)
+            ended += len(changes.rows)
+            if ids:
+                break  # one transaction stays small; the span is looked at again
+            if await deadlines.queued(connection, span):
+                await deadlines.look_again(connection, span, now_ms + DUE_MS)
+            else:
+                await deadlines.done(connection, span)
+    if ended:
+        metrics.ended.labels(State.EXPIRED, Reason.NO_RECEIPT).inc(ended)
+        log.info("expired_without_receipt", messages=ended)
+    return len(spans)

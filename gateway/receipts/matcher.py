@@ -1,0 +1,68 @@
+"""The matcher: one leased task that tries waiting receipts again and ends what waited for a receipt in vain.
+
+In and out: PostgreSQL alone. Never: a receipt thrown away; what matches nothing for three days becomes an orphan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from gateway import logs
+from gateway.config import Settings
+from gateway.receipts.expiry import expire
+from gateway.receipts.retry import retry
+from gateway.store.days import Days
+from gateway.store.ledger import ConflictError
+from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams.lease import Lease
+from gateway.streams.link import Redis
+
+log = logs.stage("receipts")
+
+IDLE_S = 0.5
+_EXPIRE_EVERY_S = 30.0
+_AWAY_S = 1.0
+
+
+async def run_matcher(settings: Settings, redis: Redis, pool: Pool, owner: str) -> None:
+    """Until cancelled. `owner` names this process in the lease."""
+    while True:
+        lease = Lease(redis.link(None), "lease:receipts", owner, settings.lease_s)
+        await lease.acquire()
+        tasks = [
+            asyncio.create_task(lease.hold(), name="receipts lease"),
+            asyncio.create_task(_work(settings, redis, pool), name="receipts matcher"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await lease.release()
+
+
+async def _work(settings: Settings, redis: Redis, pool: Pool) -> None:
+    days, loop = Days(pool), asyncio.get_running_loop()
+    expire_at, told = 0.0, ""
+    while True:
+        try:
+            busy = await retry(pool, days, redis.clock_ms())
+            if loop.time() >= expire_at:
+                busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s)
+                if not busy:
+                    expire_at = loop.time() + _EXPIRE_EVERY_S
+            told = ""
+            if not busy:
+                await asyncio.sleep(IDLE_S)
+        except (ConflictError, asyncpg.DeadlockDetectedError):
+            continue
+        except (StoreAwayError, asyncpg.PostgresError) as e:
+            if told != type(e).__name__:
+                told = type(e).__name__
+                log.warning("matcher_waits_for_postgres", why=told)
+            await asyncio.sleep(_AWAY_S)

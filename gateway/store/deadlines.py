@@ -1,0 +1,72 @@
+"""Where messages are whose receipt is overdue: spans of ids by due time and accepting hour, booked when accepted.
+
+So that no index has to stand on a column that changes, and each message is looked at about once after its time.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import asyncpg
+
+from gateway.store.ledger import DUE_MS
+
+_WITH_CARRIER = ("submitted", "unknown")
+_QUEUED = ("accepted", "scheduled", "routed")
+
+
+class Span(NamedTuple):
+    """Messages whose deadline lies in the ten minutes up to `due_ms`, with their first and last id."""
+
+    due_ms: int
+    accepted_ms: int
+    shard: int
+    first: bytes
+    last: bytes
+
+
+async def due(connection: asyncpg.Connection, before_ms: int, limit: int) -> list[Span]:
+    """Spans to look at, oldest first; locked until the transaction ends."""
+    rows = await connection.fetch(
+        "select due, accepted, shard, first_id, last_id from deadlines where due <= $1 and look_at <= $1"
+        " order by due limit $2 for update skip locked",
+        before_ms,
+        limit,
+    )
+    return [Span(*row) for row in rows]
+
+
+async def overdue(connection: asyncpg.Connection, span: Span, limit: int) -> list[bytes]:
+    """At most `limit` of the span's messages that are with a carrier."""
+    return [row["id"] for row in await connection.fetch(_IN_STATES, *_within(span), list(_WITH_CARRIER), limit)]
+
+
+async def queued(connection: asyncpg.Connection, span: Span) -> bool:
+    """Whether a message of the span is still in our own queues."""
+    return bool(await connection.fetch(_IN_STATES, *_within(span), list(_QUEUED), 1))
+
+
+_IN_STATES = """select id from messages where id >= $1 and id <= $2 and deadline > $3 and deadline <= $4
+    and state = any($5) order by id limit $6"""
+
+
+def _within(span: Span) -> tuple[bytes, bytes, int, int]:
+    return span.first, span.last, span.due_ms - DUE_MS, span.due_ms
+
+
+async def done(connection: asyncpg.Connection, span: Span) -> None:
+    """None of its messages is open."""
+    await connection.execute(
+        "delete from deadlines where due = $1 and accepted = $2 and shard = $3",
+        span.due_ms,
+        span.accepted_ms,
+        span.shard,
+    )
+
+
+async def look_again(connection: asyncpg.Connection, span: Span, at_ms: int) -> None:
+    """Some are open in our own queues; they end by themselves, or reach a carrier."""
+    await connection.execute(
+        "update deadlines set look_at = $4 where due = $1 and accepted = $2 and shard = $3",
+        span.due_ms, span.accepted_ms, span.shard, at_ms,
+    )  # fmt: skip

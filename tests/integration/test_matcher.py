@@ -1,0 +1,145 @@
+"""The matcher against real servers: early, late and foreign receipts all arrive, and waiting for one ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.events import Held
+from gateway.receipts.expiry import expire
+from gateway.receipts.retry import GIVE_UP_MS, retry
+from gateway.store.days import DAY_MS, Days
+from tests.ledger_bench import Bench, message, open_bench, receipt, rollups_equal_rows, submitted
+
+SOON_MS = 60_000
+
+
+@pytest.fixture
+async def bench(valkey_url: str, postgres_url: str) -> AsyncIterator[Bench]:
+    bench = await open_bench(valkey_url, postgres_url)
+    bench.start()
+    yield bench
+    await bench.close()
+
+
+async def test_a_receipt_that_came_before_its_submission_is_matched_later(bench: Bench) -> None:
+    one = bench.message_id()
+    await bench.accept((one, message(1, callback_url="http://app/cb")))
+    await bench.tell(receipt("c1", at_ms=bench.redis.clock_ms()))
+    await bench.until_recorded()
+    await bench.tell(submitted(one, "c1"))
+    await bench.until_recorded()
+    assert await bench.state(one) == "submitted"
+    bench.start_matcher()
+
+    async def delivered() -> bool:
+        return await bench.state(one) == "delivered"
+
+    await bench.until(delivered)
+    assert await bench.value("select count(*) from receipts_waiting") == 0
+    assert await bench.value("select matched_by from receipts where message_id = $1", one) == "id"
+    assert await bench.value("select count(*) from callbacks") == 1
+    await rollups_equal_rows(bench)
+
+
+async def test_a_receipt_is_matched_by_another_spelling_of_the_carriers_id(bench: Bench) -> None:
+    one, now = bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(1)))
+    await bench.tell(submitted(one, "812FC7470000001B", sent_ms=now), receipt("9308878062554710043", at_ms=now))
+    await bench.until_recorded()
+    await retry(bench.pool, Days(bench.pool), now + SOON_MS)
+    assert await bench.state(one) == "delivered"
+    assert await bench.value("select matched_by from receipts") == "spelling"
+
+
+async def test_a_receipt_finds_a_submission_of_five_weeks_ago_but_not_of_six(bench: Bench) -> None:
+    now = bench.redis.clock_ms()
+    for days_ago, expected in ((34, "delivered"), (42, "submitted")):
+        one = bench.message_id(now - days_ago * DAY_MS)
+        await bench.accept((one, message(days_ago)))
+        await bench.tell(submitted(one, f"c{days_ago}", sent_ms=now - days_ago * DAY_MS))
+        await bench.until_recorded()
+        await bench.tell(receipt(f"c{days_ago}", at_ms=now))
+        await bench.until_recorded()
+        for turn in range(1, 5):
+            await retry(bench.pool, Days(bench.pool), now + turn * 1_000_000)
+        assert await bench.state(one) == expected
+
+
+async def test_what_matches_nothing_for_three_days_is_kept_as_an_orphan(bench: Bench) -> None:
+    now = bench.redis.clock_ms()
+    await bench.tell(receipt("nobody", at_ms=now))
+    await bench.until_recorded()
+    await retry(bench.pool, Days(bench.pool), now + GIVE_UP_MS + 1)
+    assert await bench.value("select count(*) from receipts_waiting") == 0
+    assert await bench.value("select count(*) from receipts where message_id is null") == 1
+
+
+async def _held(bench: Bench, number: int, **given: int) -> bytes:
+    one, now = bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(number)))
+    await bench.tell(submitted(one, "", kind=3, reason="no_answer", sent_ms=now, **given), Held(one, 1, "no_answer"))
+    await bench.until_recorded()
+    assert await bench.state(one) == "unknown"
+    return one
+
+
+async def _orphan(bench: Bench, **given: object) -> None:
+    now = bench.redis.clock_ms()
+    await bench.tell(receipt("late-id", at_ms=now + 5_000, **given))
+    await bench.until_recorded()
+    for turn in range(1, 4):
+        await retry(bench.pool, Days(bench.pool), now + turn * SOON_MS)
+
+
+async def test_an_orphan_heals_the_only_uncertain_submission_that_fits(bench: Bench) -> None:
+    one = await _held(bench, 1)
+    await _held(bench, 2)
+    await _orphan(bench, recipient="79160000001", sender="Sluice")
+    assert await bench.state(one) == "delivered"
+    row = await bench.pool.fetchrow("select kind, carrier_message_id from submissions where message_id = $1", one)
+    assert tuple(row or ()) == (0, "late-id")
+    assert await bench.value("select matched_by from receipts where message_id = $1", one) == "recipient"
+    assert await bench.value("select cost_micro from messages where id = $1", one) == 2_500_000
+    await rollups_equal_rows(bench)
+
+
+async def test_an_orphan_that_fits_two_uncertain_submissions_matches_neither(bench: Bench) -> None:
+    one, two = await _held(bench, 1), await _held(bench, 1)
+    await _orphan(bench, recipient="79160000001")
+    assert {await bench.state(one), await bench.state(two)} == {"unknown"}
+    assert await bench.value("select count(*) from receipts_waiting") == 1
+
+
+async def test_our_reference_in_an_orphan_tells_two_uncertain_submissions_apart(bench: Bench) -> None:
+    one, two = await _held(bench, 1, echo=11), await _held(bench, 1, echo=22)
+    await _orphan(bench, recipient="79160000001", echo=22)
+    assert (await bench.state(one), await bench.state(two)) == ("unknown", "delivered")
+    assert await bench.value("select matched_by from receipts where message_id = $1", two) == "echo"
+
+
+async def test_a_message_without_a_receipt_expires_after_its_validity_and_a_grace(bench: Bench) -> None:
+    now = bench.redis.clock_ms()
+    ids = [bench.message_id() for _ in range(4)]
+    await bench.accept(*((one, message(n, callback_url="http://app/cb")) for n, one in enumerate(ids)))
+    await bench.tell(
+        submitted(ids[0], "c0"), submitted(ids[1], "", kind=3), Held(ids[1], 1, "no_answer"), submitted(ids[2], "c2")
+    )
+    await bench.tell(receipt("c2", at_ms=now))
+    await bench.until_recorded()
+    days = Days(bench.pool)
+    assert not await expire(bench.pool, days, now + 3_600_000 + 1_000_000, grace_s=3600), "the grace has not passed"
+    while await expire(bench.pool, days, now + 2 * 3_600_000 + 1_000_000, grace_s=3600):
+        pass
+    states = [await bench.state(one) for one in ids]
+    assert states == ["expired", "expired", "delivered", "accepted"], "what waits in our own queue ends there"
+    assert await bench.value("select reason from messages where id = $1", ids[0]) == "no_receipt"
+    assert await bench.value("select count(*) from deadlines") == 1, "looked at again for the one that is open"
+    await rollups_equal_rows(bench)
+    await bench.tell(receipt("c0", at_ms=now + 1))
+    await bench.until_recorded()
+    assert await bench.state(ids[0]) == "delivered", "an expiry for want of a receipt yields to one"
+    seen = await bench.pool.fetch("select seq, state from callbacks where message_id = $1 order by seq", ids[0])
+    assert [tuple(row) for row in seen] == [(1, "expired"), (2, "delivered")]
+    await rollups_equal_rows(bench)
