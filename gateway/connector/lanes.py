@@ -27,6 +27,7 @@ class Taken(msgspec.Struct, gc=False):
     reader: Reader
     before: bytes  # where the cursor stood
     entries: list[Queued]
+    parts: int
 
 
 class Lane:
@@ -53,14 +54,14 @@ class Lane:
         if self.again.told or self.outbox.told:
             await asyncio.gather(self.again.fill(AHEAD), self.outbox.fill(AHEAD))
 
-    def take(self, count: int) -> list[Taken]:
+    def take(self, parts: int) -> list[Taken]:
         """The next entries: at most two runs, `again` first."""
         taken = []
         for reader in (self.again, self.outbox):
             before = reader.cursor
-            if count > 0 and (entries := reader.take(count)):
-                taken.append(Taken(self, reader, before, entries))
-                count -= len(entries)
+            if parts > 0 and (entries := reader.take(parts)):
+                taken.append(Taken(self, reader, before, entries, sum([entry.parts for entry in entries])))
+                parts -= taken[-1].parts
         return taken
 
 
@@ -103,17 +104,17 @@ class Lanes:
         """Entries at hand by class; more may wait in Redis."""
         return {c: n for c, hot in self._hot.items() if (n := sum(lane.ahead for lane in hot.values()))}
 
-    def take(self, klass: str, count: int) -> list[Taken]:
-        """The next `count` entries of a class: every lane its even share, in turn from call to call."""
+    def take(self, klass: str, parts: int) -> list[Taken]:
+        """The next `parts` of a class: every lane its even share, in turn from call to call."""
         hot, taken = self._hot[klass], []
-        while count > 0 and (live := [lane for lane in hot.values() if lane.ahead]):
-            even = max(count // len(live), 1)
+        while parts > 0 and (live := [lane for lane in hot.values() if lane.ahead]):
+            even = max(parts // len(live), 1)
             for lane in live:
-                if count <= 0:
+                if parts <= 0:
                     break
-                for run in lane.take(min(even, count)):
+                for run in lane.take(min(even, parts)):
                     taken.append(run)
-                    count -= len(run.entries)
+                    parts -= run.parts
                 hot.move_to_end((lane.shard, lane.name))
         return taken
 

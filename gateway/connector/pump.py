@@ -19,7 +19,7 @@ from gateway.connector.flight import Flight, Mark, Verdict, expired, judge, subm
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
 from gateway.events import Ended
-from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
+from gateway.message import State, UnknownVersionError, unpack_journey
 from gateway.provider import Provider, Reason, Submission
 from gateway.streams.link import Arg, Link, RedisAwayError
 from gateway.streams.reader import epoch
@@ -173,7 +173,7 @@ class Pump:
         self._mark(taken)
         if any(run.reader.told for run in taken):
             self._told.set()
-        return 0.0 if sum(len(run.entries) for run in taken) else _POLL_S
+        return 0.0 if taken else _POLL_S
 
     def _divide(self, count: int, room: int, window: int, backlog: dict[str, int]) -> dict[str, int]:
         if count <= 0:
@@ -186,7 +186,7 @@ class Pump:
         for run in taken:
             by_shard.setdefault(run.lane.shard, []).append(run)
         for shard, runs in by_shard.items():
-            count = sum(len(run.entries) for run in runs)
+            count = sum(run.parts for run in runs)
             link = self.links[shard]
             if shard in self._halted:
                 self.lanes.rewind(shard, runs)
@@ -254,7 +254,7 @@ class Pump:
             mark = mark_of(run)
             for entry in run.entries:
                 try:
-                    flight = Flight(entry, mark, unpack_message(entry.value[16:]), unpack_journey(entry.journey), 0, [])
+                    flight = Flight(entry, mark, entry.message, unpack_journey(entry.journey), 0, [])
                 except (UnknownVersionError, msgspec.DecodeError):
                     self._owner.settle(done.shard, *_damaged(entry_flight(entry, mark)))
                     continue

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.message import Message, UnknownVersionError, unpack_message
 from gateway.streams.link import Link
 
 START = b"0-0"
@@ -22,6 +23,22 @@ class Queued(msgspec.Struct, gc=False):
     entry_id: bytes
     value: bytes
     journey: bytes
+    _message: Message | None = None
+
+    @property
+    def message(self) -> Message:
+        """Decoded once. Raises UnknownVersionError or msgspec.DecodeError."""
+        if self._message is None:
+            self._message = unpack_message(self.value[16:])
+        return self._message
+
+    @property
+    def parts(self) -> int:
+        """Parts of the message; 1 for one that cannot be read."""
+        try:
+            return self.message.parts
+        except (UnknownVersionError, msgspec.DecodeError):
+            return 1
 
     @property
     def message_id(self) -> bytes:
@@ -77,10 +94,13 @@ class Reader:
                 self.ahead.extend(found)
                 self.told |= len(found) == wanted
 
-    def take(self, count: int) -> list[Queued]:
-        """The next entries, which are the caller's from now on."""
-        ahead = self.ahead
-        taken = [ahead.popleft() for _ in range(min(count, len(ahead)))]
+    def take(self, parts: int) -> list[Queued]:
+        """The next entries, of at most so many parts together but at least one: they are the caller's from now on."""
+        ahead, taken = self.ahead, list[Queued]()
+        while ahead and (parts >= ahead[0].parts or not taken):
+            entry = ahead.popleft()
+            parts -= entry.parts
+            taken.append(entry)
         if taken:
             self.cursor = taken[-1].entry_id
         return taken
