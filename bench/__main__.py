@@ -30,6 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="exit 1 when a floor is broken")
     parser.add_argument("--ndjson", action="store_true", help="send batches as NDJSON")
     parser.add_argument("--data", type=Path, help="keep the servers' files and logs in this folder")
+    parser.add_argument("--profile", type=Path, help="write where the time goes into this folder; needs py-spy")
     options = parser.parse_args()
     names = [n for given in options.loads.split(",") for n in GROUPS.get(given, [given])]
     if unknown := [n for n in names if n not in LOADS]:
@@ -46,7 +47,7 @@ async def run(options: argparse.Namespace) -> bool:
         results = []
         for number in range(options.runs):
             say(f"{name}: {LOADS[name].words}, {options.messages:,} messages, run {number + 1} of {options.runs}")
-            results.append(await run_load(name, options.messages, options.data, options.ndjson))
+            results.append(await run_load(name, options.messages, options.data, options.ndjson, options.profile))
             summarise(results[-1])
         result = median(results)
         speed = result["calibration"]["reference_s"] / result["calibration"]["loop_s"]

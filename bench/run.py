@@ -14,6 +14,7 @@ from typing import Any
 
 from bench import account, calibration
 from bench.load import Order, Report
+from bench.profile import PRELOAD, Profile
 from bench.servers import Loader, World, world
 from gateway.message import id_bytes, id_time_ms
 
@@ -55,14 +56,21 @@ class Ended:
     at: float
 
 
-async def run_load(name: str, messages: int, folder: Path | None, ndjson: bool = False) -> dict[str, Any]:
-    """The result of one run."""
+async def run_load(
+    name: str, messages: int, folder: Path | None = None, ndjson: bool = False, profile: Path | None = None
+) -> dict[str, Any]:
+    """The result of one run. `folder`: where the servers' files stay; `profile`: where profiles go."""
     load = LOADS[name]
     loops = [calibration.loop_s()]
-    async with world(load.profile, load.window, folder) as w:
+    async with world(load.profile, load.window, folder, PRELOAD if profile else {}) as w:
         await _warm_up(w, load)
-        order = _order(w, load, messages, f"{name}", first=0, ndjson=ndjson)
+        order = _order(w, load, messages, name, first=0, ndjson=ndjson)
+        watcher = Profile(w, profile, name) if profile else None
+        if watcher is not None:
+            await watcher.start()
         result = await _measure(w, load, order)
+        if watcher is not None and profile is not None:
+            (profile / f"{name}.txt").write_text(await watcher.stop())
     loops.append(calibration.loop_s())
     measured = sum(loops) / len(loops)
     ref = calibration.reference()

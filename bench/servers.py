@@ -67,10 +67,10 @@ carriers = ["{carrier}"]
 class World:
     """The running servers. Made by `world`."""
 
-    def __init__(self, directory: DataDir) -> None:
+    def __init__(self, directory: DataDir, settings: Mapping[str, str]) -> None:
         self.directory = directory
         self.valkey = Valkey(directory.valkey, directory.run, directory.log("valkey"))
-        self.postgres = Postgres(directory.postgres, directory.run, directory.log("postgres"))
+        self.postgres = Postgres(directory.postgres, directory.run, directory.log("postgres"), settings)
         self.env = {"SLUICE_REDIS_URL": self.valkey.url, "SLUICE_POSTGRES_URL": self.postgres.url}
         self.control = ""
         self.address = ""
@@ -101,8 +101,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(profile: Mapping[str, Any], window: int, folder: Path | None) -> AsyncIterator[World]:
-    """Everything running and the carrier bound."""
+async def world(
+    profile: Mapping[str, Any], window: int, folder: Path | None, postgres: Mapping[str, str]
+) -> AsyncIterator[World]:
+    """Everything running and the carrier bound. `postgres`: settings of the server beside the usual ones."""
     async with AsyncExitStack() as stack:
         if folder is None:
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-"))
@@ -111,7 +113,7 @@ async def world(profile: Mapping[str, Any], window: int, folder: Path | None) ->
             place = tempfile.mkdtemp(prefix="run-", dir=folder)
         directory = DataDir.open(Path(place))
         stack.callback(directory.close)
-        w = World(directory)
+        w = World(directory, postgres)
         for server in (w.valkey, w.postgres):
             stack.push_async_callback(server.stop)
             await server.start()
