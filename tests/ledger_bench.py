@@ -50,6 +50,10 @@ class Bench:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
+    async def restart(self) -> None:
+        await self.stop(self.tasks.pop(0))
+        self.start()
+
     def message_id(self, at_ms: int = 0) -> bytes:
         self.count += 1
         return make_id((at_ms or self.redis.clock_ms()), id_tail(0))
