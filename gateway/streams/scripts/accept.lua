@@ -11,8 +11,18 @@ if done and string.sub(done, 1, 16) == commit then return string.sub(done, 17) e
 
 local ms = now_ms()
 local stamp = struct.pack('>I2I4', math.floor(ms / 4294967296), ms % 4294967296)
-local refs, at = {}, {}
+check_stream('events')
+check_set('lanes')
+local refs, at, checked = {}, {}, {}
 for i = 7, #ARGV, 6 do
+  if not checked[ARGV[i + 1]] then
+    check_stream('intake:' .. ARGV[i + 1])
+    checked[ARGV[i + 1]] = true
+  end
+  if ARGV[i + 2] ~= '0' and not checked[''] then
+    check_later()
+    checked[''] = true
+  end
   if ARGV[i + 3] ~= '' then
     refs[#refs + 1] = P .. 'f:' .. ARGV[i + 3]
     at[#refs] = i

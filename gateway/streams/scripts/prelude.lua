@@ -26,15 +26,25 @@ local function add_facts(run, blob)
   end
 end
 
+-- What a script will write to is looked at first: each of these fails, before anything is written, when a key holds
+-- something else. A key that is not there yet is right.
+local function check_stream(name) call('XLEN', P .. name) end
+local function check_set(name) call('SCARD', P .. name) end
+local function check_later() call('ZCARD', P .. 'later') call('HLEN', P .. 'later:body') end
+local function check_epoch() assert(tonumber(call('GET', P .. 'epoch') or '0'), 'epoch is no number') end
+
 -- `later:body` holds: kind byte (s: scheduled, r: retry), lane, NUL, length of the message, message, journey.
 local function park(kind, due, id, lane, message, journey)
   call('ZADD', P .. 'later', due, id)
   call('HSET', P .. 'later:body', id, kind .. lane .. '\0' .. struct.pack('>I4', #message) .. message .. journey)
 end
 
+-- Lane, message, journey; nothing when the body is damaged.
 local function unpark(body)
   local nul = string.find(body, '\0', 2, true)
+  if not nul or #body < nul + 4 then return end
   local size = struct.unpack('>I4', body, nul + 1)
+  if size < 16 or #body < nul + 4 + size then return end
   return string.sub(body, 2, nul - 1), string.sub(body, nul + 5, nul + 4 + size), string.sub(body, nul + 5 + size)
 end
 

@@ -14,6 +14,10 @@ local ids = {}
 for i = 7, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
 local there = call('XRANGE', P .. stream, ids[1], ids[#ids])
 if #there ~= #ids then return 'marked' end
+check_stream('intake:' .. ARGV[4])
+check_stream('events')
+check_set('lanes')
+check_epoch()
 for i = 7, #ARGV, 3 do
   if ARGV[i + 1] ~= '' then add_entry(P .. 'intake:' .. ARGV[4], ARGV[i + 1], ARGV[i + 2]) end
 end

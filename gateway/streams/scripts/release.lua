@@ -5,12 +5,22 @@ if call('HGET', P .. 'lease:router', 'token') ~= ARGV[2] then return 'fenced' en
 local key, now = P .. 'later', now_ms()
 local ids = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, ARGV[3])
 if #ids > 0 then
-  local bodies, lanes = call('HMGET', P .. 'later:body', unpack(ids)), {}
+  local bodies, found, lanes = call('HMGET', P .. 'later:body', unpack(ids)), {}, {}
+  check_stream('events')
+  check_set('lanes')
   for n = 1, #ids do
-    if bodies[n] then
-      local lane, message, journey = unpark(bodies[n])
-      add_entry(P .. 'intake:' .. lane, message, journey)
+    local lane, message, journey = unpark(bodies[n] or '')
+    if lane then
+      if not lanes[lane] then check_stream('intake:' .. lane) end
       lanes[lane] = true
+      found[n] = { lane, message, journey }
+    end
+  end
+  for n = 1, #ids do
+    if found[n] then
+      add_entry(P .. 'intake:' .. found[n][1], found[n][2], found[n][3])
+    else  -- the packed fact Ended(id, "failed", "damaged")
+      add_facts(ARGV[1], '\1\145\148\161e\196\16' .. ids[n] .. '\166failed\167damaged')
     end
   end
   call('ZREM', key, unpack(ids))

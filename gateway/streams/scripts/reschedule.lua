@@ -1,6 +1,8 @@
 #!lua
 -- Give scheduled messages another time. ARGV: run, due ms, then per message: id, facts. Reply: per message 'rescheduled' | 'gone'
 if not is_open(ARGV[1]) then return 'closed' end
+check_later()
+check_stream('events')
 local reply = {}
 for i = 3, #ARGV, 2 do
   local body = call('HGET', P .. 'later:body', ARGV[i])

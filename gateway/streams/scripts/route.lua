@@ -11,10 +11,20 @@ local source = P .. 'intake:' .. lane
 local head = call('XRANGE', source, '-', '+', 'COUNT', 1)
 if not head[1] or head[1][1] ~= ARGV[5] then return 'moved' end
 local to = {}
+if ARGV[7] ~= '' then check_stream('events') end
+check_set('carriers')
+for i = 8, #ARGV, 4 do
+  if ARGV[i] ~= 'o' then
+    check_later()
+  elseif not to[ARGV[i + 1]] then
+    to[ARGV[i + 1]] = true
+    check_stream('outbox:' .. ARGV[i + 1])
+    check_set('lanes:' .. string.match(ARGV[i + 1], '^[^:]+'))
+  end
+end
 for i = 8, #ARGV, 4 do
   if ARGV[i] == 'o' then
     add_entry(P .. 'outbox:' .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
-    to[ARGV[i + 1]] = true
   else
     local m = ARGV[i + 2]
     park('r', ARGV[i + 1], string.sub(m, 1, 16), lane, m, ARGV[i + 3])

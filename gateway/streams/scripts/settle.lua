@@ -9,19 +9,44 @@ local run, carrier = ARGV[1], ARGV[2]
 local counter = P .. 'n:' .. ARGV[4]
 if tonumber(ARGV[5]) <= tonumber(call('GET', counter) or '0') then return 'again' end
 local ours = call('GET', P .. 'fence:' .. carrier) == ARGV[3]
+if ARGV[6] ~= '' then check_stream('events') end
+
+-- Calls `act` for every operation, with its arguments' place.
+local function each(act)
+  local i = 7
+  while i <= #ARGV do
+    local op = ARGV[i]
+    act(op, i)
+    i = i + (op == 'd' and 3 + tonumber(ARGV[i + 2]) or op == 'u' and 2 or 4)
+  end
+end
+
+if ours then
+  local checked = {}
+  each(function(op, i)
+    local where = ARGV[i + 1]
+    if checked[op .. where] then return end
+    checked[op .. where] = true
+    if op == 'd' then check_stream(where)
+    elseif op == 'u' then call('HLEN', P .. 'marks:' .. carrier)
+    elseif op == 'a' then check_stream('again:' .. carrier .. ':' .. where)
+    elseif op == 'i' then
+      check_stream('intake:' .. where)
+      check_set('lanes')
+    else check_later() end
+  end)
+end
+
 add_facts(run, ARGV[6])
 call('SET', counter, ARGV[5], 'EX', 86400)
 if not ours then return 'late' end
-local i, woken = 7, {}
-while i <= #ARGV do
-  local op = ARGV[i]
+local woken = {}
+each(function(op, i)
   if op == 'd' then
     local n = tonumber(ARGV[i + 2])
     call('XDEL', P .. ARGV[i + 1], unpack(ARGV, i + 3, i + 2 + n))
-    i = i + 3 + n
   elseif op == 'u' then
     call('HDEL', P .. 'marks:' .. carrier, ARGV[i + 1])
-    i = i + 2
   else
     local where, message, journey = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     if op == 'a' then
@@ -33,9 +58,8 @@ while i <= #ARGV do
       local due, lane = string.match(where, '^(%d+)|(.+)$')
       park('r', due, string.sub(message, 1, 16), lane, message, journey)
     end
-    i = i + 4
   end
-end
+end)
 for lane in pairs(woken) do
   call('SADD', P .. 'lanes', lane)
   call('SPUBLISH', P .. 'wake:intake', lane)
