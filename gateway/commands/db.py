@@ -1,0 +1,38 @@
+"""`sluice db`: the schema in PostgreSQL.
+
+In: a configuration. Out: a line a migration. Exit codes: 0 done, 1 not done, 2 a command that cannot be understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from gateway.commands.settings import read_settings
+from gateway.store.migrate import MigrationError, migrate
+from gateway.store.pool import StoreAwayError
+
+
+@click.group("db")
+def command() -> None:
+    """The schema in PostgreSQL.
+
+    `sluice up` looks after its own; this is for a PostgreSQL of yours, before `sluice run`.
+    """
+
+
+@command.command("migrate")
+@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
+@click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")
+def migrate_command(path: Path | None, postgres_url: str | None) -> None:
+    """Bring the schema to this release's. Safe to repeat, and while the gateway runs."""
+    settings = read_settings(path, postgres_url=postgres_url)
+    try:
+        applied = asyncio.run(migrate(settings.postgres_url))
+    except (StoreAwayError, MigrationError) as e:
+        raise click.ClickException(str(e)) from e
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo("The schema is this release's.")
