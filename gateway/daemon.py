@@ -60,9 +60,9 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         roles = set(settings.roles)
         if "recorder" in roles:
             for shard in range(redis.shards):
-                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard))
+                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner))
         if "receipts" in roles:
-            stages.start("receipts", run_matcher(settings, redis, pool))
+            stages.start("receipts", run_matcher(settings, redis, pool, owner))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
         if "router" in roles:
