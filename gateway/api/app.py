@@ -58,8 +58,11 @@ class Api:
             if found is None:
                 said: call.Answer = _no_route(request)
             else:
-                name = found[0].name
-                said = await self._run(request, request_id, *found)
+                route, params = found
+                name = route.name
+                c = Call(self._gate, request, request_id, params)
+                refused = None if route.scope is None else await self._refused(c, route.scope)
+                said = await route.run(c) if refused is None else refused
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as e:
@@ -71,32 +74,23 @@ class Api:
             if said.status == 405:
                 said.headers["Allow"] = ", ".join(TABLE.methods(request.path))
         said.headers["X-Request-Id"] = request_id
-        said.headers["Server"] = "sluice"
+        said.headers.setdefault("Server", "sluice")
         self._timer(name, said.status).observe(time.perf_counter() - began)
         return said
 
-    async def _run(
-        self, request: web.BaseRequest, request_id: str, route: Any, params: Mapping[str, str]
-    ) -> call.Answer:
-        c = Call(self._gate, request, request_id, params)
-        if route.scope is not None:
-            rights = await self._rights(request)
-            if isinstance(rights, Problem):
-                return rights
-            if refused := rights.allow(route.scope):
-                return refused
-            c.rights = rights
-        answer: call.Answer = await route.run(c)
-        return answer
-
-    async def _rights(self, request: web.BaseRequest) -> keyring.Rights | Problem:
-        ring, given = self._gate.keyring, request.headers.get("Authorization")
-        remote = call.remote_of(request, self._gate.proxies)
-        rights = ring.authenticate(given, remote)
+    async def _refused(self, c: Call, scope: str) -> Problem | None:
+        """Sets the call's rights; why it has none."""
+        ring, given = self._gate.keyring, c.request.headers.get("Authorization")
+        rights = ring.authenticate(given)
         if isinstance(rights, Problem) and rights.code in (Code.WRONG_KEY, Code.NOT_READY):
             await ring.refresh(self._gate.redis)
-            rights = ring.authenticate(given, remote)
-        return rights
+            rights = ring.authenticate(given)
+        if isinstance(rights, Problem):
+            return rights
+        c.rights = rights
+        if rights.networks and (refused := rights.admit(call.remote_of(c.request, self._gate.proxies))):
+            return refused
+        return rights.allow(scope)
 
     def _timer(self, name: str, status: int) -> Histogram:
         timer = self._timers.get((name, status))
@@ -135,6 +129,7 @@ async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health
         ):
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons)
+        stack.callback(gate.intake.close)
         runner = web.ServerRunner(build(gate), shutdown_timeout=STOP_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

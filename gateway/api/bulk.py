@@ -18,11 +18,11 @@ import msgspec
 from gateway import logs, metrics
 from gateway.api import call, diagnosis, idempotency
 from gateway.api.call import Answer, Call
-from gateway.api.checks import NOTHING, Sender, canonical
+from gateway.api.checks import Defaults, Sender, canonical
 from gateway.api.documents import MAX_BATCH, Accepted, BatchAnswer, MessageFields, NewBatch
-from gateway.api.intake import DEADLINE_S, Many, Wish, is_settled, why
+from gateway.api.intake import DEADLINE_S, Many, is_settled, why
 from gateway.api.problems import Code, Problem, from_faults, problem
-from gateway.api.sending import accepted_by, not_for_tests, result_of
+from gateway.api.sending import conflict, count, not_for_tests, result_of
 from gateway.events import Batched, pack_facts
 from gateway.message import Message, id_tail, id_text, make_id
 from gateway.streams import facts, lookup
@@ -42,7 +42,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     """A batch whose messages are decoded one by one, because some do not decode."""
 
     messages: list[msgspec.Raw]
-    defaults: msgspec.Raw | None = None
+    defaults: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _raw = msgspec.json.Decoder(_Raw).decode
@@ -52,7 +52,7 @@ class Bulk(msgspec.Struct):
     """A batch as it came. `lines`: where the items stood in NDJSON; `nul`: U+0000 may be somewhere."""
 
     items: Sequence[MessageFields | bytes]
-    defaults: MessageFields
+    defaults: Defaults
     nul: bool
     lines: Sequence[int] = ()
 
@@ -87,7 +87,7 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
     bulk = _read_lines(body) if c.request.content_type in NDJSON else _read_document(body)
     if isinstance(bulk, Problem):
         return bulk
-    if bulk.defaults is not NOTHING and (faults := c.gate.rules.check_defaults(bulk.defaults, sender, now_ms)):
+    if bulk.defaults and (faults := c.gate.rules.check_defaults(bulk.defaults.fields, sender, now_ms)):
         return from_faults(faults, pointer="/defaults")
     batch_id = make_id(now_ms, id_tail(0, hashlib.blake2b(seed, digest_size=9).digest() if seed else None))
     many = c.gate.intake.many(seed)
@@ -98,9 +98,8 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
         uncertain = [e for e in many.failures.values() if not is_settled(e)]
         if uncertain or not many.verdicts:
             return why((uncertain or list(many.failures.values()))[0])
-    answer = _answer(bulk, wanted, many, batch_id)
+    answer = _answer(c, bulk, wanted, many, batch_id)
     await _record(c.gate.redis, Batched(batch_id, c.client, answer.accepted, answer.duplicates, answer.rejected))
-    _count(c.client, wanted, answer)
     return call.raw(_encode(answer), 202)
 
 
@@ -110,7 +109,7 @@ def _read_document(body: bytes) -> Bulk | Problem:
         batch = _batch(body)
     except diagnosis.UNREADABLE:
         return _read_one_by_one(body, nul)
-    return _sized(Bulk(batch.messages, batch.defaults or NOTHING, nul))
+    return _sized(Bulk(batch.messages, Defaults(batch.defaults) if batch.defaults else Defaults(), nul))
 
 
 def _read_one_by_one(body: bytes, nul: bool) -> Bulk | Problem:
@@ -118,19 +117,19 @@ def _read_one_by_one(body: bytes, nul: bool) -> Bulk | Problem:
         raw = _raw(body)
     except diagnosis.UNREADABLE as e:
         return diagnosis.of_document(body, e)
-    defaults = NOTHING
-    if raw.defaults is not None:
+    defaults = Defaults()
+    if (given := bytes(raw.defaults)) != b"null":
         try:
-            defaults = _item(raw.defaults)
+            defaults = Defaults(_item(given))
         except diagnosis.UNREADABLE as e:
-            return diagnosis.of_document(bytes(raw.defaults), e, "/defaults")
+            return diagnosis.of_document(given, e, "/defaults")
     return _sized(Bulk([bytes(m) for m in raw.messages], defaults, nul))
 
 
 def _read_lines(body: bytes) -> Bulk | Problem:
     found = [(n, line) for n, line in enumerate(body.split(b"\n"), 1) if line and not line.isspace()]
     nul = b"\\u0000" in body
-    return _sized(Bulk([line for _, line in found], NOTHING, nul, [n for n, _ in found]), "")
+    return _sized(Bulk([line for _, line in found], Defaults(), nul, [n for n, _ in found]), "")
 
 
 def _sized(bulk: Bulk, pointer: str = "/messages") -> Bulk | Problem:
@@ -149,55 +148,56 @@ async def _put_all(
     """Check each item and send it on its way."""
     wanted: list[Message | Problem] = []
     turn = time.perf_counter()
+    check, defaults, nul = c.gate.rules.check, bulk.defaults, bulk.nul
     for index, item in enumerate(bulk.items):
         if not index & 15 and time.perf_counter() - turn > _TURN_S:
             await asyncio.sleep(0)
             turn = time.perf_counter()
-        checked = _check(c, bulk, index, item, sender, now_ms, batch_id)
-        if isinstance(checked, Wish):
-            many.put(index, checked)
-            wanted.append(checked.message)
+        fields = item if isinstance(item, MessageFields) else _decoded(c, bulk, index, item, sender, now_ms)
+        if isinstance(fields, Problem):
+            wanted.append(fields)
+            continue
+        if defaults:
+            defaults.fill(fields)
+        message = check(fields, sender, now_ms, batch_id, nul=nul)
+        if isinstance(message, list):
+            wanted.append(from_faults(message, bulk.line(index), bulk.pointer(index)))
         else:
-            wanted.append(checked)
+            many.put(index, message, canonical(fields, message) if message.ref else ())
+            wanted.append(message)
     return wanted
 
 
-def _check(
-    c: Call,
-    bulk: Bulk,
-    index: int,
-    item: MessageFields | bytes,
-    sender: Sender,
-    now_ms: int,
-    batch_id: bytes,
-) -> Wish | Problem:
-    rules, defaults = c.gate.rules, bulk.defaults
-    if isinstance(item, MessageFields):
-        fields = item
-    else:
-        try:
-            fields = _item(item)
-        except diagnosis.UNREADABLE:
-            at, whole = bulk.pointer(index), defaults is NOTHING
-            return diagnosis.of_message(item, rules, sender, now_ms, whole=whole, pointer=at, line=bulk.line(index))
-    checked = rules.check(fields, sender, now_ms, batch_id, defaults, nul=bulk.nul)
-    if isinstance(checked, list):
-        return from_faults(checked, bulk.line(index), bulk.pointer(index))
-    return Wish(checked, canonical(fields, checked, defaults))
+def _decoded(c: Call, bulk: Bulk, index: int, item: bytes, sender: Sender, now_ms: int) -> MessageFields | Problem:
+    try:
+        return _item(item)
+    except diagnosis.UNREADABLE:
+        at, line, whole = bulk.pointer(index), bulk.line(index), not bulk.defaults
+        return diagnosis.of_message(item, c.gate.rules, sender, now_ms, whole=whole, pointer=at, line=line)
 
 
-def _answer(bulk: Bulk, wanted: Sequence[Message | Problem], many: Many, batch_id: bytes) -> BatchAnswer:
+def _answer(c: Call, bulk: Bulk, wanted: Sequence[Message | Problem], many: Many, batch_id: bytes) -> BatchAnswer:
     results: list[Accepted | Problem] = []
+    classes: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
     for index, message in enumerate(wanted):
         if isinstance(message, Problem):
-            results.append(message)
-        elif (verdict := many.verdicts.get(index)) is not None:
-            results.append(result_of(message, verdict, bulk.pointer(index), bulk.line(index)))
+            refused = message
+        elif (verdict := many.verdicts.get(index)) is None:
+            refused = why(many.failures[index])
+        elif (settled := result_of(message, verdict)) is not None:
+            classes["" if settled.duplicate else message.klass] += 1
+            results.append(settled)
+            continue
         else:
-            results.append(why(many.failures[index]))
-    taken = [r for r in results if isinstance(r, Accepted)]
-    duplicates = sum(r.duplicate for r in taken)
-    return BatchAnswer(id_text(batch_id), len(taken) - duplicates, duplicates, len(results) - len(taken), results)
+            refused = conflict(verdict, bulk.pointer(index), bulk.line(index))
+        codes[refused.code] += 1
+        results.append(refused)
+    duplicates = classes.pop("", 0)
+    count(c.client, classes, duplicates)
+    for code, number in codes.items():
+        metrics.refused.labels(code).inc(number)
+    return BatchAnswer(id_text(batch_id), classes.total(), duplicates, codes.total(), results)
 
 
 async def _record(redis: Redis, fact: Batched) -> None:
@@ -207,19 +207,3 @@ async def _record(redis: Redis, fact: Batched) -> None:
             await asyncio.gather(lookup.record_batch(redis, fact), facts.append(redis.link(0), 0, pack_facts([fact])))
     except (RedisAwayError, ScriptError, TimeoutError) as e:
         log.warning("batch not recorded", reason=e, batch=id_text(fact.id))
-
-
-def _count(client: str, wanted: Sequence[Message | Problem], answer: BatchAnswer) -> None:
-    classes: Counter[str] = Counter()
-    codes: Counter[str] = Counter()
-    for message, result in zip(wanted, answer.results, strict=True):
-        if isinstance(result, Problem):
-            codes[result.code] += 1
-        elif not result.duplicate and isinstance(message, Message):
-            classes[message.klass] += 1
-    for klass, count in classes.items():
-        accepted_by(client, klass).inc(count)
-    for code, count in codes.items():
-        metrics.refused.labels(code).inc(count)
-    if answer.duplicates:
-        metrics.duplicates.labels(client).inc(answer.duplicates)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDict
 
 from gateway.api.checks import Rules, Sender
 from gateway.api.intake import Intake
@@ -91,8 +92,9 @@ class Call:
         if (request.content_length or 0) > limit:
             return problem(Code.TOO_LARGE, too_large)
         try:
-            if request.content.is_eof():
-                return await request.read()
+            content = request.content
+            if content.is_eof() and content.total_bytes <= limit:  # the usual case: it came with the headers
+                return content.read_nowait()
             async with asyncio.timeout(BODY_S):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -116,9 +118,9 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 def raw(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON document that is encoded already."""
-    given = {"Content-Type": JSON}
+    given = CIMultiDict((("Content-Type", JSON), ("Server", "sluice")))
     if headers:
-        given |= headers
+        given.update(headers)
     return web.Response(body=body, status=status, headers=given)
 
 

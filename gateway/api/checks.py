@@ -28,6 +28,23 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _encode_meta = msgspec.json.Encoder().encode
 
 
+class Defaults:
+    """Fields that a batch gives to all messages which do not give them."""
+
+    def __init__(self, fields: MessageFields = NOTHING) -> None:
+        self.fields = fields
+        self._given = [(n, v) for n in MessageFields.__struct_fields__ if (v := getattr(fields, n)) is not None]
+
+    def fill(self, fields: MessageFields) -> None:
+        """Give what is missing."""
+        for name, value in self._given:
+            if getattr(fields, name) is None:
+                setattr(fields, name, value)
+
+    def __bool__(self) -> bool:
+        return bool(self._given)
+
+
 class Sender(msgspec.Struct, frozen=True):
     """Who sends: what a key says about the messages that it may send."""
 
@@ -54,38 +71,34 @@ class Rules:
         sender: Sender,
         now_ms: int,
         batch_id: bytes = b"",
-        defaults: MessageFields = NOTHING,
         *,
         nul: bool = False,
     ) -> Message | list[Fault]:
         """The message, or all faults of its fields. `nul`: whether U+0000 may be in it."""
         faults: list[Fault] = []
-        klass = fields.klass or defaults.klass or DEFAULT_CLASS
+        klass = fields.klass or DEFAULT_CLASS
         if klass not in sender.classes:
             faults.append(_class_not_allowed(sender))
-        text = fields.text if fields.text is not None else defaults.text
+        text = fields.text
         encoding, count = self._measure(text, faults)
-        ref = fields.ref or defaults.ref or ""
-        tag = fields.tag or defaults.tag or ""
+        ref, tag = fields.ref or "", fields.tag or ""
+        send_at, meta, url = fields.send_at, fields.meta, fields.callback_url
         if nul:
             faults.extend(_nuls({"text": text, "ref": ref, "tag": tag}))
-        send_at = fields.send_at or defaults.send_at
-        meta = fields.meta if fields.meta is not None else defaults.meta
-        url = fields.callback_url or defaults.callback_url or ""
         message = Message(
             sender.client,
             klass,
-            self._number(fields.to if fields.to is not None else defaults.to, faults),
-            self._sender(fields.sender if fields.sender is not None else defaults.sender, faults),
+            self._number(fields.to, faults),
+            self.sender if fields.sender is None else _sender(fields.sender, faults),
             text or "",
             encoding,
             count,
-            self._validity(fields.validity_s or defaults.validity_s, klass, faults),
+            self._validity(fields.validity_s, klass, faults),
             0 if send_at is None else time_of(send_at, now_ms, faults),
             ref,
             tag,
             b"" if meta is None else _meta(meta, faults),
-            url and _url(url, faults),
+            _url(url, faults) if url else "",
             batch_id,
             random.getrandbits(16),
             sender.key_id,
@@ -108,15 +121,6 @@ class Rules:
             return numbers.parse(to, self.region)
         except numbers.NumberError as e:
             faults.append(Fault(Code(e.code), e.sentence, "/to"))
-            return ""
-
-    def _sender(self, sender: str | None, faults: list[Fault]) -> str:
-        if sender is None:
-            return self.sender
-        try:
-            return senders.parse(sender)
-        except senders.SenderError as e:
-            faults.append(Fault(Code(e.code), e.sentence, "/from"))
             return ""
 
     def _measure(self, text: str | None, faults: list[Fault]) -> tuple[str, int]:
@@ -152,14 +156,14 @@ class Rules:
         return validity_s
 
 
-def canonical(fields: MessageFields, message: Message, defaults: MessageFields = NOTHING) -> tuple[object, ...]:
+def canonical(fields: MessageFields, message: Message) -> tuple[object, ...]:
     """What two requests with one ref must have in common to be the same: its wishes, not our settings."""
     return (
         message.to,
         message.text,
         message.klass,
-        fields.sender if fields.sender is not None else defaults.sender,
-        fields.validity_s or defaults.validity_s,
+        fields.sender,
+        fields.validity_s,
         message.send_at_ms,
         message.callback_url,
         message.tag,
@@ -198,6 +202,14 @@ def forbidden(value: object, pointer: str = "") -> list[Fault]:
 def escape(name: str) -> str:
     """A member's name as it stands in a JSON pointer (RFC 6901, section 3); what is not a character becomes `?`."""
     return name.replace("~", "~0").replace("/", "~1").encode(errors="replace").decode()
+
+
+def _sender(sender: str, faults: list[Fault]) -> str:
+    try:
+        return senders.parse(sender)
+    except senders.SenderError as e:
+        faults.append(Fault(Code(e.code), e.sentence, "/from"))
+        return ""
 
 
 def _nuls(fields: dict[str, str | None]) -> list[Fault]:

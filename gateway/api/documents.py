@@ -85,7 +85,7 @@ class Accepted(msgspec.Struct, gc=False):
     id: str
     state: Literal["accepted", "scheduled"]
     parts: int
-    encoding: Literal["gsm7", "ucs2"]
+    encoding: Annotated[str, Meta(description="gsm7 or ucs2")]
     duplicate: Annotated[bool, Meta(description="the ref was known: the id is that of the first")]
 
 
@@ -105,7 +105,7 @@ class Preview(msgspec.Struct):
     to: str
     sender: str = msgspec.field(name="from")
     klass: Class = msgspec.field(name="class")
-    encoding: Literal["gsm7", "ucs2"]
+    encoding: Annotated[str, Meta(description="gsm7 or ucs2")]
     parts: int
     characters: int
     part_texts: Sequence[str]

@@ -7,13 +7,13 @@ In: messages. Out: verdicts in their order, or why not. A repeat with the same s
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-from collections.abc import Sequence
-from typing import Final
+from hashlib import blake2b
+from typing import Any, Final
 
 import msgspec
 
+from gateway.api.deadline import Deadline
 from gateway.api.problems import Code, Problem, problem
 from gateway.message import Message, id_tail, pack_message
 from gateway.streams.accept import BATCH, Acceptor, Ask, BoundReachedError, ShardClosedError, Verdict
@@ -31,7 +31,7 @@ FAILURES: Final = (RedisAwayError, ShardClosedError, BoundReachedError, TimeoutE
 
 
 class Wish(msgspec.Struct, gc=False):
-    """One message to accept. `asked`: what two requests with one ref must have in common."""
+    """One message to accept. `asked`: what two requests with one ref must have in common; nothing without a ref."""
 
     message: Message
     asked: tuple[object, ...]
@@ -59,7 +59,7 @@ def is_settled(error: Failure) -> bool:
 
 def seed_of(client: str, key: str, body_hash: bytes) -> bytes:
     """What all ids and commits of a request with an Idempotency-Key are derived from."""
-    return hashlib.blake2b(f"{client}\0{key}\0".encode() + body_hash, digest_size=32).digest()
+    return blake2b(f"{client}\0{key}\0".encode() + body_hash, digest_size=32).digest()
 
 
 class Intake:
@@ -67,15 +67,27 @@ class Intake:
 
     def __init__(self, redis: Redis, acceptor: Acceptor) -> None:
         self._redis, self._acceptor = redis, acceptor
+        self._deadline = Deadline(DEADLINE_S)
 
-    async def take(self, wish: Wish, seed: bytes = b"") -> Verdict:
-        """One message. Raises one of FAILURES, after DEADLINE_S at the latest."""
-        shard = self._redis.shard_of(wish.message.to)
-        ask = _ask(shard, wish, _derive(seed, 0, 0, 9) if seed else os.urandom(9))
-        async with asyncio.timeout(DEADLINE_S):
-            if not seed:
-                return (await self._acceptor.accept(shard, (ask,)))[0]
-            return (await self._acceptor.accept(shard, (ask,), _derive(seed, shard, 1, 16)))[0]
+    def close(self) -> None:
+        """Ends its timer."""
+        self._deadline.close()
+
+    async def take(self, wish: Wish, task: asyncio.Task[Any], seed: bytes = b"") -> Verdict:
+        """One message, for the current `task`. Raises one of FAILURES, after twice DEADLINE_S at the latest."""
+        message = wish.message
+        shard = self._redis.shard_of(message.to)
+        ask = _ask(shard, message, wish.asked, _derive(seed, 0, 0, 9) if seed else os.urandom(9))
+        commit = _derive(seed, shard, 1, 16) if seed else None
+        self._deadline.begin(task)
+        try:
+            return (await self._acceptor.accept(shard, (ask,), commit))[0]
+        except asyncio.CancelledError as e:
+            if self._deadline.end(task):
+                raise TimeoutError from e
+            raise
+        finally:
+            self._deadline.end(task)
 
     def many(self, seed: bytes = b"") -> Many:
         """Messages of one request, one after the other."""
@@ -87,21 +99,32 @@ class Many:
 
     def __init__(self, redis: Redis, acceptor: Acceptor, seed: bytes) -> None:
         self._redis, self._acceptor, self._seed = redis, acceptor, seed
-        self._open: dict[int, list[tuple[int, Ask]]] = {}
+        self._open: dict[int, _Chunk] = {}
+        self._pool = b""
         self._tasks: list[asyncio.Task[None]] = []
         self._chunks: dict[int, int] = {}
         self._room = asyncio.Semaphore(_AT_ONCE)
         self.verdicts: dict[int, Verdict] = {}
         self.failures: dict[int, Failure] = {}
 
-    def put(self, index: int, wish: Wish) -> None:
-        """`index` is the message's place in the request, and the key of its verdict or failure."""
-        shard = self._redis.shard_of(wish.message.to)
-        tail = _derive(self._seed, index, 0, 9) if self._seed else os.urandom(9)
-        chunk = self._open.setdefault(shard, [])
-        chunk.append((index, _ask(shard, wish, tail)))
-        if len(chunk) == BATCH:
+    def put(self, index: int, message: Message, asked: tuple[object, ...]) -> None:
+        """`index` is the message's place in the request, and the key of its verdict or failure; `asked` as in Wish."""
+        shard = self._redis.shard_of(message.to)
+        chunk = self._open.get(shard)
+        if chunk is None:
+            chunk = self._open[shard] = _Chunk([], [])
+        chunk.indexes.append(index)
+        chunk.asks.append(_ask(shard, message, asked, self._random(index)))
+        if len(chunk.asks) == BATCH:
             self._send(shard)
+
+    def _random(self, index: int) -> bytes:
+        if self._seed:
+            return _derive(self._seed, index, 0, 9)
+        at = index % BATCH * 9
+        if at == 0 or not self._pool:
+            self._pool = os.urandom(9 * BATCH)
+        return self._pool[at : at + 9]
 
     async def finish(self) -> None:
         """Returns when every message has its verdict or failure. Raises only for bugs."""
@@ -114,37 +137,35 @@ class Many:
         number = self._chunks[shard] = self._chunks.get(shard, 0) + 1
         self._tasks.append(asyncio.create_task(self._accept(shard, number, chunk), name=f"accept chunk {number}"))
 
-    async def _accept(self, shard: int, number: int, chunk: Sequence[tuple[int, Ask]]) -> None:
-        asks = [ask for _, ask in chunk]
+    async def _accept(self, shard: int, number: int, chunk: _Chunk) -> None:
         commit = _derive(self._seed, shard, number, 16) if self._seed else None
         async with self._room:
             try:
                 async with asyncio.timeout(DEADLINE_S):
-                    verdicts = await self._acceptor.accept(shard, asks, commit)
+                    verdicts = await self._acceptor.accept(shard, chunk.asks, commit)
             except FAILURES as e:
                 why(e)
-                self.failures.update((index, e) for index, _ in chunk)
+                self.failures.update(dict.fromkeys(chunk.indexes, e))
             else:
-                self.verdicts.update(zip((index for index, _ in chunk), verdicts, strict=True))
+                self.verdicts.update(zip(chunk.indexes, verdicts, strict=True))
 
 
-def _ask(shard: int, wish: Wish, random: bytes) -> Ask:
-    message = wish.message
+class _Chunk(msgspec.Struct):
+    """Messages of one script, and where they stand in the request."""
+
+    indexes: list[int]
+    asks: list[Ask]
+
+
+def _ask(shard: int, message: Message, asked: tuple[object, ...], random: bytes) -> Ask:
     ref_key = body_hash = b""
     if message.ref:
         name = f"{message.client}\0{message.to}\0{message.ref}".encode()
-        ref_key = hashlib.blake2b(name, digest_size=16).digest()
-        body_hash = hashlib.blake2b(_encode(wish.asked), digest_size=8).digest()
-    return Ask(
-        id_tail(shard, random),
-        pack_message(message),
-        message.klass,
-        message.client,
-        message.send_at_ms,
-        ref_key,
-        body_hash,
-    )
+        ref_key = blake2b(name, digest_size=16).digest()
+        body_hash = blake2b(_encode(asked), digest_size=8).digest()
+    tail = id_tail(shard, random)
+    return Ask(tail, pack_message(message), message.klass, message.client, message.send_at_ms, ref_key, body_hash)
 
 
 def _derive(seed: bytes, a: int, b: int, size: int) -> bytes:
-    return hashlib.blake2b(seed + a.to_bytes(4, "big") + b.to_bytes(4, "big"), digest_size=size).digest()
+    return blake2b(seed + a.to_bytes(4, "big") + b.to_bytes(4, "big"), digest_size=size).digest()

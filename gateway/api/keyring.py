@@ -56,6 +56,12 @@ class Rights(msgspec.Struct, frozen=True):
             Code.SCOPE_MISSING, f"This needs the scope `{scope}`, and the key has {_listed(self.key.scopes)}."
         )
 
+    def admit(self, remote: str | None) -> Problem | None:
+        """None when the key may be used from this address."""
+        if not self.networks or _is_inside(remote, self.networks):
+            return None
+        return problem(Code.ADDRESS_NOT_ALLOWED, "The key may not be used from this address.")
+
 
 class Keyring:
     """The keys of this process. `loaded` tells whether any document was ever seen."""
@@ -64,6 +70,7 @@ class Keyring:
         self._rights: dict[bytes, Rights] = {}
         self._version = -1
         self._looked = 0.0
+        self._looking: asyncio.Task[None] | None = None
         self.loaded = False
 
     def replace(self, version: int, document: bytes) -> None:
@@ -77,8 +84,8 @@ class Keyring:
         self._version, self.loaded = version, True
         log.info("keys loaded", version=version, count=len(found))
 
-    def authenticate(self, authorization: str | None, remote: str | None) -> Rights | Problem:
-        """The rights of the bearer, who calls from the address `remote`."""
+    def authenticate(self, authorization: str | None) -> Rights | Problem:
+        """The rights of the bearer; whether they hold at his address is asked by `Rights.admit`."""
         if not authorization:
             return _NO_KEY
         scheme, _, secret = authorization.partition(" ")
@@ -89,21 +96,23 @@ class Keyring:
             return _WRONG_KEY if self.loaded else _NOT_LOADED
         if rights.expires_at and rights.expires_at < time.time():
             return problem(Code.KEY_EXPIRED, "The key has expired: ask for a new one.")
-        if rights.networks and not _is_inside(remote, rights.networks):
-            return problem(Code.ADDRESS_NOT_ALLOWED, "The key may not be used from this address.")
         return rights
 
     async def refresh(self, redis: Redis) -> None:
         """Look for keys made a moment ago, before a stranger is sent away; now and then at most."""
-        now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY_S:
-            return
-        self._looked = now
+        if self._looking is None or self._looking.done():
+            if time.monotonic() - self._looked < _LOOK_EVERY_S:
+                return
+            self._looking = asyncio.create_task(self._look(redis), name="look for new keys")
+        await asyncio.shield(self._looking)
+
+    async def _look(self, redis: Redis) -> None:
         with contextlib.suppress(RedisAwayError, ScriptError, TimeoutError):
             async with asyncio.timeout(1.0):
                 found = await Mirror(redis).get(MIRROR)
             if found is not None and found[0] != self._version:
                 self.replace(*found)
+        self._looked = time.monotonic()
 
 
 async def publish(pool: Pool, redis: Redis) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from gateway.api.call import Endpoint
@@ -41,9 +42,9 @@ class Route:
     codes: tuple[Code, ...] = ()
     parameters: tuple[Parameter, ...] = ()
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The metric label and the operation's id."""
+        """The metric label."""
         return f"{self.method} {self.path}"
 
 

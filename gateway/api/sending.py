@@ -5,7 +5,9 @@ In: a JSON document. Out: 202 when Redis has it durably. Never: a message half c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 
 import msgspec
 from prometheus_client import Counter
@@ -56,7 +58,7 @@ async def preview(c: Call) -> Answer:
             to=m.to,
             sender=m.sender,
             klass=m.klass,  # type: ignore[arg-type]
-            encoding=m.encoding,  # type: ignore[arg-type]
+            encoding=m.encoding,
             parts=m.parts,
             characters=len(m.text),
             part_texts=parts.split(m.text, m.encoding),
@@ -76,29 +78,37 @@ def not_for_tests(c: Call) -> Problem | None:
     return problem(Code.TEST_KEY, "This is a test key, and the plan has no sandbox carrier: use another key.")
 
 
-def result_of(message: Message, verdict: Verdict, pointer: str = "", line: int | None = None) -> Accepted | Problem:
-    """What the client hears about one message."""
-    if verdict.kind == "conflict":
-        return problem(
-            Code.REF_CONFLICT,
-            "This ref was used for another message to this recipient: take a new ref, or send the same message.",
-            pointer=pointer + "/ref",
-            line=line,
-            id=id_text(verdict.id),
-        )
-    scheduled = message.send_at_ms > id_time_ms(verdict.id)
-    return Accepted(
-        id_text(verdict.id),
-        "scheduled" if scheduled else "accepted",
-        message.parts,
-        message.encoding,  # type: ignore[arg-type]
-        verdict.kind == "duplicate",
+def result_of(message: Message, verdict: Verdict) -> Accepted | None:
+    """What the client hears about a message; None: its ref is in conflict."""
+    kind = verdict.kind
+    if kind == "conflict":
+        return None
+    scheduled = message.send_at_ms and message.send_at_ms > id_time_ms(verdict.id)
+    state: Literal["scheduled", "accepted"] = "scheduled" if scheduled else "accepted"
+    return Accepted(id_text(verdict.id), state, message.parts, message.encoding, kind == "duplicate")
+
+
+def conflict(verdict: Verdict, pointer: str = "", line: int | None = None) -> Problem:
+    """What the client hears when the ref belongs to another message."""
+    return problem(
+        Code.REF_CONFLICT,
+        "This ref was used for another message to this recipient: take a new ref, or send the same message.",
+        pointer=pointer + "/ref",
+        line=line,
+        id=id_text(verdict.id),
     )
 
 
+def count(client: str, classes: Mapping[str, int], duplicates: int) -> None:
+    """Count what was accepted, by class."""
+    for klass, number in classes.items():
+        _accepted(client, klass).inc(number)
+    if duplicates:
+        metrics.duplicates.labels(client).inc(duplicates)
+
+
 @cache
-def accepted_by(client: str, klass: str) -> Counter:
-    """The counter of a client's class."""
+def _accepted(client: str, klass: str) -> Counter:
     return metrics.accepted.labels(client, klass)
 
 
@@ -107,16 +117,16 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
     if isinstance(wish, Problem):
         return wish
     try:
-        verdict = await c.gate.intake.take(wish, seed)
+        verdict = await c.gate.intake.take(wish, c.request.task, seed)
     except FAILURES as e:
         return why(e)
     result = result_of(wish.message, verdict)
-    if isinstance(result, Problem):
-        return result
+    if result is None:
+        return conflict(verdict)
     if result.duplicate:
-        metrics.duplicates.labels(c.client).inc()
+        count(c.client, {}, 1)
         return call.raw(_encode(result))
-    accepted_by(c.client, wish.message.klass).inc()
+    _accepted(c.client, wish.message.klass).inc()
     return call.raw(_encode(result), 202)
 
 
@@ -129,4 +139,4 @@ def _wish(c: Call, body: bytes, now_ms: int) -> Wish | Problem:
     checked = rules.check(fields, sender, now_ms, nul=b"\\u0000" in body)
     if isinstance(checked, list):
         return from_faults(checked)
-    return Wish(checked, canonical(fields, checked))
+    return Wish(checked, canonical(fields, checked) if checked.ref else ())
