@@ -33,15 +33,13 @@ class Bench:
         self.tasks: list[asyncio.Task[None]] = []
         self.count = 0
 
-    def start(self, pool: Pool | None = None) -> asyncio.Task[None]:
-        task = asyncio.create_task(
-            run_recorder(SETTINGS, self.redis, pool or self.pool, 0, "test"), name="recorder under test"
-        )
+    def start(self) -> asyncio.Task[None]:
+        task = asyncio.create_task(run_recorder(SETTINGS, self.redis, self.pool, 0), name="recorder under test")
         self.tasks.append(task)
         return task
 
     def start_matcher(self) -> asyncio.Task[None]:
-        task = asyncio.create_task(run_matcher(SETTINGS, self.redis, self.pool, "test"), name="matcher under test")
+        task = asyncio.create_task(run_matcher(SETTINGS, self.redis, self.pool), name="matcher under test")
         self.tasks.append(task)
         return task
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
@@ -39,8 +41,9 @@ _QUIET_EVENTS = 200
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int, owner: str) -> None:
-    """Until cancelled. `owner` names this process in the lease by which recorders take turns."""
+async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int) -> None:
+    """Until cancelled. Recorders of several processes take turns by a lease."""
+    owner = f"{socket.gethostname()}:{os.getpid()}"
     link = redis.new_link(shard)
     try:
         await link.up()
