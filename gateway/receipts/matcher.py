@@ -28,9 +28,9 @@ _EXPIRE_EVERY_S = 30.0
 _AWAY_S = 1.0
 
 
-async def run_matcher(settings: Settings, redis: Redis, pool: Pool) -> None:
-    """Until cancelled. Matchers of several processes take turns by a lease."""
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+async def run_matcher(settings: Settings, redis: Redis, pool: Pool, owner: str = "") -> None:
+    """Until cancelled. Matchers of several processes take turns by a lease, in which `owner` names this one."""
+    owner = owner or f"{socket.gethostname()}:{os.getpid()}"
     while True:
         lease = Lease(redis.link(None), "lease:receipts", owner, settings.lease_s)
         await lease.acquire()

@@ -41,9 +41,9 @@ _QUIET_EVENTS = 200
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int) -> None:
-    """Until cancelled. Recorders of several processes take turns by a lease."""
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int, owner: str = "") -> None:
+    """Until cancelled. Recorders of several processes take turns by a lease, in which `owner` names this one."""
+    owner = owner or f"{socket.gethostname()}:{os.getpid()}"
     link = redis.new_link(shard)
     try:
         await link.up()
