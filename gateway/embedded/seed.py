@@ -7,6 +7,7 @@ that is already there.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,11 @@ class Sandbox(msgspec.Struct, frozen=True):
 
     smpp: str = "127.0.0.1:2775"
     control: str = "127.0.0.1:2776"
+
+    @classmethod
+    def told(cls, said: Mapping[str, str]) -> Sandbox:
+        """From the line that `sluice sandbox` prints."""
+        return cls(said["smpp"], said["control"].removeprefix("http://"))
 
     def free(self) -> Sandbox:
         """The same, with any port in place of one that is taken."""

@@ -46,13 +46,13 @@ class Supervisor:
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
-        self._services: list[Service] = []
+        self.services: list[Service] = []
         self._keepers: list[asyncio.Task[None]] = []
 
     async def start(self, service: Service) -> None:
         """Start a service and keep it alive from then on. Raises StartError."""
         await service.start()
-        self._services.append(service)
+        self.services.append(service)
         self._keepers.append(asyncio.create_task(self._keep(service), name=f"keep {service.name}"))
 
     async def failed(self) -> None:
@@ -62,13 +62,13 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything, the last first. Bounded by the services' own bounds."""
         await self._let_go()
-        for service in reversed(self._services):
+        for service in reversed(self.services):
             await service.stop()
-        self._services.clear()
+        self.services.clear()
 
     async def kill(self) -> None:
         """End everything at once, as a crash would."""
-        for service in reversed(self._services):
+        for service in reversed(self.services):
             await service.kill()
 
     async def _let_go(self) -> None:

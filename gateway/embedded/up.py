@@ -93,9 +93,10 @@ class Up:
             stopped.cancel()
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-            self._progress.begin("stop")
-            await self._supervisor.stop()
-            self._progress.done("stop", "nothing is left running")
+            if self._supervisor.services:
+                self._progress.begin("stop")
+                await self._supervisor.stop()
+                self._progress.done("stop", "nothing is left running")
 
     async def kill(self) -> None:
         """End at once, as a crash would; nothing that was accepted is lost by it."""
@@ -162,7 +163,7 @@ class Up:
             return f"speaks SMPP on {process.said['smpp']}"
 
         await self._step("sandbox carrier", start())
-        sandbox = msgspec.convert(process.said, seed.Sandbox)
+        sandbox = seed.Sandbox.told(process.said)
         process.arguments[2], process.arguments[4] = sandbox.smpp, sandbox.control  # and there again after a crash
         seed.remember_sandbox(self._dir, sandbox)
         return sandbox
