@@ -33,7 +33,6 @@ _AWAY = ("LOADING", "MISCONF", "READONLY", "NOSCRIPT", "NOREPLICAS", "MASTERDOWN
 """Errors of a server that cannot serve now (a failing disk, a replica, scripts flushed): a new connection may help."""
 
 _PUSHES = frozenset((b"smessage", b"ssubscribe", b"sunsubscribe"))
-_SETTLED_S = 1.0
 _SILENCE_S = 5.0  # a reply outstanding this long means that the server hangs
 
 
@@ -104,7 +103,7 @@ class _Wire(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.on_push = on_push
         self.heard = self.loop.time()
-        self.error = "the connection broke"
+        self.error, self.refused = "the connection broke", False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvloop's is not an asyncio.Transport by class
@@ -127,7 +126,7 @@ class _Wire(asyncio.Protocol):
 
     def _refused(self, future: asyncio.Future[Any], text: str) -> None:
         if text.startswith(_AWAY):
-            self.error = f"Redis cannot serve: {text}"
+            self.error, self.refused = f"Redis cannot serve: {text}", True
             future.set_exception(RedisAwayError(self.error))
             assert self.transport is not None
             self.transport.abort()
@@ -235,7 +234,6 @@ class Link:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 pause = min(pause * 2, 1.0)
                 continue
-            since = wire.loop.time()
             try:
                 self._wire = wire
                 self._ready.set()
@@ -248,11 +246,9 @@ class Link:
                 if wire.transport is not None:
                     wire.transport.abort()
                 wire.connection_lost(None)
-            if wire.loop.time() - since > _SETTLED_S:
-                pause = 0.02
-            else:  # it was taken and dropped at once: no hammering
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _SETTLED_S / 5)
+            # One that cannot serve is not hammered; a mere break is mended at once.
+            pause = min(pause * 2, 0.5) if wire.refused else 0.02
+            await asyncio.sleep(pause)
 
     async def _watch(self, wire: _Wire) -> None:
         while not wire.gone.done():
