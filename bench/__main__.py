@@ -18,6 +18,8 @@ import uvloop
 from bench.floors import EXACT, FLOORS, broken
 from bench.run import LOADS, run_load
 
+FOREIGN_CPU = 0.15
+"""Cores that others may use during a run before its figures are doubted; this process and the kernel use some."""
 GROUPS = {"window": ["window100", "window500"]}
 
 
@@ -86,6 +88,8 @@ def summarise(r: dict[str, Any]) -> None:
             f"with {r['otp_queued_at_end']:,} still queued at the end"
         )
     say(f"   lost {r['lost']}, doubled {r['doubled']}, states {r['states']} {r['refusal']}")
+    if r["foreign_cpu"] > FOREIGN_CPU:
+        say(f"   something else used {r['foreign_cpu']} cores meanwhile: these figures are too low")
     say(f"   calibration loop {r['calibration']['loop_s']} s, reference {r['calibration']['reference_s']} s")
 
 

@@ -45,6 +45,12 @@ def _processes() -> tuple[dict[int, int], dict[int, int]]:
     return parents, times
 
 
+def busy_seconds() -> float:
+    """CPU time that the whole machine was not idle, since it started."""
+    fields = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
+    return (sum(fields) - fields[3] - fields[4]) / TICKS  # but idle and iowait
+
+
 def per_message(before: Mapping[str, float], after: Mapping[str, float], messages: int) -> dict[str, float]:
     """CPU in microseconds a message, by process, and their sum as `all`."""
     cost = {name: round((after[name] - before[name]) / messages * 1e6, 2) for name in after}

@@ -103,7 +103,7 @@ async def _measure(w: World, load: Load, order: Order) -> dict[str, Any]:
     otp = Loader(_otp_order(w, load, order.messages)) if load.otp else None
     if otp is not None:
         await otp.prepare()
-    before = account.cpu_seconds(w.pids)
+    before, busy = account.cpu_seconds(w.pids), account.busy_seconds()
     await loader.go()
     report = await loader.report()
     load_cpu = report.cpu_s
@@ -114,7 +114,9 @@ async def _measure(w: World, load: Load, order: Order) -> dict[str, Any]:
         load_cpu += paced.cpu_s
         extra = await _otp_times(w, paced, order.messages)
     ended = await _until_delivered(w, order.run, report.accepted)
-    after = account.cpu_seconds(w.pids)
+    after, busy = account.cpu_seconds(w.pids), account.busy_seconds() - busy
+    ours = sum(after.values()) - sum(before.values()) + load_cpu
+    extra["foreign_cpu"] = round(max(0.0, busy - ours) / max(0.1, ended.at - report.began_at), 2)
     cost = account.per_message(before | {"load": 0.0}, after | {"load": load_cpu}, max(1, order.messages))
     return _result(report, ended, cost) | await _verdict(w, order, report, ended, load.otp) | extra
 
