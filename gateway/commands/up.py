@@ -95,6 +95,10 @@ class Steps:
         self._show()
         self._console.print(f"  ✓ {step:<16} {detail}  ({seconds:.1f} s)")
 
+    def broken(self, step: str) -> None:
+        self._since.pop(step)
+        self._show()
+
     def note(self, line: str) -> None:
         self._console.print(f"  {time.strftime('%H:%M:%S')} {line}")
 

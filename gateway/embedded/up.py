@@ -42,6 +42,8 @@ class Progress(Protocol):
 
     def done(self, step: str, detail: str) -> None: ...
 
+    def broken(self, step: str) -> None: ...
+
     def note(self, line: str) -> None:
         """Something to know once it runs."""
         ...
@@ -126,7 +128,12 @@ class Up:
 
     async def _step(self, name: str, work: Coroutine[Any, Any, str]) -> None:
         self._progress.begin(name)
-        self._progress.done(name, await work)
+        try:
+            detail = await work
+        except BaseException:
+            self._progress.broken(name)
+            raise
+        self._progress.done(name, detail)
 
     async def _servers(self) -> None:
         async def valkey() -> str:
