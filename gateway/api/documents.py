@@ -89,6 +89,17 @@ class Accepted(msgspec.Struct, gc=False):
     duplicate: Annotated[bool, Meta(description="the ref was known: the id is that of the first")]
 
 
+Result = Annotated[
+    Any,
+    Meta(
+        description="a result or a problem",
+        extra_json_schema={
+            "anyOf": [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in (Accepted, Problem)]
+        },
+    ),
+]
+
+
 class BatchAnswer(msgspec.Struct):
     """One result per message, in order: what a single POST would have answered."""
 
@@ -96,7 +107,7 @@ class BatchAnswer(msgspec.Struct):
     accepted: int
     duplicates: int
     rejected: int
-    results: Sequence[Accepted | Problem]
+    results: Sequence[Result]
 
 
 class Preview(msgspec.Struct):

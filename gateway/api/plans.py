@@ -7,8 +7,6 @@ active; a secret, because a plan has none.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import pkgutil
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,7 +29,7 @@ from gateway.api.problems import Code, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
 from gateway.plan import problems as plan_problems
-from gateway.plan.check import check
+from gateway.provider_modules import check_whole
 from gateway.store import plans
 from gateway.store.pool import StoreAwayError
 from gateway.streams.link import RedisAwayError, ScriptError
@@ -77,7 +75,7 @@ async def keep_plan(c: Call) -> Answer:
     wanted = await _wanted(c)
     if isinstance(wanted, Problem):
         return wanted
-    found = check(wanted.document, _providers()).problems
+    found = check_whole(wanted.document).problems
     if errors := plan_problems.errors(found):
         return _invalid(errors)
     try:
@@ -106,7 +104,7 @@ async def check_plan(c: Call) -> Answer:
     wanted = await _wanted(c)
     if isinstance(wanted, Problem):
         return wanted
-    found = check(wanted.document, _providers()).problems
+    found = check_whole(wanted.document).problems
     return call.answer(PlanChecked(not plan_problems.errors(found), found))
 
 
@@ -169,11 +167,3 @@ def _view(row: plans.PlanRow) -> PlanVersionView:
         activated_at=time_of(row.activated_ms) if row.activated_ms else None,
         activated_by=row.activated_by,
     )
-
-
-def _providers() -> frozenset[str] | None:
-    """The names of the provider modules of this installation; none of them is imported."""
-    spec = importlib.util.find_spec("providers")
-    if spec is None or spec.submodule_search_locations is None:
-        return None
-    return frozenset(module.name for module in pkgutil.iter_modules(spec.submodule_search_locations))

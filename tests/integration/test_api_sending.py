@@ -68,7 +68,12 @@ async def test_what_was_accepted_carries_everything_that_was_asked_for(api: Api)
     found = await lookup.find(api.redis, id_bytes(r.json["id"]))
     assert found is not None
     message = found[0]
-    assert (message.client, message.to, message.sender, message.klass) == ("acme", "+79161234567", "MyShop", "marketing")
+    assert (message.client, message.to, message.sender, message.klass) == (
+        "acme",
+        "+79161234567",
+        "MyShop",
+        "marketing",
+    )
     assert (message.ref, message.validity_s, message.tag) == ("r1", 600, "spring")
     assert json.loads(message.meta) == asked["meta"] and message.traceparent == trace
     assert message.callback_url == asked["callback_url"] and message.key_id.startswith("key_")
@@ -328,9 +333,7 @@ async def test_a_preview_says_what_a_message_would_be_and_sends_nothing(api: Api
     assert await stored(api) == []
 
 
-async def test_redis_away_is_503_at_once(
-    own_valkey: Callable[..., Awaitable[Valkey]], postgres_url: str
-) -> None:
+async def test_redis_away_is_503_at_once(own_valkey: Callable[..., Awaitable[Valkey]], postgres_url: str) -> None:
     valkey = await own_valkey()
     async with running(valkey.url, postgres_url) as api:
         assert (await api.post("/v1/messages", MESSAGE)).status == 202
