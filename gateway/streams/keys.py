@@ -15,7 +15,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {s}:carriers                           set       carriers that ever had an outbox
     {s}:epoch                              counter   raised when an entry leaves a stream from its middle
     {s}:open, {s}:closed                   string    run id that may move messages; why the shard is closed
-    {s}:f:<hash>                           string    a remembered ref: id and body hash
+    {s}:f:<day>                            hash      refs of a day: hash of client, recipient and ref → id, body hash
     {s}:c:<writer>, {s}:i:<commit>         hash      replies of commits, to repeat them
     {s}:k:<hash>                           hash      a reserved Idempotency-Key
     {s}:b:<batch id>                       string    a batch's facts until PostgreSQL has them

@@ -120,9 +120,17 @@ async def test_under_concurrency_each_ref_is_accepted_exactly_once(valkey_url: s
 
 async def test_refs_are_forgotten_after_their_time_and_not_before(valkey_url: str) -> None:
     async with opened(valkey_url) as redis, accepting(redis, ref_hours=1) as acceptor:
-        await acceptor.accept(0, [ask(1, ref=REF)])
+        (first,) = await acceptor.accept(0, [ask(1, ref=REF)])
         with client(valkey_url) as c:
-            assert 3_590_000 < c.pttl(b"{0}:f:" + REF) <= 3_600_000
+            (book,) = c.keys("{0}:f:*")
+            assert 172_000_000 < c.pttl(book) <= 176_400_000
+            value, hour = c.hget(book, REF), 3_600_000
+            for age_ms, kind in ((hour - 5_000, "duplicate"), (hour + 5_000, "accepted")):
+                old = (id_time_ms(first.id) - age_ms).to_bytes(6, "big") + value[6:]
+                c.hset(book, REF, old)
+                (again,) = await acceptor.accept(0, [ask(1, ref=REF)])
+                assert again.kind == kind
+                assert (again.id == old[:16]) is (kind == "duplicate")
 
 
 async def test_a_message_for_later_waits_there_and_is_known_at_once(valkey_url: str) -> None:

@@ -14,6 +14,8 @@ local stamp = struct.pack('>I2I4', math.floor(ms / 4294967296), ms % 4294967296)
 check_stream('events')
 check_set('lanes')
 local refs, at, checked = {}, {}, {}
+local day_ms = 86400000
+local today, ref_ttl = math.floor(ms / day_ms), tonumber(ARGV[6])
 for i = 7, #ARGV, 6 do
   if not checked[ARGV[i + 1]] then
     check_stream('intake:' .. ARGV[i + 1])
@@ -24,15 +26,20 @@ for i = 7, #ARGV, 6 do
     checked[''] = true
   end
   if ARGV[i + 3] ~= '' then
-    refs[#refs + 1] = P .. 'f:' .. ARGV[i + 3]
+    refs[#refs + 1] = ARGV[i + 3]
     at[#refs] = i
   end
 end
 local known = {}
 if #refs > 0 then
-  local values = call('MGET', unpack(refs))
-  for n = 1, #refs do
-    if values[n] then known[at[n]] = values[n] end
+  for day = math.floor((ms - ref_ttl) / day_ms), today do
+    local values = call('HMGET', P .. 'f:' .. day, unpack(refs))
+    for n = 1, #refs do
+      if values[n] then
+        local high, low = struct.unpack('>I2I4', values[n])
+        if high * 4294967296 + low > ms - ref_ttl then known[at[n]] = values[n] end
+      end
+    end
   end
 end
 
@@ -50,6 +57,7 @@ for i = 7, #ARGV, 6 do
     if ref ~= '' then
       fresh[ref] = id .. ARGV[i + 4]
       remember[#remember + 1] = ref
+      remember[#remember + 1] = fresh[ref]
     end
     facts[#facts + 1] = id
     facts[#facts + 1] = ARGV[i + 5]
@@ -65,8 +73,17 @@ end
 local reply = table.concat(verdicts)
 if #facts > 7 then
   call(unpack(facts))
-  for _, ref in ipairs(remember) do
-    call('SET', P .. 'f:' .. ref, fresh[ref], 'PX', ARGV[6])
+  if #remember > 0 then
+    local book = P .. 'f:' .. today
+    if call('EXISTS', book) == 0 then
+      -- A new day: what is older than a ref is remembered goes, in the background.
+      local oldest = math.floor((ms - ref_ttl) / day_ms)
+      call('UNLINK', P .. 'f:' .. (oldest - 1), P .. 'f:' .. (oldest - 2))
+      call('HSET', book, unpack(remember))
+      call('PEXPIRE', book, ref_ttl + 2 * day_ms)
+    else
+      call('HSET', book, unpack(remember))
+    end
   end
 end
 call('HSET', commit_key, field, commit .. reply)
