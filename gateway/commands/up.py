@@ -45,7 +45,7 @@ Ctrl-C stops everything; the data stays in {data}.
 @click.command("up")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="SLUICE_DATA",
     default=DEFAULT_DATA,
     show_default=True,

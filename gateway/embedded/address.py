@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from urllib.parse import urlsplit
@@ -39,8 +40,10 @@ def check_free(listen: str) -> None:
         except PermissionError:
             raise StartError(f"{listen}: port {port} needs rights that we do not have; take one above 1023") from None
         except OSError as e:
+            if e.errno != errno.EADDRINUSE:
+                raise StartError(f"{listen}: cannot listen there: {e.strerror}") from None
             if time.monotonic() > deadline:
-                raise StartError(f"{listen} is taken ({e.strerror}): choose another with --listen") from None
+                raise StartError(f"{listen} is taken by another program: choose another with --listen") from None
             time.sleep(0.05)
 
 

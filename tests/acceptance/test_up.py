@@ -126,7 +126,7 @@ def test_a_port_in_use_is_one_line_before_anything_starts(tmp_path: Path) -> Non
         taken.listen()
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         line = refusal(tmp_path / "data", "--listen", place)
-    assert line == f"Error: {place} is taken (Address already in use): choose another with --listen"
+    assert line == f"Error: {place} is taken by another program: choose another with --listen"
     assert not (tmp_path / "data" / "postgres").exists()
 
 

@@ -81,7 +81,7 @@ def test_a_taken_port_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         place = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(StartError, match=r"is taken .*choose another with --listen"):
+        with pytest.raises(StartError, match="is taken by another program: choose another with --listen"):
             address.check_free(place)
     address.check_free(place)
 
@@ -90,6 +90,15 @@ def test_a_taken_port_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_address_is_told_with_an_example(text: str) -> None:
     with pytest.raises(StartError, match=r"give HOST:PORT, for example 127\.0\.0\.1:8080"):
         address.check_free(text)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("nohost.invalid:8080", "there is no host `nohost.invalid`"), ("192.0.2.1:8080", "cannot listen there: ")],
+)
+def test_an_address_that_is_not_ours_is_told(place: str, words: str) -> None:
+    with pytest.raises(StartError, match=words):
+        address.check_free(place)
 
 
 def test_clients_get_a_url_that_they_can_connect_to() -> None:
