@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.ledger.rows import Booked, Bucket, Row, booked
+from gateway.ledger.rows import MINUTE_MS, Bucket, Row, bucket_of
+from gateway.message import id_shard, id_time_ms
 
 HOUR_MS = 3_600_000
 
@@ -17,30 +18,52 @@ Delta = dict[Bucket, list[int]]
 
 
 def book(rows: Iterable[Row]) -> Delta:
-    """The difference between what the roll-ups have of these rows and what they are now; notes it in the rows."""
-    delta: Delta = {}
+    """The difference between what the roll-ups have of these rows and what they are now; notes it in the rows.
+
+    Counts moves first: thousands of rows make the same one.
+    """
+    moves: dict[tuple[object, ...], _Move] = {}
     for row in rows:
         if row.test:
             continue
-        now, old = booked(row), row.booked
-        if now == old:
-            continue
-        _add(delta, now, 1)
-        if old is not None:
-            _add(delta, old, -1)
-        row.booked = now
+        old = row.bucket
+        origin: object = id(old)
+        if old is None:
+            minute = id_time_ms(row.id) // MINUTE_MS
+            origin = (minute, id_shard(row.id), row.client, row.klass, row.tag)
+        key = (origin, row.state, row.carrier, row.operator, row.currency)
+        move = moves.get(key)
+        if move is None:
+            move = moves[key] = _Move(old, bucket_of(row))
+        move.messages += 1
+        move.parts += row.parts
+        move.cost_micro += row.cost_micro
+        move.old_parts += row.booked_parts
+        move.old_cost_micro += row.booked_cost
+        row.bucket, row.booked_parts, row.booked_cost = move.new, row.parts, row.cost_micro
+    delta: Delta = {}
+    for move in moves.values():
+        _add(delta, move.new, move.messages, move.parts, move.cost_micro)
+        if move.old is not None:
+            _add(delta, move.old, -move.messages, -move.old_parts, -move.old_cost_micro)
     return {bucket: sums for bucket, sums in delta.items() if any(sums)}
 
 
-def _add(delta: Delta, booked: Booked, sign: int) -> None:
-    bucket, parts, cost_micro = booked
-    sums = delta.get(bucket)
-    if sums is None:
-        delta[bucket] = [sign, sign * parts, sign * cost_micro]
-    else:
-        sums[0] += sign
-        sums[1] += sign * parts
-        sums[2] += sign * cost_micro
+class _Move:
+    """Rows that go from one bucket (None: they are new) to another."""
+
+    __slots__ = ("cost_micro", "messages", "new", "old", "old_cost_micro", "old_parts", "parts")
+
+    def __init__(self, old: Bucket | None, new: Bucket) -> None:
+        self.old, self.new = old, new
+        self.messages = self.parts = self.cost_micro = self.old_parts = self.old_cost_micro = 0
+
+
+def _add(delta: Delta, bucket: Bucket, messages: int, parts: int, cost_micro: int) -> None:
+    sums = delta.setdefault(bucket, [0, 0, 0])
+    sums[0] += messages
+    sums[1] += parts
+    sums[2] += cost_micro
 
 
 def by_hour(delta: Delta) -> Delta:

@@ -31,9 +31,6 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
 Bucket = tuple[int, int, str, str, str, str, str, str, str]
 """Where a message counts: minute (ms), shard, client, class, carrier, operator, state, tag, currency."""
 
-Booked = tuple[Bucket, int, int]
-"""What a message adds to its bucket: parts, cost in millionths."""
-
 
 class Row(msgspec.Struct, gc=False):
     """One message. `rev` 0: PostgreSQL has no row yet, and `message` is what to insert."""
@@ -69,21 +66,19 @@ class Row(msgspec.Struct, gc=False):
     final_ms: int = 0
     changed_ms: int = 0
     seq: int = 0
-    booked: Booked | None = None  # as the roll-ups have it
+    bucket: Bucket | None = None  # where the roll-ups have it, with parts and cost; None: nowhere
+    booked_parts: int = 0
+    booked_cost: int = 0
     message: Message | None = None
     touched: bool = False  # stands in the list of what this fold changed
     moved: bool = False  # this fold changed more than what a receipt changes
 
 
-def booked(row: Row) -> Booked:
-    """What it adds now."""
+def bucket_of(row: Row) -> Bucket:
+    """Where it counts now."""
     minute_ms = id_time_ms(row.id) // MINUTE_MS * MINUTE_MS
     shard = id_shard(row.id)
-    return (
-        (minute_ms, shard, row.client, row.klass, row.carrier, row.operator, row.state, row.tag, row.currency),
-        row.parts,
-        row.cost_micro,
-    )
+    return (minute_ms, shard, row.client, row.klass, row.carrier, row.operator, row.state, row.tag, row.currency)
 
 
 def new_row(message_id: bytes, message: Message) -> Row:

@@ -25,6 +25,8 @@ async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int) -> int:
     """One turn; how many messages were ended or spans looked at. Raises StoreAwayError, ledger.ConflictError."""
     key = await pool.recipient_key()
     async with pool.transaction() as connection:
+        await lookups.use_indexes(connection)
+        await ledger.prepare(connection)
         spans = await deadlines.due(connection, now_ms - grace_s * 1000, SPANS)
         ended = 0
         for span in spans:

@@ -40,6 +40,7 @@ async def retry(pool: Pool, days: Days, now_ms: int) -> int:
     key = await pool.recipient_key()
     async with pool.transaction() as connection:
         await lookups.use_indexes(connection)
+        await ledger.prepare(connection)
         due = await waiting.due(connection, now_ms, TURN)
         if not due:
             return 0

@@ -54,6 +54,7 @@ class Transactions:
         try:
             async with self.pool.transaction() as connection:
                 await lookups.use_indexes(connection)
+                await ledger.prepare(connection)
                 if await offsets.load(connection, self.shard, lock=True) != read_from:
                     raise OffsetMovedError
                 await self._write(connection, pieces, key, now_ms, folds)

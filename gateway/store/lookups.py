@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 import asyncpg
 
 from gateway.ledger.fold import CarrierId
-from gateway.ledger.rows import Matched, Row, booked
+from gateway.ledger.rows import Matched, Row, bucket_of
 from gateway.message import id_time_ms
 from gateway.store.days import DAY_MS, day_of, time_bounds
 
@@ -19,7 +19,7 @@ NEAR_DAYS = 3
 FAR_DAYS = 35
 _SKEW_MS = 3_600_000
 
-_WAYS_THAT_GO_WRONG = ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "material")
+_WAYS_THAT_GO_WRONG = ("bitmapscan", "hashjoin", "mergejoin", "material")
 
 _ROW = """select id, rev, client, class, tag, callback_url, test, parts, coalesce(send_at, 'epoch'::timestamptz),
     deadline, state, reason, attempt, carrier, operator, route, plan_version, price_micro, currency, cost_micro, units,
@@ -44,7 +44,7 @@ async def rows(connection: asyncpg.Connection, ids: Iterable[bytes], lock: bool 
         for record in await connection.fetch(_ROW + tail, wanted):
             row = Row(*record)
             if not row.test:
-                row.booked = booked(row)
+                row.bucket, row.booked_parts, row.booked_cost = bucket_of(row), row.parts, row.cost_micro
             found[row.id] = row
     return found
 

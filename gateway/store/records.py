@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from gateway.events import Came, Received, Submitted, Waiting
@@ -34,42 +33,39 @@ def message(key: bytes, row: Row) -> Record:
     )  # fmt: skip
 
 
-def change(rows: Sequence[Row]) -> dict[str, tuple[str, list[Any]]]:
-    """Columns of rows that are in the store already, with their type and values; `id` and `rev` find the row."""
-    return received(rows) | {
-        "attempt": ("smallint", [row.attempt for row in rows]),
-        "parts": ("smallint", [row.parts for row in rows]),
-        "units": ("smallint", [row.units for row in rows]),
-        "accepted_mask": ("bigint", [row.accepted for row in rows]),
-        "unsure_mask": ("bigint", [row.unsure for row in rows]),
-        "carrier": ("text", [row.carrier for row in rows]),
-        "operator": ("text", [row.operator for row in rows]),
-        "route": ("text", [row.route for row in rows]),
-        "plan_version": ("bigint", [row.plan_version for row in rows]),
-        "price_micro": ("bigint", [row.price_micro for row in rows]),
-        "currency": ("text", [row.currency for row in rows]),
-        "cost_micro": ("bigint", [row.cost_micro for row in rows]),
-        "send_at": ("timestamptz", [row.send_at_ms or None for row in rows]),
-        "deadline": ("timestamptz", [row.deadline_ms for row in rows]),
-        "routed_at": ("timestamptz", [row.routed_ms or None for row in rows]),
-        "submitted_at": ("timestamptz", [row.submitted_ms or None for row in rows]),
-    }
+RECEIVED = {
+    "id": "uuid", "rev": "int", "state": "text", "reason": "text", "delivered_mask": "bigint",
+    "undeliverable_mask": "bigint", "earlier": "bytea", "final_at": "timestamptz", "changed_at": "timestamptz",
+    "seq": "int",
+}  # fmt: skip
+"""What a receipt or an end changes in a row that is in the store; `id` and `rev` find it."""
 
 
-def received(rows: Sequence[Row]) -> dict[str, tuple[str, list[Any]]]:
-    """The same for what a receipt or an end changes, and no more."""
-    return {
-        "id": ("uuid", [row.id for row in rows]),
-        "rev": ("int", [row.rev for row in rows]),
-        "state": ("text", [row.state for row in rows]),
-        "reason": ("text", [row.reason for row in rows]),
-        "delivered_mask": ("bigint", [row.delivered for row in rows]),
-        "undeliverable_mask": ("bigint", [row.undeliverable for row in rows]),
-        "earlier": ("bytea", [row.earlier for row in rows]),
-        "final_at": ("timestamptz", [row.final_ms or None for row in rows]),
-        "changed_at": ("timestamptz", [row.changed_ms for row in rows]),
-        "seq": ("int", [row.seq for row in rows]),
-    }
+def received(row: Row) -> Record:
+    """That, of one row."""
+    return (
+        row.id, row.rev, row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.final_ms or None,
+        row.changed_ms, row.seq,
+    )  # fmt: skip
+
+
+MOVED = RECEIVED | {
+    "attempt": "smallint", "parts": "smallint", "units": "smallint", "accepted_mask": "bigint",
+    "unsure_mask": "bigint", "carrier": "text", "operator": "text", "route": "text", "plan_version": "bigint",
+    "price_micro": "bigint", "currency": "text", "cost_micro": "bigint", "send_at": "timestamptz",
+    "deadline": "timestamptz", "routed_at": "timestamptz", "submitted_at": "timestamptz",
+}  # fmt: skip
+"""What any other fact changes."""
+
+
+def moved(row: Row) -> Record:
+    """That, of one row."""
+    return (
+        row.id, row.rev, row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.final_ms or None,
+        row.changed_ms, row.seq, row.attempt, row.parts, row.units, row.accepted, row.unsure, row.carrier, row.operator,
+        row.route, row.plan_version, row.price_micro, row.currency, row.cost_micro, row.send_at_ms or None,
+        row.deadline_ms, row.routed_ms or None, row.submitted_ms or None,
+    )  # fmt: skip
 
 
 SUBMISSION = {
