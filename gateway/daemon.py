@@ -19,6 +19,7 @@ from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
 from gateway.live_plan import LivePlan, keep_published
 from gateway.ops.health import Health, HealthServer, measure_loop_lag
+from gateway.ops.queues import measure_queues
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
 from gateway.router import stage as router
@@ -67,6 +68,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
         if "router" in roles:
             stages.start("router", router.run(settings, redis, owner, plan.current))
+            stages.start("queue gauges", measure_queues(redis))
         url = await _listen(settings, redis, pool, plan, health, stack, "api" in roles)
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
         ready(url)
