@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway import logs
+from gateway import logs, metrics
 from gateway.message import UnknownVersionError
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Plan
@@ -76,6 +76,7 @@ class LivePlan:
             return
         self._current, self._since = Compiled(plan, active.version), since
         self._changed.set()
+        metrics.plan_version.set(active.version)
         log.info("plan_live", version=active.version, carriers=len(plan.carriers), routes=len(plan.routes))
 
 
