@@ -238,6 +238,7 @@ class Pump:
             try:
                 await link.up()
                 self._epochs[shard] = await epoch(link)  # the replies of all rounds under way come before this one
+                self.lanes.rewind(shard, ())  # what was read before that may hold what is there no more
                 if self._undo[shard]:
                     await link.call(b"HDEL", link.prefix + "marks:" + self.carrier, *self._undo[shard])
                     self._undo[shard].clear()

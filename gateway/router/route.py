@@ -133,6 +133,9 @@ class Intake:
         if reply == b"closed":
             await asyncio.sleep(0.1)
         self._epoch = await epoch(link)
+        for hot in self._hot.values():  # what was read before that may hold what is there no more
+            for lane in hot:
+                hot[lane] = None
         return None
 
 
