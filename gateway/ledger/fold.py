@@ -6,8 +6,6 @@ messages of a busy batch are accepted, submitted and delivered within it: they b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gateway.events import (
     AnyFact,
     Batched,
@@ -33,10 +31,11 @@ CarrierId = tuple[str, str]
 class Fold:
     """Life: `accept` and `apply` in the order of the facts, then `finish` once.
 
-    rows: what the store has of the messages that the facts name. known: submissions that their receipts name.
+    rows: what the store has of the messages that the facts name; the fold changes them and adds to them. known:
+    submissions that the receipts name.
     """
 
-    def __init__(self, rows: dict[bytes, Row], known: Mapping[CarrierId, Matched]) -> None:
+    def __init__(self, rows: dict[bytes, Row], known: dict[CarrierId, Matched]) -> None:
         self.rows, self.known = rows, known
         self.fresh: dict[CarrierId, Matched] = {}
         self.changes = Changes()

@@ -13,7 +13,7 @@ import asyncpg
 
 from gateway import logs, metrics
 from gateway.events import Batched, Came, Received, Submitted, Waiting, pack_facts
-from gateway.ledger.fold import Fold
+from gateway.ledger.fold import CarrierId, Fold
 from gateway.recorder.pieces import Piece, divide, refused
 from gateway.recorder.recent import Recent
 from gateway.store import ledger, lookups, offsets, quarantine
@@ -25,6 +25,9 @@ from gateway.store.quarantine import Refused
 log = logs.stage("recorder")
 
 _DATA_CLASSES = ("22", "23", "54")  # data exception, integrity violation, program limit (PostgreSQL, appendix A)
+
+
+_ABOUT_NO_MESSAGE = frozenset({Came, Waiting, Batched})
 
 
 class OffsetMovedError(Exception):
@@ -50,14 +53,13 @@ class Transactions:
         """All or nothing; the new offsets. Raises OffsetMovedError, StoreAwayError, or asyncpg's error for a server in
         trouble; ledger.ConflictError when rows changed meanwhile: record it again."""
         key = await self.pool.recipient_key()
-        folds: list[Fold] = []
         try:
             async with self.pool.transaction() as connection:
                 await lookups.use_indexes(connection)
                 await ledger.prepare(connection)
                 if await offsets.load(connection, self.shard, lock=True) != read_from:
                     raise OffsetMovedError
-                await self._write(connection, pieces, key, now_ms, folds)
+                await self._write(connection, pieces, key, now_ms)
                 last: Offsets = {}
                 for piece in pieces:
                     last.pop(piece.run, None)  # the newest run is written last
@@ -69,16 +71,13 @@ class Transactions:
             self._careful = True
             raise
         self._careful = False
-        for fold in folds:
-            self.recent.keep(fold)
         return moved
 
-    async def _write(
-        self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int, folds: list[Fold]
-    ) -> None:
+    async def _write(self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int) -> None:
         try:
             async with connection.transaction():
-                folds.append(await self._write_at_once(connection, pieces, key, now_ms))
+                fold = await self._write_at_once(connection, pieces, key, now_ms)
+            self.recent.keep(fold, now_ms)
             return
         except Exception as e:
             if not is_refusal(e):
@@ -90,17 +89,20 @@ class Transactions:
             await self._keep(connection, refused(pieces[0], error))
             return
         for half in halves:
-            await self._write(connection, half, key, now_ms, folds)
+            await self._write(connection, half, key, now_ms)
 
     async def _write_at_once(
         self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int
     ) -> Fold:
-        fold = await self._prepare(connection, pieces, now_ms)
+        fold = Fold(self.recent.rows, self.recent.submissions)
         for piece in pieces:
             for message_id, message in piece.accepted:
                 fold.accept(message_id, message)
+        await self._look_up(connection, pieces, fold, now_ms)
+        for piece in pieces:
+            at_ms = piece.at_ms
             for fact in piece.facts:
-                fold.apply(fact, piece.at_ms)
+                fold.apply(fact, at_ms)
             await asyncio.sleep(0)  # in an installation of one process others want to go on
         changes = fold.finish()
         await self.days.ensure(ledger.days_of(changes))
@@ -112,33 +114,35 @@ class Transactions:
         await self._keep(connection, [one for piece in pieces for one in piece.broken] + strays)
         return fold
 
-    async def _prepare(self, connection: asyncpg.Connection, pieces: Sequence[Piece], now_ms: int) -> Fold:
-        """A fold that knows everything that the facts name."""
+    async def _look_up(self, connection: asyncpg.Connection, pieces: Sequence[Piece], fold: Fold, now_ms: int) -> None:
+        """Bring in what the facts name and neither this batch nor the last ones have."""
         ids: set[bytes] = set()
-        wanted: set[tuple[str, str]] = set()
-        fresh: set[tuple[str, str]] = set()
+        keys: set[CarrierId] = set()
+        rows, known = fold.rows, fold.known
         for piece in pieces:
             for fact in piece.facts:
                 kind = type(fact)
                 if kind is Received:
-                    wanted.add((fact.carrier, fact.receipt.carrier_message_id))  # type: ignore[union-attr]
-                elif kind is Submitted:
+                    key = (fact.carrier, fact.receipt.carrier_message_id)  # type: ignore[union-attr]
+                    if (found := known.get(key)) is None:
+                        keys.add(key)
+                    elif found[0] not in rows:
+                        ids.add(found[0])
+                elif kind not in _ABOUT_NO_MESSAGE and fact.id not in rows:  # type: ignore[union-attr]
                     ids.add(fact.id)  # type: ignore[union-attr]
-                    fresh.add((fact.carrier, fact.carrier_message_id))  # type: ignore[union-attr]
-                elif kind is not Came and kind is not Waiting and kind is not Batched:
-                    ids.add(fact.id)  # type: ignore[union-attr]
-        known = {key: found for key in wanted if (found := self.recent.submissions.get(key))}
-        missing = [key for key in wanted - fresh - known.keys() if key[1]]
-        if missing:
-            known |= await lookups.submissions(connection, missing, now_ms, lookups.NEAR_DAYS)
-        ids.update(found[0] for found in known.values())
-        for piece in pieces:
-            ids.difference_update([message_id for message_id, _ in piece.accepted])
-        rows = {message_id: row for message_id in ids if (row := self.recent.rows.get(message_id))}
-        ids -= rows.keys()
+        if keys:
+            keys.difference_update(
+                (fact.carrier, fact.carrier_message_id)
+                for piece in pieces
+                for fact in piece.facts
+                if type(fact) is Submitted
+            )
+            missing = [key for key in keys if key[1]]
+            found_keys = await lookups.submissions(connection, missing, now_ms, lookups.NEAR_DAYS) if missing else {}
+            known.update(found_keys)
+            ids.update(found[0] for found in found_keys.values() if found[0] not in rows)
         if ids:
-            rows |= await lookups.rows(connection, ids, lock=self._careful)
-        return Fold(rows, known)
+            rows.update(await lookups.rows(connection, ids, lock=self._careful))
 
     async def _keep(self, connection: asyncpg.Connection, values: Sequence[Refused]) -> None:
         if values:

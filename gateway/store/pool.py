@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -63,8 +63,8 @@ def _time_out(data: bytes) -> int:
     return int((_int64.unpack(data)[0] + _EPOCH_2000_US) // 1000)
 
 
-def _time_in(ms: int) -> bytes:
-    return _int64.pack(ms * 1000 - _EPOCH_2000_US)
+def _time_in(ms: int, pack: Callable[[int], bytes] = _int64.pack) -> bytes:
+    return pack(ms * 1000 - 946_684_800_000_000)  # a constant, because this runs ten times a message
 
 
 def _json_out(data: bytes) -> Any:
