@@ -25,8 +25,8 @@ test: $(VENV)/installed-dev ## install and run the whole suite, with coverage
 lint: $(VENV)/installed-dev ## style, types, and which part may import which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load
-	@exec $(BIN)/python -m bench
+bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)
+	@exec $(BIN)/python -m bench $(ARGS)
 
 clean: ## remove the environment and what tests leave; the data directory stays
 	@rm -rf $(VENV) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -28,6 +28,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "run": "Run stages in this process, with your own Redis and PostgreSQL.",
         "config": "Check settings, or print an example with every one of them.",
         "plan": "The routing plan: check, apply, activate, roll back.",
+        "carriers": "How the carriers are; pause, resume or drain one.",
+        "carriers": "How carriers do; pause, resume or drain one.",
         "keys": "Clients' keys: create, list, revoke.",
         "db": "The schema in PostgreSQL.",
     },
