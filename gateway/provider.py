@@ -245,7 +245,7 @@ class Provider(Protocol):
 
     @property
     def room(self) -> int:
-        """How many submissions it would put on the wire now. 0 without a live bind."""
+        """How many submissions it would put on the wire now; 0 without a live bind, below 0 when some wait inside."""
         ...
 
     @property

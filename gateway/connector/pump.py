@@ -161,12 +161,15 @@ class Pump:
         room = self.provider.room - self.pending - max(unsettled, 0)
         tokens = self.bucket.available(self._loop.time()) - self.pending
         urgent = any(c in URGENT for c in backlog)
-        least = max(int(window * (0.2 if self.answer_s < _QUIET_S else 0.02)), 1)
+        slow = self.answer_s >= _QUIET_S
+        least = max(int(window * (0.02 if slow else 0.2)), 1)
         if not urgent and room < min(least, sum(backlog.values())):
             return _POLL_S
+        # A slow carrier's window stands empty while a mark is being made, so urgent classes are marked a little ahead.
+        ahead = window // 10 if slow and urgent else 0
         if tokens < 1:
             return min(max(self.bucket.wait_s(), 0.001), _POLL_S)
-        plan = self._divide(min(room, tokens, MARK), room, window, backlog)
+        plan = self._divide(min(room + ahead, tokens, MARK), room, window, backlog)
         if not plan:
             return _POLL_S
         taken = [run for klass, count in plan.items() for run in self.lanes.take(klass, count)]

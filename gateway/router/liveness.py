@@ -40,6 +40,11 @@ class Liveness:
                 await self._redis.link(None).up()
             await asyncio.sleep(0.25)
 
+    @property
+    def all_live(self) -> frozenset[str]:
+        """Carriers that can send now."""
+        return self._live
+
     def live(self, carrier: str) -> bool:
         """Whether its connector runs, has a live bind and may send."""
         return carrier in self._live

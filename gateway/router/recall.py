@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from itertools import groupby
 
@@ -30,6 +31,7 @@ PATIENCE_MS = {"otp": 5_000}
 DEFAULT_PATIENCE_MS = 60_000
 _PAGE = 500
 _PAGES = 40  # of one stream in one look
+_REST_S = 10.0  # after a whole stream had nothing that another carrier could take
 
 
 class Recall:
@@ -38,6 +40,8 @@ class Recall:
     def __init__(self, link: Link, token: int, plan: Callable[[], Compiled | None], liveness: Liveness) -> None:
         self.link, self.token, self._plan, self._liveness = link, token, plan, liveness
         self._cursors: dict[str, bytes] = {}
+        self._resting: dict[str, float] = {}
+        self._live: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Look again and again."""
@@ -50,6 +54,9 @@ class Recall:
 
     async def look(self, carrier: str, plan: Compiled) -> int:
         """Recall what can be recalled from one carrier; how many entries moved."""
+        if self._live != self._liveness.all_live:
+            self._live = self._liveness.all_live
+            self._resting.clear()
         gone = carrier not in plan.carriers
         down_ms = 1 << 40 if gone else self._liveness.down_ms(carrier)
         if not down_ms:
@@ -66,11 +73,15 @@ class Recall:
         return moved
 
     async def _stream(self, carrier: str, name: str, stream: str, plan: Compiled) -> int:
+        if self._resting.get(stream, 0.0) > time.monotonic():
+            return 0
         moved, cursor = 0, await self._start(carrier, stream)
         for _ in range(_PAGES):
             entries = await read(self.link, stream, cursor, _PAGE)
             if not entries:
                 self._cursors.pop(stream, None)
+                if not moved:
+                    self._resting[stream] = time.monotonic() + _REST_S
                 return moved
             cursor = self._cursors[stream] = entries[-1].entry_id
             judged = [(entry, self._judge(entry, carrier, plan)) for entry in entries]

@@ -69,11 +69,11 @@ class SmppCarrier:
 
     @property
     def room(self) -> int:
-        """The windows' room, less what waits for it."""
+        """The windows' room, less what waits for it: below zero when more waits than there is room."""
         if self._closing:
             return 0
         now = asyncio.get_running_loop().time()
-        return max(0, sum(bind.room(now) for bind in self._transmitters) - len(self._backlog))
+        return sum(bind.room(now) for bind in self._transmitters) - len(self._backlog)
 
     @property
     def live(self) -> bool:
