@@ -20,6 +20,7 @@ MAX_META_BYTES = 1024
 MAX_SEND_AHEAD_S = 30 * 86_400
 
 Class = Literal["otp", "alert", "transactional", "marketing"]
+Scope = Literal["send", "read", "stats", "ops", "plan", "privacy", "admin"]
 StateName = Literal[
     "accepted",
     "scheduled",
@@ -300,3 +301,44 @@ class PlanActive(msgspec.Struct):
 
     version: int
     since: datetime
+
+
+class NewKey(msgspec.Struct, forbid_unknown_fields=True):
+    """What a new key may do."""
+
+    client: Annotated[str, Meta(description="the application; made when it is new")]
+    name: Annotated[str, Meta(max_length=100, description="a note for people")] = ""
+    scopes: Sequence[Scope] = ("send", "read", "stats")
+    classes: Annotated[Sequence[Class] | None, Meta(description="all of them when not given")] = None
+    networks: Annotated[Sequence[str], Meta(description="where it may be used from; everywhere when empty")] = ()
+    test: Annotated[bool, Meta(description="its messages go to sandbox carriers only")] = False
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class KeyMade(msgspec.Struct):
+    """A new key. The secret cannot be read again."""
+
+    id: str
+    client: str
+    secret: str
+
+
+class KeyView(msgspec.Struct, kw_only=True):
+    """A key, without its secret."""
+
+    id: str
+    client: str
+    name: str
+    scopes: Sequence[str]
+    classes: Sequence[str]
+    networks: Sequence[str]
+    test: bool
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class KeyViews(msgspec.Struct):
+    """Every key, oldest first."""
+
+    keys: Sequence[KeyView]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from gateway.api import batches, bulk, carriers, openapi, pages, plans, reading, sending, service, statistics
+from gateway.api import access, batches, bulk, carriers, openapi, pages, plans, reading, sending, service, statistics
 from gateway.api.documents import (
     Accepted,
     BatchAnswer,
@@ -13,10 +13,14 @@ from gateway.api.documents import (
     Cancelled,
     Carriers,
     CarrierView,
+    KeyMade,
+    KeyView,
+    KeyViews,
     MessageFields,
     MessagePage,
     MessageView,
     NewBatch,
+    NewKey,
     NewMessage,
     NewPlan,
     PlanActive,
@@ -229,6 +233,34 @@ TABLE: Final[Table] = Table(
             "Make a version the one in use, in every process within a second.",
             {200: PlanActive},
             codes=(Code.UNKNOWN_PLAN, Code.PLAN_INVALID, Code.POSTGRES_AWAY, Code.REDIS_AWAY),
+        ),
+        Route(
+            "GET",
+            "/v1/keys",
+            "admin",
+            access.list_keys,
+            "Every client's keys, without their secrets.",
+            {200: KeyViews},
+            codes=(Code.POSTGRES_AWAY,),
+        ),
+        Route(
+            "POST",
+            "/v1/keys",
+            "admin",
+            access.create_key,
+            "Make a key. The answer has its secret, which cannot be read again.",
+            {201: KeyMade},
+            NewKey,
+            codes=(Code.NOT_JSON, Code.INVALID_VALUE, Code.POSTGRES_AWAY),
+        ),
+        Route(
+            "POST",
+            "/v1/keys/{id}/revoke",
+            "admin",
+            access.revoke_key,
+            "End a key for good, everywhere within a second.",
+            {200: KeyView},
+            codes=(Code.UNKNOWN_KEY, Code.POSTGRES_AWAY),
         ),
         Route("GET", "/healthz", None, service.alive, "The process lives.", {200: "application/json"}),
         Route(

@@ -70,7 +70,8 @@ class Keyring:
         self._rights: dict[bytes, Rights] = {}
         self._version = -1
         self._looked = 0.0
-        self._looking: asyncio.Task[None] | None = None
+        self._asked = self._served = 0
+        self._lock = asyncio.Lock()
         self.loaded = False
 
     def replace(self, version: int, document: bytes) -> None:
@@ -99,20 +100,20 @@ class Keyring:
         return rights
 
     async def refresh(self, redis: Redis) -> None:
-        """Look for keys made a moment ago, before a stranger is sent away; now and then at most."""
-        if self._looking is None or self._looking.done():
-            if time.monotonic() - self._looked < _LOOK_EVERY_S:
+        """Look for keys made a moment ago, before a stranger is sent away: one look for all who ask meanwhile."""
+        self._asked += 1
+        ticket = self._asked
+        async with self._lock:
+            if self._served >= ticket:
                 return
-            self._looking = asyncio.create_task(self._look(redis), name="look for new keys")
-        await asyncio.shield(self._looking)
-
-    async def _look(self, redis: Redis) -> None:
-        with contextlib.suppress(RedisAwayError, ScriptError, TimeoutError):
-            async with asyncio.timeout(1.0):
-                found = await Mirror(redis).get(MIRROR)
-            if found is not None and found[0] != self._version:
-                self.replace(*found)
-        self._looked = time.monotonic()
+            await asyncio.sleep(self._looked + _LOOK_EVERY_S - time.monotonic())
+            self._served = self._asked
+            with contextlib.suppress(RedisAwayError, ScriptError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    found = await Mirror(redis).get(MIRROR)
+                if found is not None and found[0] != self._version:
+                    self.replace(*found)
+            self._looked = time.monotonic()
 
 
 async def publish(pool: Pool, redis: Redis) -> None:

@@ -34,6 +34,7 @@ class Code(StrEnum):
     UNKNOWN_BATCH = "unknown_batch"
     UNKNOWN_CARRIER = "unknown_carrier"
     UNKNOWN_PLAN = "unknown_plan"
+    UNKNOWN_KEY = "unknown_key"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REF_CONFLICT = "ref_conflict"
     REQUEST_RUNNING = "request_running"
@@ -106,6 +107,7 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.UNKNOWN_BATCH: Kind(404, "No such batch"),
     Code.UNKNOWN_CARRIER: Kind(404, "No such carrier"),
     Code.UNKNOWN_PLAN: Kind(404, "No such version of the plan"),
+    Code.UNKNOWN_KEY: Kind(404, "No such key"),
     Code.METHOD_NOT_ALLOWED: Kind(405, "The path does not take this method"),
     Code.BODY_TOO_SLOW: Kind(408, "The body did not arrive in time"),
     Code.REF_CONFLICT: Kind(409, "The ref belongs to another message"),
