@@ -71,7 +71,7 @@ def command(data: Path, listen: str, path: Path | None) -> None:
     progress = Steps(Console(highlight=False, markup=False, soft_wrap=True))
     try:
         with open_up(data, listen, path, settings, progress) as up:
-            asyncio.run(until_signal(up))
+            asyncio.run(until_signal(up, progress))
     except StartError as e:
         raise click.ClickException(str(e)) from e
     finally:
@@ -134,7 +134,7 @@ def near(path: Path) -> str:
     return str(path) if text.startswith("..") else f"./{text}"
 
 
-async def until_signal(up: Up) -> None:
+async def until_signal(up: Up, steps: Steps) -> None:
     """Run it until SIGINT, SIGTERM or SIGHUP; a second one ends everything at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -143,7 +143,9 @@ async def until_signal(up: Up) -> None:
     def told() -> None:
         if stop.is_set():
             killers.add(asyncio.create_task(up.kill(), name="kill"))
-        stop.set()
+        else:
+            steps.note("stopping; once more, and everything ends at once")
+            stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -101,6 +102,31 @@ def test_ctrl_c_while_starting_leaves_nothing_running(installation: Installation
     assert installation.stop(signal.SIGINT) == 0
     assert process.returncode == 0
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_second_signal_ends_everything_at_once(installation: Installation) -> None:
+    installation.start()
+    family = installation.family()
+    os.kill(installation.pid_of("gateway"), signal.SIGSTOP)  # it would take its whole time to stop
+    assert installation.process is not None
+    installation.process.send_signal(signal.SIGTERM)
+    until(lambda: installation.says("stopping"), "the first signal's effect")
+    assert installation.stop(signal.SIGTERM) == 0
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_sandbox_whose_port_was_taken_moves_and_messages_follow_it(installation: Installation) -> None:
+    installation.start()
+    installation.delivered(installation.send("+79161234567", "before"))
+    place = json.loads((installation.data / "sandbox.json").read_text())["smpp"]
+    installation.stop()
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(place.rpartition(":")[2])))
+        taken.listen()
+        installation.start()
+        installation.delivered(installation.send("+79161234567", "after"))
+        installation.stop()
 
 
 def refusal(data: Path, *options: str, env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> str:
