@@ -91,6 +91,19 @@ class World:
             response.raise_for_status()
             return msgspec.json.decode(await response.read())
 
+    async def carrier(self, action: str) -> None:
+        """pause or resume the carrier, as an operator does."""
+        url, headers = f"http://{self.address}/v1/carriers", {"Authorization": f"Bearer {self.key}"}
+        async with self.http.post(f"{url}/{CARRIER}/{action}", headers=headers) as response:
+            response.raise_for_status()
+        deadline, wanted = time.monotonic() + READY_S, action == "pause"
+        while True:  # the order holds once the connector says so
+            async with self.http.get(url, headers=headers) as response:
+                (found,) = (c for c in (await response.json())["carriers"] if c["name"] == CARRIER)
+            if (found["status"]["limited_by"] == "paused") is wanted or time.monotonic() > deadline:
+                return
+            await asyncio.sleep(0.005)
+
     def process(self, name: str, *arguments: str) -> Process:
         """A `sluice …` process, not yet started."""
         process = Process(
