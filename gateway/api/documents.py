@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from gateway.api.problems import Problem
-from gateway.plan.problems import Problem as PlanProblem
+from gateway.api.problems import PlanFault, Problem
 
 MAX_BATCH = 10_000
 MAX_META_BYTES = 1024
@@ -286,14 +285,14 @@ class PlanKept(msgspec.Struct):
 
     version: int
     active: bool
-    problems: Sequence[PlanProblem]
+    problems: Sequence[PlanFault]
 
 
 class PlanChecked(msgspec.Struct):
     """What is wrong with a document; it could be used when nothing of it is an error."""
 
     ok: bool
-    problems: Sequence[PlanProblem]
+    problems: Sequence[PlanFault]
 
 
 class PlanActive(msgspec.Struct):

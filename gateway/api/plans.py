@@ -25,7 +25,7 @@ from gateway.api.documents import (
     PlanVersionView,
 )
 from gateway.api.intake import why
-from gateway.api.problems import Code, Problem, problem
+from gateway.api.problems import Code, PlanFault, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
 from gateway.plan import problems as plan_problems
@@ -87,7 +87,7 @@ async def keep_plan(c: Call) -> Answer:
         activated = await _activate(c, version)
         if isinstance(activated, Problem):
             return activated
-    return call.answer(PlanKept(version, wanted.activate, found), 201)
+    return call.answer(PlanKept(version, wanted.activate, _faults(found)), 201)
 
 
 async def activate(c: Call) -> Answer:
@@ -105,7 +105,7 @@ async def check_plan(c: Call) -> Answer:
     if isinstance(wanted, Problem):
         return wanted
     found = check_whole(wanted.document).problems
-    return call.answer(PlanChecked(not plan_problems.errors(found), found))
+    return call.answer(PlanChecked(not plan_problems.errors(found), _faults(found)))
 
 
 async def _wanted(c: Call) -> NewPlan | Problem:
@@ -153,7 +153,11 @@ def _unknown(c: Call) -> Problem:
 def _invalid(errors: Sequence[plan_problems.Problem]) -> Problem:
     first = errors[0]
     said = problem(Code.PLAN_INVALID, f"Line {first.line}: {first.sentence}", pointer=first.pointer)
-    return msgspec.structs.replace(said, plan_problems=tuple(errors))
+    return msgspec.structs.replace(said, plan_problems=_faults(errors))
+
+
+def _faults(found: Sequence[plan_problems.Problem]) -> tuple[PlanFault, ...]:
+    return tuple(PlanFault(p.line, p.pointer, p.code, p.sentence, p.severity) for p in found)
 
 
 def _view(row: plans.PlanRow) -> PlanVersionView:

@@ -12,8 +12,6 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from gateway.plan.problems import Problem as PlanProblem
-
 CONTENT_TYPE: Final = "application/problem+json"
 
 
@@ -165,6 +163,16 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     pointer: Annotated[str, Meta(description="JSON pointer into the request (RFC 6901)")] = ""
 
 
+class PlanFault(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a plan. A warning does not keep it from being used."""
+
+    line: Annotated[int, Meta(description="line of the document, from 1")]
+    pointer: Annotated[str, Meta(description="JSON pointer into the document")]
+    code: str
+    sentence: Annotated[str, Meta(description="what is wrong, and what would be right")]
+    severity: Annotated[str, Meta(description="error or warning")]
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A problem document (RFC 9457). With several faults, `code`, `detail` and `pointer` are those of the first."""
 
@@ -176,7 +184,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     pointer: Annotated[str | None, Meta(description="JSON pointer into the request (RFC 6901)")] = None
     parameter: Annotated[str | None, Meta(description="the query parameter or header at fault")] = None
     errors: Annotated[Sequence[Fault], Meta(description="everything that is wrong with the fields of a message")] = ()
-    plan_problems: Annotated[Sequence[PlanProblem], Meta(description="everything that is wrong with a plan")] = ()
+    plan_problems: Annotated[Sequence[PlanFault], Meta(description="everything that is wrong with a plan")] = ()
     line: Annotated[int | None, Meta(description="the line of an NDJSON body, from 1")] = None
     id: Annotated[str | None, Meta(description="the id of the message that is in the way")] = None
     state: Annotated[str | None, Meta(description="the state of the message that is in the way")] = None
