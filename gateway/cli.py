@@ -32,6 +32,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "carriers": "How carriers do; pause, resume or drain one.",
         "keys": "Clients' keys: create, list, revoke.",
         "db": "The schema in PostgreSQL.",
+        "recover": "After Redis was restored from an older state.",
     },
 }
 
