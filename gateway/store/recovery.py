@@ -17,8 +17,8 @@ QUEUED = ("accepted", "scheduled", "routed")
 
 _PAGE = 5_000
 _COLUMNS = """id, client, class, recipient, sender, text, encoding, parts, deadline,
-    coalesce(send_at, 'epoch'::timestamptz) as send_at, ref, tag, meta, callback_url, batch_id, concat_ref, key_id, test,
-    traceparent"""
+    coalesce(send_at, 'epoch'::timestamptz) as send_at, ref, tag, meta, callback_url, batch_id, concat_ref, key_id,
+    test, traceparent"""
 
 
 async def still_queued(
