@@ -14,6 +14,7 @@ import asyncpg
 from gateway import logs, metrics
 from gateway.events import Batched, Came, Received, Submitted, Waiting, pack_facts
 from gateway.ledger.fold import CarrierId, Fold
+from gateway.ledger.rows import Changes
 from gateway.recorder.pieces import Piece, divide, refused
 from gateway.recorder.recent import Recent
 from gateway.store import ledger, lookups, offsets, quarantine
@@ -32,6 +33,22 @@ _ABOUT_NO_MESSAGE = frozenset({Came, Waiting, Batched})
 
 class OffsetMovedError(Exception):
     """Another recorder has recorded since the offset was read: this one has to give up."""
+
+
+def _count(changes: Changes) -> None:
+    fresh = sum(not row.rev for row in changes.rows)
+    for table, number in (
+        ("messages", fresh),
+        ("messages updated", len(changes.rows) - fresh),
+        ("submissions", len(changes.submissions) + len(changes.repeated)),
+        ("receipts", len(changes.receipts)),
+        ("receipts_waiting", len(changes.unmatched)),
+        ("callbacks", len(changes.callbacks)),
+    ):
+        if number:
+            metrics.recorder_rows.labels(table).inc(number)
+    if changes.receipts:
+        metrics.receipts_matched.labels("id").inc(len(changes.receipts))
 
 
 def is_refusal(error: Exception) -> bool:
@@ -77,6 +94,7 @@ class Transactions:
         try:
             async with connection.transaction():
                 fold = await self._write_at_once(connection, pieces, key, now_ms)
+            _count(fold.changes)
             self.recent.keep(fold, now_ms)
             return
         except Exception as e:
