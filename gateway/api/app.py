@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -129,7 +130,7 @@ async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health
         ):
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons)
-        stack.callback(gate.intake.close)
+        stack.push_async_callback(gate.close)
         runner = web.ServerRunner(build(gate), shutdown_timeout=STOP_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -148,7 +149,10 @@ def build(gate: Gate) -> web.Server:
     def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
-    return web.Server(Api(gate), request_factory=request, access_log=None)
+    # What is no HTTP is the caller's mistake, answered with 400 and not ours to log; what fails in us, `Api` logs.
+    quiet = logging.getLogger("api.http")
+    quiet.setLevel(logging.CRITICAL)
+    return web.Server(Api(gate), request_factory=request, access_log=None, logger=quiet)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -72,6 +72,8 @@ async def send_batch(c: Call) -> Answer:
         return body
     if refused := not_for_tests(c):
         return refused
+    if c.gate.intake.crowded:
+        return problem(Code.INTAKE_FULL, "Too many batches are being taken in at once: repeat this later.")
     key = c.request.headers.get(idempotency.HEADER)
     if key is None:
         return await _accept(c, body, c.gate.redis.clock_ms(), b"")

@@ -10,7 +10,7 @@ import ipaddress
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -53,10 +53,26 @@ class Gate:
     intake: Intake = field(init=False)
     proxies: tuple[Network, ...] = field(init=False)
 
+    _leftovers: set[asyncio.Task[None]] = field(init=False, default_factory=set)
+
     def __post_init__(self) -> None:
         self.intake = Intake(self.redis, self.acceptor)
         self.rules = Rules(self.settings)
         self.proxies = tuple(ipaddress.ip_network(n) for n in self.settings.trusted_proxies)
+
+    def afterwards(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do something that no answer waits for; `close` ends it."""
+        task = asyncio.create_task(work, name=name)
+        self._leftovers.add(task)
+        task.add_done_callback(self._leftovers.discard)
+
+    async def close(self) -> None:
+        """End what is left over."""
+        self.intake.close()
+        tasks = list(self._leftovers)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Call:

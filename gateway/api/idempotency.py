@@ -7,6 +7,7 @@ may still be at work; a key kept by a request that accepted nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,8 @@ log = logs.stage("api")
 
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]{1,255}")
+_REOPEN_S: Final = 30.0
+_REOPEN_EVERY_S: Final = 0.1
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, bytes]).decode
 
@@ -62,21 +65,35 @@ async def once(c: call.Call, key: str, body: bytes, run: Run) -> call.Answer:
             status, stored = _decode(held.response)
             return call.raw(stored, status, {"Idempotent-Replayed": "true"})
     answer = await run(held.first_ms, seed_of(client, key, body_hash))
-    await _close(redis, client, key, answer)
+    await _close(c, key, answer)
     return answer
 
 
-async def _close(redis: Redis, client: str, key: str, answer: call.Answer) -> None:
-    """Remember the answer, or free the key. If Redis is away now, a repeat after a while runs under the same seed."""
+async def _close(c: call.Call, key: str, answer: call.Answer) -> None:
+    """Remember the answer, or free the key. What stays uncertain is settled by a repeat, under the same seed."""
+    redis, client = c.gate.redis, c.client
+    if isinstance(answer, Problem) and answer.code is Code.REDIS_AWAY:
+        c.gate.afterwards(_reopen(redis, client, key), "reopen an idempotency key")
+        return
     try:
         async with asyncio.timeout(DEADLINE_S):
             if isinstance(answer, Problem):
-                if answer.code is not Code.REDIS_AWAY:
-                    await reserve.release(redis, client, key)
+                await reserve.release(redis, client, key)
             else:
                 await reserve.finish(redis, client, key, _encode((answer.status, _bytes(answer))))
     except (RedisAwayError, ScriptError, TimeoutError) as e:
         log.warning("idempotency key left open", reason=e)
+
+
+async def _reopen(redis: Redis, client: str, key: str) -> None:
+    """As soon as Redis is back; later the reservation has run out by itself."""
+    with contextlib.suppress(TimeoutError, ScriptError):
+        async with asyncio.timeout(_REOPEN_S):
+            while True:
+                try:
+                    return await reserve.reopen(redis, client, key)
+                except RedisAwayError:
+                    await asyncio.sleep(_REOPEN_EVERY_S)
 
 
 def _bytes(response: web.Response) -> bytes:

@@ -1,7 +1,7 @@
 """From checked messages to durable ids: refs and bodies hashed, spread over shards, accepted in chunks.
 
 In: messages. Out: verdicts in their order, or why not. A repeat with the same seed gives the same ids. Never: more than
-500 messages in one script, more than a few scripts of one request at once.
+500 messages in one script, more than a few scripts at once.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from gateway.message import Message, id_tail, pack_message
 from gateway.streams.accept import BATCH, Acceptor, Ask, BoundReachedError, ShardClosedError, Verdict
 from gateway.streams.link import OutOfMemoryError, Redis, RedisAwayError, ScriptError
 
-DEADLINE_S: Final = 3.0
+DEADLINE_S: Final = 2.0
 """A request that Redis does not answer in this time gets a 503; a longer silence is not waited out."""
 
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 4  # chunks in each shard's queue: more would only make single messages wait
+_CROWD: Final = 200  # chunks that wait for their turn; at this many nothing more is begun
 _PASSING: Final = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "BUSY", "NOSCRIPT")
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -68,6 +69,12 @@ class Intake:
     def __init__(self, redis: Redis, acceptor: Acceptor) -> None:
         self._redis, self._acceptor = redis, acceptor
         self._deadline = Deadline(DEADLINE_S)
+        self._turns = Turns(_AT_ONCE * redis.shards)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits for its turn that another batch should come later."""
+        return self._turns.waiting >= _CROWD
 
     def close(self) -> None:
         """Ends its timer."""
@@ -91,19 +98,36 @@ class Intake:
 
     def many(self, seed: bytes = b"") -> Many:
         """Messages of one request, one after the other."""
-        return Many(self._redis, self._acceptor, seed)
+        return Many(self._redis, self._acceptor, self._turns, seed)
+
+
+class Turns:
+    """Chunks of all batches take turns. Who waits has sent nothing yet."""
+
+    def __init__(self, at_once: int) -> None:
+        self._room = asyncio.Semaphore(at_once)
+        self.waiting = 0
+
+    async def __aenter__(self) -> None:
+        self.waiting += 1
+        try:
+            await self._room.acquire()
+        finally:
+            self.waiting -= 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._room.release()
 
 
 class Many:
     """The messages of one request on their way: `put` each, then `finish`. Chunks leave as soon as they are full."""
 
-    def __init__(self, redis: Redis, acceptor: Acceptor, seed: bytes) -> None:
-        self._redis, self._acceptor, self._seed = redis, acceptor, seed
+    def __init__(self, redis: Redis, acceptor: Acceptor, turns: Turns, seed: bytes) -> None:
+        self._redis, self._acceptor, self._turns, self._seed = redis, acceptor, turns, seed
         self._open: dict[int, _Chunk] = {}
         self._pool = b""
         self._tasks: list[asyncio.Task[None]] = []
         self._chunks: dict[int, int] = {}
-        self._room = asyncio.Semaphore(_AT_ONCE)
         self.verdicts: dict[int, Verdict] = {}
         self.failures: dict[int, Failure] = {}
 
@@ -139,7 +163,7 @@ class Many:
 
     async def _accept(self, shard: int, number: int, chunk: _Chunk) -> None:
         commit = _derive(self._seed, shard, number, 16) if self._seed else None
-        async with self._room:
+        async with self._turns:
             try:
                 async with asyncio.timeout(DEADLINE_S):
                     verdicts = await self._acceptor.accept(shard, chunk.asks, commit)

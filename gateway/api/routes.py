@@ -65,7 +65,9 @@ class Table:
                 self._exact[route.method, route.path] = route
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
-        """The route and the parameters in its path."""
+        """The route and the parameters in its path. HEAD is answered as GET is."""
+        if method == "HEAD":
+            method = "GET"
         if (route := self._exact.get((method, path))) is not None:
             return route, {}
         for pattern, route in self._patterns:

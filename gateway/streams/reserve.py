@@ -48,3 +48,11 @@ async def release(redis: Redis, client: str, key: str) -> None:
     """Give the key back: the request was refused before anything was accepted, so a corrected one may use it."""
     link, name = _place(redis, client, key)
     await link.call(b"DEL", link.prefix.encode() + b"k:" + name)
+
+
+async def reopen(redis: Redis, client: str, key: str) -> None:
+    """Let a repeat run at once: this request ended without knowing what became of it. The same body gets it settled."""
+    link, name = _place(redis, client, key)
+    place = link.prefix.encode() + b"k:" + name
+    if await link.call(b"HEXISTS", place, b"body"):
+        await link.call(b"HSET", place, b"busy", 0)

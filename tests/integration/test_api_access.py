@@ -192,6 +192,8 @@ async def test_unknown_paths_and_methods_are_problems(api: Api) -> None:
     assert (r.status, r.code) == (404, "no_such_route")
     r = await api.ask("DELETE", "/v1/messages")
     assert (r.status, r.code, r.headers["Allow"]) == (405, "method_not_allowed", "GET, POST")
+    r = await api.ask("HEAD", "/healthz", key=None)
+    assert (r.status, r.body) == (200, b"")
     r = await api.ask("PUT", "/v1/messages/x/cancel")
     assert (r.status, r.headers["Allow"]) == (405, "POST")
 

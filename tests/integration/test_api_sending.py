@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from gateway.api.intake import DEADLINE_S
 from gateway.embedded.valkey import Valkey
 from gateway.events import Batched, unpack_facts
 from gateway.message import id_bytes, id_shard, id_time_ms
 from gateway.streams import facts, lookup
+from gateway.streams.accept import Acceptor
+from gateway.streams.link import RedisAwayError
 from gateway.streams.opening import close_shard
 from tests.api_server import Api, running
 
@@ -348,6 +353,68 @@ async def test_redis_away_is_503_at_once(own_valkey: Callable[..., Awaitable[Val
         assert loop.time() - began < 6  # three requests, none of which waits for a connection
         await valkey.start()
         assert api.redis is not None
+
+
+async def test_redis_that_hangs_is_503_before_long(
+    own_valkey: Callable[..., Awaitable[Valkey]], postgres_url: str
+) -> None:
+    valkey = await own_valkey()
+    async with running(valkey.url, postgres_url) as api:
+        assert (await api.post("/v1/messages", MESSAGE)).status == 202
+        assert valkey.pid is not None
+        os.kill(valkey.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(2 * DEADLINE_S + 1):
+                answers = await asyncio.gather(
+                    api.post("/v1/messages", MESSAGE),
+                    api.post("/v1/messages", MESSAGE, headers={"Idempotency-Key": "k"}),
+                    api.post("/v1/messages/batch", {"messages": [MESSAGE]}),
+                )
+        finally:
+            os.kill(valkey.pid, signal.SIGCONT)
+        assert [(r.status, r.code) for r in answers] == [(503, "redis_away")] * 3
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/batch"])
+async def test_after_a_lost_reply_of_redis_a_repeat_with_the_key_settles_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    document = MESSAGE if path == "/v1/messages" else {"messages": [MESSAGE] * 700}
+    accept = Acceptor.accept
+
+    async def lose_the_reply(*given: Any) -> Any:
+        await accept(*given)
+        raise RedisAwayError("the connection broke before the reply came")
+
+    monkeypatch.setattr(Acceptor, "accept", lose_the_reply)
+    lost = await api.post(path, document, headers={"Idempotency-Key": "k1"})
+    assert (lost.status, lost.code) == (503, "redis_away")
+    monkeypatch.setattr(Acceptor, "accept", accept)
+    async with asyncio.timeout(5):
+        while (again := await api.post(path, document, headers={"Idempotency-Key": "k1"})).status == 409:
+            assert again.code == "request_running"  # until the key has been reopened
+    assert again.status == 202
+    ids = [again.json["id"]] if path == "/v1/messages" else [x["id"] for x in again.json["results"]]
+    assert [id_bytes(i) for i in ids] == await stored(api)
+
+
+async def test_a_batch_is_told_to_come_later_when_too_many_wait(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = asyncio.Event()
+    accept = Acceptor.accept
+
+    async def accept_slowly(*given: Any) -> Any:
+        await let_go.wait()
+        return await accept(*given)
+
+    monkeypatch.setattr(Acceptor, "accept", accept_slowly)
+    monkeypatch.setattr("gateway.api.intake._CROWD", 3)
+    first = asyncio.create_task(api.post("/v1/messages/batch", {"messages": [MESSAGE] * 5000}))
+    async with asyncio.timeout(2):
+        while (r := await api.post("/v1/messages/batch", {"messages": []})).code != "intake_full":
+            pass
+    assert r.status == 429 and r.headers["Retry-After"]
+    let_go.set()
+    assert (await first).json["accepted"] == 5000
 
 
 async def test_a_closed_shard_is_503_with_its_reason(api: Api) -> None:
