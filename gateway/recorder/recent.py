@@ -16,6 +16,8 @@ CAPACITY = 150_000
 STALE_MS = 30_000
 """A receipt that takes longer is worth a look into PostgreSQL."""
 
+SWEEP_MS = 5_000
+
 
 class Recent:
     """Open rows by id, and submissions by the carrier's id."""
@@ -24,6 +26,7 @@ class Recent:
         self.capacity = capacity
         self.rows: dict[bytes, Row] = {}
         self.submissions: dict[CarrierId, Matched] = {}
+        self._swept_ms = 0
 
     def keep(self, fold: Fold, now_ms: int) -> None:
         """This fold is written, though its transaction may still fail: then `forget`."""
@@ -41,7 +44,7 @@ class Recent:
             key = (fact.carrier, fact.receipt.carrier_message_id)
             if (known := submissions.get(key)) is not None and known[0] not in rows:
                 del submissions[key]
-        if len(rows) > self.capacity:
+        if len(rows) > self.capacity or len(submissions) > self.capacity:
             self._shrink(now_ms)
 
     def forget(self) -> None:
@@ -51,12 +54,14 @@ class Recent:
 
     def _shrink(self, now_ms: int) -> None:
         """First what waits long for a receipt, then the newest: of a backlog the oldest are needed next."""
-        stale = now_ms - STALE_MS
-        for row in [row for row in self.rows.values() if row.state in _WITH_CARRIER and row.changed_ms < stale]:
-            del self.rows[row.id]
+        if now_ms >= self._swept_ms + SWEEP_MS:
+            self._swept_ms, stale = now_ms, now_ms - STALE_MS
+            for row in [row for row in self.rows.values() if row.state in _WITH_CARRIER and row.changed_ms < stale]:
+                del self.rows[row.id]
+            for key in [key for key, found in self.submissions.items() if found[0] not in self.rows]:
+                del self.submissions[key]
         while len(self.rows) > self.capacity:
             self.rows.popitem()
-        self.submissions = {key: found for key, found in self.submissions.items() if found[0] in self.rows}
 
 
 _WITH_CARRIER = frozenset({State.SUBMITTED, State.UNKNOWN})
