@@ -59,7 +59,7 @@ class Scripted:
 
     @property
     def room(self) -> int:
-        return max(self.window - self.in_flight, 0) if self.live else 0
+        return self.window - self.in_flight if self.live else 0  # below zero: taken, and not on the wire yet
 
     @property
     def live(self) -> bool:
@@ -199,9 +199,21 @@ class Path:
         """Stop one in order."""
         task = self._tasks.pop(name)
         task.cancel()
-        await asyncio.wait((task,))
+        await asyncio.wait((task,), timeout=15)
+        if not task.done():
+            for t in asyncio.all_tasks():
+                t.print_stack(limit=6)
+        assert task.done(), f"{name} does not stop"
         if not task.cancelled():
             task.result()
+
+    def task(self, name: str) -> asyncio.Task[None]:
+        """A stage's task."""
+        return self._tasks[name]
+
+    def forget(self, name: str) -> None:
+        """A stage that broke, as it should have."""
+        self._tasks.pop(name)
 
     async def close(self) -> None:
         for name in reversed(list(self._tasks)):

@@ -82,8 +82,11 @@ class Proxy:
         self._open: set[asyncio.Task[None]] = set()
         self.cut_replies = 0
         self.cut_requests = 0
-        self.match = b""  # only requests that contain this count
+        self.match = b""  # only requests that contain this are counted, kept and cut
         self.cuts = 0
+        self.flowing = asyncio.Event()
+        """Cleared: everything stands still, as when the process behind it is stopped."""
+        self.flowing.set()
         self.requests: list[bytes] = []
 
     @property
@@ -115,7 +118,8 @@ class Proxy:
 
         async def there() -> None:
             while data := await near.read(1 << 20):
-                if self.match in data:
+                await self.flowing.wait()
+                if self.match and self.match in data:
                     self.requests.append(data)
                     if self.cut_requests:
                         self.cut_requests -= 1
@@ -129,6 +133,7 @@ class Proxy:
 
         async def back() -> None:
             while data := await far.read(1 << 20):
+                await self.flowing.wait()
                 if doomed.is_set():
                     self.cuts += 1
                     return
@@ -138,6 +143,8 @@ class Proxy:
         pumps = [asyncio.create_task(there()), asyncio.create_task(back())]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.uncancel()  # the server's callback would complain
         finally:
             for pump in pumps:
                 pump.cancel()

@@ -136,16 +136,17 @@ class Pump:
                 continue
             self._wake.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), max(look_at - self._loop.time(), 0.01))
+                async with asyncio.timeout_at(look_at):
+                    await self._told.wait()
 
     async def _pump(self) -> None:
         while True:
             pause = self._turn_over()
             if pause > 0:
-                try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
-                except TimeoutError:
-                    continue
+                # Not wait_for: before Python 3.12 it loses a cancellation that meets the event.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
             else:
                 await asyncio.sleep(0)
 

@@ -74,7 +74,8 @@ class Intake:
             if busy:
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), max(look_at - loop.time(), 0.01))
+                async with asyncio.timeout_at(look_at):
+                    await self._told.wait()
 
     async def discover(self) -> None:
         """Look into every lane there is; those that hold something are told of."""

@@ -140,7 +140,8 @@ class _Queue:
         if left <= 0:
             raise error
         try:
-            await asyncio.wait_for(self.link.up(), left)
+            async with asyncio.timeout(left):
+                await self.link.up()
         except TimeoutError:
             raise error from None
         await asyncio.sleep(0.02)

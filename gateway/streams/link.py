@@ -228,7 +228,8 @@ class Link:
         pause = 0.02
         while True:
             try:
-                wire = await asyncio.wait_for(self._connect(), 5)
+                async with asyncio.timeout(5):
+                    wire = await self._connect()
             except (OSError, RedisAwayError, ScriptError, TimeoutError) as e:
                 self._error = str(e) or type(e).__name__
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -298,7 +299,9 @@ class Redis:
         """Connect. Raises RedisAwayError when that takes longer than `timeout_s`; ValueError for a bad URL."""
         redis = cls(Address.parse(url), shards)
         try:
-            await asyncio.wait_for(asyncio.gather(*(link.up() for link in redis._links)), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                for link in redis._links:
+                    await link.up()
         except TimeoutError:
             error = redis._global.error
             await redis.close()
