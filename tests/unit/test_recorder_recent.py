@@ -25,7 +25,7 @@ def submitted(one: bytes, name: str) -> Submitted:
         "answered_ms": 3,
         "echo": 4,
     }
-    return Submitted(id=one, attempt=1, part=1, parts=1, carrier="alpha", bind="b", kind=0, echo=4, **given)
+    return Submitted(id=one, attempt=1, part=1, parts=1, carrier="alpha", bind="b", kind=0, **given)
 
 
 def told(recent: Recent, *facts: Any, accepted: tuple[bytes, ...] = (), at_ms: int = NOW_MS) -> None:
