@@ -42,6 +42,7 @@ class Scripted:
         self.most = 0
         self.closed = False
         self.up = True
+        self.unaware = False  # still thinks that there is room although it is down
         self.slow = False
         self._due: list[tuple[Submission, Outcome]] = []
         self._wake: Callable[[], None] = lambda: None
@@ -59,7 +60,9 @@ class Scripted:
 
     @property
     def room(self) -> int:
-        return self.window - self.in_flight if self.live else 0  # below zero: taken, and not on the wire yet
+        return (
+            self.window - self.in_flight if self.live or self.unaware else 0
+        )  # below zero: taken, and not on the wire yet
 
     @property
     def live(self) -> bool:

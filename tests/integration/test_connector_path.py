@@ -154,6 +154,24 @@ async def test_what_a_carrier_throttles_comes_back_first_and_is_sent_once_more(v
         assert {s.attempt for s in path.submissions()} == {1}
 
 
+async def test_what_finds_the_bind_gone_comes_back_unsent_and_goes_when_it_is_there_again(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        path.start_router()
+        path.start_connector()
+        await path.accept(1)
+        await path.drained()
+        bind = path.carrier()
+        bind.up, bind.unaware = False, True
+        ids = await path.accept(5)
+        await until(lambda: path.left().get("{0}:again:north:marketing:shop"), "coming back")
+        bind.unaware = False
+        bind.up = True
+        await path.drained()
+        assert path.sent() == Counter(path.accepted)
+        assert (await path.fates())["accepted"] == Counter(path.accepted)
+        assert ids[-1] in path.sent()
+
+
 async def test_a_temporary_error_goes_to_the_other_carrier_and_a_refused_number_ends(valkey_url: str) -> None:
     async with running(valkey_url) as path:
         path.plan = plan(("north", "south"))
