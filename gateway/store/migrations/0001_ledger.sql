@@ -1,4 +1,5 @@
 -- The ledger: every message, what was submitted, what came back, and the roll-ups booked in the same transactions.
+-- Text that stands in an index is compared by bytes (collate "C"), whatever the locale of the database.
 -- Times are timestamptz, money is bigint millionths of `currency`, an id is a UUIDv7 whose first 48 bits are the ms of
 -- accepting. Big tables are partitioned by UTC day; their partitions live in schema `days` and are made by ensure_day().
 
@@ -35,6 +36,7 @@ create table messages (
     routed_at           timestamptz,
     submitted_at        timestamptz,
     final_at            timestamptz,
+    recipient_hash      bigint not null,
     plan_version        bigint not null default 0,
     price_micro         bigint not null default 0,
     cost_micro          bigint not null default 0,
@@ -49,26 +51,25 @@ create table messages (
     attempt             smallint not null default 0,
     units               smallint not null default 0,
     test                boolean not null default false,
-    recipient_hash      bytea not null,
     earlier             bytea not null default '',
-    client              text not null,
-    class               text not null,
+    client              text collate "C" not null,
+    class               text collate "C" not null,
     recipient           text not null,
     sender              text not null,
     text                text not null,
     encoding            text not null,
-    state               text not null,
+    state               text collate "C" not null,
     reason              text not null default '',
-    ref                 text not null default '',
-    tag                 text not null default '',
+    ref                 text collate "C" not null default '',
+    tag                 text collate "C" not null default '',
     meta                text not null default '',
     callback_url        text not null default '',
     key_id              text not null default '',
     traceparent         text not null default '',
-    carrier             text not null default '',
-    operator            text not null default '',
+    carrier             text collate "C" not null default '',
+    operator            text collate "C" not null default '',
     route               text not null default '',
-    currency            text not null default '',
+    currency            text collate "C" not null default '',
     primary key (id)
 ) partition by range (id);
 create index messages_ref on messages (client, ref) where ref <> '';
@@ -100,13 +101,13 @@ create table submissions (
     parts               smallint not null,
     kind                smallint not null,
     late                boolean not null,
-    carrier             text not null,
-    carrier_message_id  text not null,
+    carrier             text collate "C" not null,
+    carrier_message_id  text collate "C" not null,
     bind                text not null,
     reason              text not null,
     code                text not null,
-    operator            text not null,
-    currency            text not null,
+    operator            text collate "C" not null,
+    currency            text collate "C" not null,
     route               text not null
 ) partition by range (sent_at);
 create index submissions_message on submissions (message_id, attempt, part);
@@ -124,8 +125,8 @@ create table receipts (
     echo                integer not null,
     attempt             smallint not null,
     part                smallint not null,
-    carrier             text not null,
-    carrier_message_id  text not null,
+    carrier             text collate "C" not null,
+    carrier_message_id  text collate "C" not null,
     bind                text not null,
     state               text not null,
     reason              text not null,
@@ -145,8 +146,8 @@ create table receipts_waiting (
     next_try_at         timestamptz not null,
     tries               integer not null default 0,
     echo                integer not null,
-    carrier             text not null,
-    carrier_message_id  text not null,
+    carrier             text collate "C" not null,
+    carrier_message_id  text collate "C" not null,
     bind                text not null,
     state               text not null,
     reason              text not null,
@@ -161,7 +162,7 @@ create index receipts_waiting_due on receipts_waiting (next_try_at);
 create table inbound (
     id                  uuid not null default gen_random_uuid(),
     at                  timestamptz not null,
-    sender_hash         bytea not null,
+    sender_hash         bigint not null,
     carrier             text not null,
     bind                text not null,
     sender              text not null,
@@ -197,8 +198,8 @@ create table waiting (
     until               timestamptz,
     count               integer not null,
     place               text not null,
-    class               text not null,
-    client              text not null,
+    class               text collate "C" not null,
+    client              text collate "C" not null,
     carrier             text not null,
     why                 text not null
 ) partition by range (at);
@@ -240,13 +241,13 @@ create table stats_minute (
     parts               bigint not null,
     cost_micro          bigint not null,
     shard               smallint not null,
-    client              text not null,
-    class               text not null,
-    carrier             text not null,
-    operator            text not null,
-    state               text not null,
-    tag                 text not null,
-    currency            text not null,
+    client              text collate "C" not null,
+    class               text collate "C" not null,
+    carrier             text collate "C" not null,
+    operator            text collate "C" not null,
+    state               text collate "C" not null,
+    tag                 text collate "C" not null,
+    currency            text collate "C" not null,
     primary key (at, shard, client, class, carrier, operator, state, tag, currency)
 ) with (fillfactor = 60);
 create table stats_hour (like stats_minute including all) with (fillfactor = 60);
