@@ -21,6 +21,7 @@ from gateway.streams.link import Arg, Link, RedisAwayError
 log = logging.getLogger("connector")
 
 _BATCH = 500
+_WORTH = 100  # so much is written at once
 _STOPPED = "the connector stopped before this was written down"
 
 
@@ -49,6 +50,9 @@ class Committer:
         self._on_fenced, self._on_again, self._on_settled = on_fenced, on_again, on_settled
         self._writer = "w" + os.urandom(6).hex()
         self._number = 0
+        self._began = 0.0
+        self.linger_s = 0.0
+        """The least time between two scripts, unless much has gathered."""
         self._queue: deque[tuple[Flight, Verdict] | _Report] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -94,6 +98,7 @@ class Committer:
                     self._wake.clear()
                     await self._wake.wait()
                     continue
+                await self._gather()
                 batch = self._next()
                 await self._write(batch)
         finally:
@@ -101,6 +106,14 @@ class Committer:
                 if isinstance(item, _Report) and item.durable is not None and not item.durable.done():
                     item.durable.set_exception(RedisAwayError(_STOPPED))
                     item.durable.exception()  # a request that went away need not hear of it
+
+    async def _gather(self) -> None:
+        """Let a little come together where nobody waits for the room."""
+        loop = asyncio.get_running_loop()
+        wait = self._began + self.linger_s - loop.time()
+        if wait > 0 and len(self._queue) < _WORTH and not self._closing:
+            await asyncio.sleep(wait)
+        self._began = loop.time()
 
     def _next(self) -> list[tuple[Flight, Verdict] | _Report]:
         batch: list[tuple[Flight, Verdict] | _Report] = []

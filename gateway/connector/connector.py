@@ -20,7 +20,7 @@ from gateway import metrics
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, judge, submitted
 from gateway.connector.lanes import Lanes
-from gateway.connector.pump import Pump, entry_flight
+from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
 from gateway.events import AnyFact, Came, Ended, Received
 from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
@@ -35,6 +35,7 @@ from gateway.streams.wakes import Wakes
 log = logging.getLogger("connector")
 
 _CLOSE_S = 10.0
+SETTLE_LINGER_S = 0.003  # where the window does not wait for it
 _PAGE = 500
 
 
@@ -195,7 +196,9 @@ class Connector:
         if self.pump is not None:
             if heard:  # what came back unsent says nothing about the carrier's speed
                 metrics.answers.labels(self.work.carrier).observe(waited / heard / 1000)
-                self.pump.answer_s += (waited / heard / 1000 - self.pump.answer_s) * 0.2
+                for committer in self.committers:
+                    committer.linger_s = SETTLE_LINGER_S if self.pump.answer_s < QUICK_S else 0.0
+            self.pump.answer_s += (waited / heard / 1000 - self.pump.answer_s) * 0.2
             self.pump.wake()
 
     async def _receipts(self, batch: Sequence[Receipt]) -> None:

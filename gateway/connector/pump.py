@@ -29,8 +29,9 @@ log = logging.getLogger("connector")
 MARK = 500
 """Entries in one mark script at the most."""
 
-_QUIET_S = 0.005  # answers faster than this: wait for a fifth of the window, so that batches are worth their script
+QUICK_S = 0.005  # answers faster than this: wait for a fifth of the window, so that batches are worth their script
 _POLL_S = 0.25
+_LINGER_S = 0.004  # between two marks of bulk to a quick carrier, so that scripts are worth their cost
 _CLOSED_S = 0.1
 DISCOVER_S = 5.0
 """Every lane is looked into this often, whatever was told."""
@@ -78,6 +79,7 @@ class Pump:
         self.carrier, self.token, self.provider, self.lanes, self.links = lanes.carrier, token, provider, lanes, links
         self.bucket, self.shares, self._owner = bucket, Shares(shares), owner
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
+        self._marked_at = 0.0
         self.pending = 0  # taken, and being marked
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._blind = False
@@ -160,12 +162,16 @@ class Pump:
         # Answers not yet written down are uncertain if we die: a tenth of the window may be, the rest takes up room.
         unsettled = self._owner.unsettled - window // 10
         room = self.provider.room - self.pending - max(unsettled, 0)
-        tokens = self.bucket.available(self._loop.time()) - self.pending
+        now = self._loop.time()
+        tokens = self.bucket.available(now) - self.pending
         urgent = any(c in URGENT for c in backlog)
-        slow = self.answer_s >= _QUIET_S
+        slow = self.answer_s >= QUICK_S
         least = max(int(window * (0.02 if slow else 0.2)), 1)
         if not urgent and room < min(least, sum(backlog.values())):
             return _POLL_S
+        gather = 0.0 if urgent or slow or sum(backlog.values()) > MARK // 2 else self._marked_at + _LINGER_S - now
+        if gather > 0:
+            return gather
         # A slow carrier's window stands empty while a mark is being made, so urgent classes are marked a little ahead.
         ahead = window // 10 if slow and urgent else 0
         if tokens < 1:
@@ -174,6 +180,7 @@ class Pump:
         if not plan:
             return _POLL_S
         taken = [run for klass, count in plan.items() for run in self.lanes.take(klass, count)]
+        self._marked_at = now
         self._mark(taken)
         if any(run.reader.told for run in taken):
             self._told.set()

@@ -23,8 +23,12 @@ from gateway.streams.reader import START, Queued, epoch, read
 
 log = logging.getLogger("router")
 
+BULK = frozenset({"transactional", "marketing"})
 URGENT_BATCH, BULK_BATCH = 500, 200
 """Entries in one script. Bulk goes in smaller ones, so that an otp never waits long behind one."""
+
+LINGER_S = 0.004
+"""A lane of bulk that was just routed gathers this long before its next script: scripts should be worth their cost."""
 
 DISCOVER_S = 1.0
 """Every lane is looked into this often, whatever was told."""
@@ -44,6 +48,7 @@ class Intake:
         self._hot: dict[str, OrderedDict[str, list[Queued] | None]] = {c: OrderedDict() for c in CLASSES}
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
+        self._due: dict[str, float] = {}  # bulk lanes that gather
         self._blind = True
         self._epoch = b""
 
@@ -74,7 +79,7 @@ class Intake:
             if busy:
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(look_at):
+                async with asyncio.timeout_at(min([look_at, *self._due.values()])):
                     await self._told.wait()
 
     async def discover(self) -> None:
@@ -90,7 +95,11 @@ class Intake:
         hot = self._hot[klass]
         if not hot:
             return False
-        name, entries = next(iter(hot.items()))
+        name, entries = next(iter(hot.items()))  # the one that had its last turn first
+        now = asyncio.get_running_loop().time()
+        if self._due.get(name, 0.0) > now:
+            return False
+        self._due.pop(name, None)
         hot.move_to_end(name)
         size = URGENT_BATCH if klass == "otp" else BULK_BATCH
         if not entries:
@@ -100,6 +109,8 @@ class Intake:
                 if name not in self._dirty:
                     del hot[name]
                 return bool(hot)
+        if klass in BULK and len(entries) < size:
+            self._due[name] = now + LINGER_S
         hot[name] = await self._route(name, entries, size)
         return True
 
