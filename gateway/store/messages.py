@@ -176,7 +176,7 @@ def _found(record: Any) -> Found:
 
 async def get(pool: Pool, message_id: bytes, client: str | None) -> Found | None:
     """The message, when it is this client's."""
-    row = await pool.fetchrow(f"select {_COLUMNS} from messages where id = $1", message_id)  # noqa: S608
+    row = await pool.fetchrow(f"select {_COLUMNS} from messages where id = $1", message_id)
     return None if row is None or (client is not None and row["client"] != client) else _found(row)
 
 
@@ -252,7 +252,7 @@ async def search(
     where = " and ".join(filters) or "true"
     values.append(limit)
     rows = await pool.fetch(
-        f"select {_COLUMNS} from messages where {where} order by id desc limit ${len(values)}",  # noqa: S608
+        f"select {_COLUMNS} from messages where {where} order by id desc limit ${len(values)}",
         *values,
     )
     return [_found(row) for row in rows]

@@ -225,6 +225,29 @@ async def test_a_stream_behind_its_offset_stays_closed_until_it_is_opened(bench:
     assert await bench.link.call("GET", "{0}:open") == bench.link.run_id
 
 
+async def test_a_recorder_that_is_cut_off_at_any_moment_loses_and_doubles_nothing(bench: Bench) -> None:
+    ids = [bench.message_id() for _ in range(600)]
+
+    async def load() -> None:
+        for n in range(0, len(ids), 10):
+            some = ids[n : n + 10]
+            await bench.accept(*((one, message(n)) for one in some))
+            await bench.tell(*(submitted(one, one.hex()) for one in some))
+            await bench.tell(*(receipt(one.hex()) for one in some))
+
+    bench.start()
+    loading = asyncio.create_task(load())
+    for n in range(40):
+        await asyncio.sleep(0.002 * n)  # each time a little later in its turn
+        await bench.restart()
+    await loading
+    await bench.until_recorded()
+    assert await bench.value("select count(*) from messages where state = 'delivered'") == len(ids)
+    assert await bench.value("select count(*) from submissions") == len(ids)
+    assert await bench.value("select count(*) from receipts") == len(ids)
+    await rollups_equal_rows(bench)
+
+
 async def test_postgres_killed_under_load_loses_and_doubles_nothing(
     valkey_url: str, own_postgres: Callable[..., Awaitable[Any]]
 ) -> None:
