@@ -119,7 +119,7 @@ class Plan(Protocol):
 
 
 async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health: Health) -> Server:
-    """Listen on `settings.listen`; port 0 takes a free one. Raises OSError when the address is taken."""
+    """Listen on `settings.listen`; port 0 takes a free one. Raises OSError when it is taken, SettingsError."""
     async with contextlib.AsyncExitStack() as stack:
         acceptor = Acceptor(redis, settings)
         stack.push_async_callback(acceptor.close)

@@ -22,7 +22,7 @@ from gateway.api.checks import Rules, Sender
 from gateway.api.intake import Intake
 from gateway.api.keyring import Keyring, Network, Rights
 from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
-from gateway.config import Settings
+from gateway.config import Settings, SettingsError
 from gateway.plan.choice import Compiled
 from gateway.store.pool import Pool
 from gateway.streams.accept import Acceptor
@@ -38,7 +38,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass
 class Gate:
-    """What the endpoints stand on. One a process."""
+    """What the endpoints stand on. One a process. Raises SettingsError for settings that cannot work."""
 
     settings: Settings
     redis: Redis
@@ -58,7 +58,10 @@ class Gate:
     def __post_init__(self) -> None:
         self.intake = Intake(self.redis, self.acceptor)
         self.rules = Rules(self.settings)
-        self.proxies = tuple(ipaddress.ip_network(n) for n in self.settings.trusted_proxies)
+        try:
+            self.proxies = tuple(ipaddress.ip_network(n) for n in self.settings.trusted_proxies)
+        except ValueError as e:
+            raise SettingsError(f"trusted_proxies: {e}; write networks such as 10.0.0.0/8") from e
 
     def afterwards(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Do something that no answer waits for; `close` ends it."""

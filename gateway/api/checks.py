@@ -14,10 +14,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
+from phonenumbers import SUPPORTED_REGIONS
 
 from gateway.api.documents import MAX_META_BYTES, MAX_SEND_AHEAD_S, MessageFields
 from gateway.api.problems import Code, Fault
-from gateway.config import Settings
+from gateway.config import Settings, SettingsError
 from gateway.message import CLASSES, Message
 from gateway.text import numbers, parts, senders
 
@@ -56,11 +57,16 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Rules:
-    """What the settings say about messages."""
+    """What the settings say about messages. Raises SettingsError for those that cannot work."""
 
     def __init__(self, settings: Settings) -> None:
-        self.region = settings.default_region
-        self.sender = senders.parse(settings.default_sender)
+        self.region = settings.default_region.upper()
+        if self.region not in SUPPORTED_REGIONS:
+            raise SettingsError(f"default_region: `{settings.default_region}` is not a region such as RU or DE")
+        try:
+            self.sender = senders.parse(settings.default_sender)
+        except senders.SenderError as e:
+            raise SettingsError(f"default_sender: {e}") from e
         self.max_parts = settings.max_parts
         self.max_validity_s = settings.max_validity_s
         self.validity_s = dict.fromkeys(CLASSES, settings.default_validity_s) | {"otp": settings.otp_validity_s}

@@ -15,7 +15,7 @@ from gateway.api import diagnosis
 from gateway.api.checks import Defaults, Rules, Sender, canonical
 from gateway.api.documents import MessageFields, NewBatch, NewMessage
 from gateway.api.problems import TABLE, Code, Fault, Problem, from_faults, problem
-from gateway.config import Settings
+from gateway.config import Settings, SettingsError
 from gateway.message import CLASSES, Message
 from gateway.text import numbers, senders
 
@@ -299,3 +299,9 @@ def test_a_problem_leaves_out_what_does_not_apply() -> None:
     )
     assert (found.code, found.pointer, found.line) == ("text_empty", "/messages/1/text", 3)
     assert [e.pointer for e in found.errors] == ["/messages/1/text", "/messages/1/to"]
+
+
+@pytest.mark.parametrize("wrong", [{"default_region": "XX"}, {"default_sender": "Слишком"}])
+def test_settings_that_cannot_work_are_refused_by_name(wrong: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        Rules(Settings(**wrong))  # type: ignore[arg-type]
