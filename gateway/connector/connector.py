@@ -196,9 +196,9 @@ class Connector:
         if self.pump is not None:
             if heard:  # what came back unsent says nothing about the carrier's speed
                 metrics.answers.labels(self.work.carrier).observe(waited / heard / 1000)
+                self.pump.answer_s += (waited / heard / 1000 - self.pump.answer_s) * 0.2
                 for committer in self.committers:
                     committer.linger_s = SETTLE_LINGER_S if self.pump.answer_s < QUICK_S else 0.0
-            self.pump.answer_s += (waited / heard / 1000 - self.pump.answer_s) * 0.2
             self.pump.wake()
 
     async def _receipts(self, batch: Sequence[Receipt]) -> None:
