@@ -38,6 +38,13 @@ async def two_carriers(path: Path, window: int = 100) -> None:
     path.start_router()
 
 
+async def paused(path: Path) -> None:
+    """North is paused, and its connector knows."""
+    await until(lambda: path.providers["north"], "the carrier")
+    await carriers.set_mode(path.redis, "north", "paused")
+    await until(lambda: path.connectors["connector north"].mode == "paused", "the pause")
+
+
 async def both_live(redis: Redis) -> bool:
     return sum(bool(status["live"]) for status in (await carriers.statuses(redis)).values()) == 2
 
@@ -87,8 +94,7 @@ async def test_with_nobody_else_to_take_it_a_message_stays_where_it_is(valkey_ur
     async with running(valkey_url) as path:
         path.start_router()
         path.start_connector()
-        await until(lambda: path.providers["north"], "the carrier")
-        await carriers.set_mode(path.redis, "north", "paused")
+        await paused(path)
         ids = await path.accept(100)
         await until(lambda: path.left().get(NORTH) == 100, "routing")
         look = await looker(path)
@@ -169,8 +175,7 @@ async def test_what_waits_too_long_is_told_once_with_place_reason_and_range(
     async with running(valkey_url) as path:
         path.start_router()
         path.start_connector()
-        await until(lambda: path.providers["north"], "the carrier")
-        await carriers.set_mode(path.redis, "north", "paused")
+        await paused(path)
         ids = await path.accept(20)
         await until(lambda: path.left().get(NORTH) == 20, "routing")
         liveness = Liveness(path.redis)
