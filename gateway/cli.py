@@ -29,7 +29,6 @@ COMMANDS: dict[str, dict[str, str]] = {
         "config": "Check settings, or print an example with every one of them.",
         "plan": "The routing plan: check, apply, activate, roll back.",
         "carriers": "How the carriers are; pause, resume or drain one.",
-        "carriers": "How carriers do; pause, resume or drain one.",
         "keys": "Clients' keys: create, list, revoke.",
         "db": "The schema in PostgreSQL.",
         "recover": "After Redis was restored from an older state.",

@@ -7,7 +7,6 @@ a message's text or number in a fault.
 from __future__ import annotations
 
 import random
-import re
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -17,6 +16,7 @@ import msgspec
 from phonenumbers import SUPPORTED_REGIONS
 
 from gateway.api.documents import MAX_META_BYTES, MAX_SEND_AHEAD_S, MessageFields
+from gateway.api.faults import forbidden, missing, nuls
 from gateway.api.problems import Code, Fault
 from gateway.config import Settings, SettingsError
 from gateway.message import CLASSES, Message
@@ -25,7 +25,6 @@ from gateway.text import numbers, parts, senders
 DEFAULT_CLASS: Final = "transactional"
 NOTHING: Final = MessageFields()
 
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _encode_meta = msgspec.json.Encoder().encode
 
 
@@ -90,7 +89,7 @@ class Rules:
         ref, tag = fields.ref or "", fields.tag or ""
         send_at, meta, url = fields.send_at, fields.meta, fields.callback_url
         if nul:
-            faults.extend(_nuls({"text": text, "ref": ref, "tag": tag}))
+            faults.extend(nuls({"text": text, "ref": ref, "tag": tag}))
         message = Message(
             sender.client,
             klass,
@@ -177,53 +176,12 @@ def canonical(fields: MessageFields, message: Message) -> tuple[object, ...]:
     )
 
 
-def missing(name: str, what: str) -> Fault:
-    """The fault of a field that must be there."""
-    return Fault(Code.MISSING_FIELD, f"`{name}` is missing: {what}.", f"/{name}")
-
-
-def forbidden(value: object, pointer: str = "") -> list[Fault]:
-    """Every lone surrogate and U+0000 in a JSON value, keys of objects included."""
-    if isinstance(value, str):
-        if _SURROGATE.search(value):
-            return [
-                Fault(
-                    Code.FORBIDDEN_CHARACTER,
-                    "Half of a surrogate pair is not a character: write the whole pair, or the character in UTF-8.",
-                    pointer,
-                )
-            ]
-        return _nuls({pointer.removeprefix("/"): value})
-    if isinstance(value, list):
-        return [f for n, item in enumerate(value) for f in forbidden(item, f"{pointer}/{n}")]
-    if isinstance(value, dict):
-        return [
-            f
-            for name, item in value.items()
-            for f in (forbidden(name, pointer) or forbidden(item, f"{pointer}/{escape(name)}"))
-        ]
-    return []
-
-
-def escape(name: str) -> str:
-    """A member's name as it stands in a JSON pointer (RFC 6901, section 3); what is not a character becomes `?`."""
-    return name.replace("~", "~0").replace("/", "~1").encode(errors="replace").decode()
-
-
 def _sender(sender: str, faults: list[Fault]) -> str:
     try:
         return senders.parse(sender)
     except senders.SenderError as e:
         faults.append(Fault(Code(e.code), e.sentence, "/from"))
         return ""
-
-
-def _nuls(fields: dict[str, str | None]) -> list[Fault]:
-    return [
-        Fault(Code.FORBIDDEN_CHARACTER, "U+0000 cannot be stored or sent: leave it out.", f"/{name}")
-        for name, value in fields.items()
-        if value and "\0" in value
-    ]
 
 
 def _class_not_allowed(sender: Sender) -> Fault:

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.api.checks import Rules, Sender, escape, forbidden, missing
+from gateway.api.checks import Rules, Sender
 from gateway.api.documents import MessageFields
+from gateway.api.faults import escape, forbidden, missing
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
