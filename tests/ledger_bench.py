@@ -13,9 +13,9 @@ from gateway.message import Message, id_tail, make_id, pack_message
 from gateway.provider import Receipt
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
-from gateway.store.pool import Pool
+from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams import facts
-from gateway.streams.link import Redis
+from gateway.streams.link import Redis, RedisAwayError
 
 SETTINGS = Settings(lease_s=0.6)
 DEADLINE_S = 20.0
@@ -77,7 +77,10 @@ class Bench:
 
     async def until(self, holds: Callable[[], Awaitable[object]]) -> None:
         async with asyncio.timeout(DEADLINE_S):
-            while not await holds():
+            while True:
+                with contextlib.suppress(StoreAwayError, RedisAwayError):
+                    if await holds():
+                        return
                 await asyncio.sleep(0.01)
 
     async def until_recorded(self) -> None:

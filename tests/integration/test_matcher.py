@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -144,3 +145,26 @@ async def test_a_message_without_a_receipt_expires_after_its_validity_and_a_grac
     seen = await bench.pool.fetch("select seq, state from callbacks where message_id = $1 order by seq", ids[0])
     assert [tuple(row) for row in seen] == [(1, "expired"), (2, "delivered")]
     await rollups_equal_rows(bench)
+
+
+async def test_the_matcher_waits_while_postgres_is_away(
+    valkey_url: str, own_postgres: Callable[..., Awaitable[Any]]
+) -> None:
+    server = await own_postgres()
+    bench = await open_bench(valkey_url, server.url)
+    bench.start()
+    matcher = bench.start_matcher()
+    one, now = bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(1)))
+    await bench.tell(receipt("c1", at_ms=now))
+    await bench.until_recorded()
+    await server.kill()
+    await bench.tell(submitted(one, "c1"))
+    await server.start()
+
+    async def delivered() -> bool:
+        return await bench.state(one) == "delivered"
+
+    await bench.until(delivered)
+    assert not matcher.done()
+    await bench.close()

@@ -84,10 +84,7 @@ async def test_two_recorders_that_both_believe_in_their_lease_record_everything_
         await bench.tell(submitted(one, f"c{n}"))
         await bench.tell(receipt(f"c{n}"))
 
-    async def all_delivered() -> bool:
-        return await bench.value("select count(*) from messages where state = 'delivered'") == 200
-
-    await bench.until(all_delivered)
+    await bench.until(lambda: _all_delivered(bench, ids))
     for task in tasks:
         await bench.stop(task)
     assert await bench.value("select count(*) from submissions") == 200
@@ -106,6 +103,18 @@ async def test_a_value_that_postgres_refuses_goes_raw_to_quarantine_and_nothing_
     kept = await bench.pool.fetch("select what, message_id, raw from quarantine order by id")
     assert (kept[0]["what"], kept[0]["message_id"], kept[0]["raw"]) == ("accepted", ids[7], pack_message(bad))
     assert [row["what"] for row in kept[1:]] == ["submitted"], "what is said of an unknown message is kept as well"
+    await rollups_equal_rows(bench)
+
+
+async def test_a_fact_that_postgres_refuses_is_kept_and_the_rest_of_its_entry_is_recorded(bench: Bench) -> None:
+    ids = [bench.message_id() for _ in range(5)]
+    await bench.accept(*((one, message(n)) for n, one in enumerate(ids)))
+    await bench.tell(*(Ended(one, "failed", "bad\x00" if n == 3 else "no_route") for n, one in enumerate(ids)))
+    bench.start()
+    await bench.until_recorded()
+    assert await bench.value("select count(*) from messages where state = 'failed'") == 4
+    kept = await bench.pool.fetch("select what, message_id from quarantine")
+    assert [tuple(row) for row in kept] == [("ended", ids[3])]
     await rollups_equal_rows(bench)
 
 
@@ -248,6 +257,30 @@ async def test_a_recorder_that_is_cut_off_at_any_moment_loses_and_doubles_nothin
     await rollups_equal_rows(bench)
 
 
+async def test_valkey_killed_under_load_is_let_in_again_and_nothing_is_lost(
+    own_valkey: Callable[..., Awaitable[Any]], postgres_url: str
+) -> None:
+    server = await own_valkey()
+    bench = await open_bench(server.url, postgres_url)
+    bench.start()
+    ids: list[bytes] = []
+    for _ in range(3):
+        some = [bench.message_id() for _ in range(50)]
+        ids += some
+        await bench.accept(*((one, message(1)) for one in some))
+        await server.kill()
+        await server.start()
+        await bench.link.up()
+        await bench.tell(*(submitted(one, one.hex()) for one in some))
+        await bench.tell(*(receipt(one.hex()) for one in some))
+        await bench.until(lambda: _all_delivered(bench, ids))
+        assert await bench.link.call("GET", "{0}:open") == bench.link.run_id
+    assert await bench.value("select count(distinct run) from offsets") >= 3
+    assert await bench.value("select count(*) from receipts") == len(ids)
+    await rollups_equal_rows(bench)
+    await bench.close()
+
+
 async def test_postgres_killed_under_load_loses_and_doubles_nothing(
     valkey_url: str, own_postgres: Callable[..., Awaitable[Any]]
 ) -> None:
@@ -275,6 +308,10 @@ async def test_postgres_killed_under_load_loses_and_doubles_nothing(
     assert await bench.value("select count(*) from receipts") == 3000
     await rollups_equal_rows(bench)
     await bench.close()
+
+
+async def _all_delivered(bench: Bench, ids: list[bytes]) -> bool:
+    return bool(await bench.value("select count(*) from messages where state = 'delivered'") == len(ids))
 
 
 async def _some_recorded(url: str) -> bool:
