@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ async def test_two_recorders_that_both_believe_in_their_lease_record_everything_
         await bench.tell(submitted(one, f"c{n}"))
         await bench.tell(receipt(f"c{n}"))
 
-    await bench.until(lambda: _all_delivered(bench, ids))
+    await bench.until(partial(_all_delivered, bench, ids))
     for task in tasks:
         await bench.stop(task)
     assert await bench.value("select count(*) from submissions") == 200
@@ -273,7 +274,7 @@ async def test_valkey_killed_under_load_is_let_in_again_and_nothing_is_lost(
         await bench.link.up()
         await bench.tell(*(submitted(one, one.hex()) for one in some))
         await bench.tell(*(receipt(one.hex()) for one in some))
-        await bench.until(lambda: _all_delivered(bench, ids))
+        await bench.until(partial(_all_delivered, bench, ids))
         assert await bench.link.call("GET", "{0}:open") == bench.link.run_id
     assert await bench.value("select count(distinct run) from offsets") >= 3
     assert await bench.value("select count(*) from receipts") == len(ids)
