@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.message import VERSION, UnknownVersionError
+from gateway.message import VERSION, NotTextError, UnknownVersionError
 from gateway.provider import Inbound, Receipt
 
 RUN: Final = b"r"
@@ -147,4 +147,7 @@ def unpack_facts(data: bytes) -> list[AnyFact]:
     """Inverse of `pack_facts`. Raises UnknownVersionError or msgspec.DecodeError."""
     if data[:1] != VERSION:
         raise UnknownVersionError(f"event value has version {data[:1]!r}, this release reads {VERSION!r}")
-    return _decode(memoryview(data)[1:])
+    try:
+        return _decode(memoryview(data)[1:])
+    except UnicodeDecodeError as e:
+        raise NotTextError(str(e)) from e

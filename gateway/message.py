@@ -107,6 +107,10 @@ class UnknownVersionError(ValueError):
     """A stored value has a version byte that this release does not know."""
 
 
+class NotTextError(msgspec.DecodeError):
+    """A stored text is not UTF-8; msgspec itself raises UnicodeDecodeError, which is no DecodeError."""
+
+
 def pack_message(message: Message) -> bytes:
     """Version byte and msgpack array."""
     return VERSION + _encode(message)
@@ -116,7 +120,10 @@ def unpack_message(data: bytes) -> Message:
     """Inverse of `pack_message`. Raises UnknownVersionError or msgspec.DecodeError."""
     if data[:1] != VERSION:
         raise UnknownVersionError(f"message value has version {data[:1]!r}, this release reads {VERSION!r}")
-    return _message(memoryview(data)[1:])
+    try:
+        return _message(memoryview(data)[1:])
+    except UnicodeDecodeError as e:
+        raise NotTextError(str(e)) from e
 
 
 def pack_journey(journey: Journey) -> bytes:
@@ -128,7 +135,10 @@ def unpack_journey(data: bytes) -> Journey:
     """Inverse of `pack_journey`. Raises UnknownVersionError or msgspec.DecodeError."""
     if data[:1] != VERSION:
         raise UnknownVersionError(f"journey value has version {data[:1]!r}, this release reads {VERSION!r}")
-    return _journey(memoryview(data)[1:])
+    try:
+        return _journey(memoryview(data)[1:])
+    except UnicodeDecodeError as e:
+        raise NotTextError(str(e)) from e
 
 
 # An id is a UUIDv7 (RFC 9562, section 5.7):  | unix ms: 48 | 7: 4 | shard: 10, random: 2 | 10: 2, random: 62 |
