@@ -24,6 +24,11 @@ class StartError(Exception):
     """Something on this machine keeps us from starting. The text is one line that says what, and what to do."""
 
 
+def one_line(error: Exception) -> str:
+    """The first line of what an error says; PostgreSQL adds hints below."""
+    return str(error).partition("\n")[0]
+
+
 def command(argv: Sequence[str | Path], *, identity: str = "plain", death: int = 0) -> list[str]:
     """The command line that runs `argv` as `identity` and sends it `death` when this process dies (0: nothing)."""
     head = (sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), identity, str(int(death)))
@@ -98,6 +103,7 @@ async def spawn(
 ) -> Child:
     """Start `argv` in a session of its own (Ctrl-C reaches only us). Call from the main thread: on Linux `death` is
     sent when the thread that spawned it ends. `listen`: its standard output is read by us instead of going to the log.
+    Raises OSError when its files cannot be written.
     """
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
@@ -109,8 +115,13 @@ async def spawn(
             cwd=cwd,
             start_new_session=True,
         )
-    pidfile.write_text(f"{process.pid} {birth(process.pid)}\n")
-    return Child(name, process, log, pidfile)
+    child = Child(name, process, log, pidfile)
+    try:
+        pidfile.write_text(f"{process.pid} {birth(process.pid)}\n")
+    except OSError:
+        await child.kill()
+        raise
+    return child
 
 
 def birth(pid: int) -> str:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from gateway.embedded.child import Child, StartError, birth, command, end_leftover, program_of, spawn
+from gateway.embedded.child import Child, StartError, birth, command, end_leftover, one_line, program_of, spawn
 from gateway.embedded.identity import choose_identity, give
 from gateway.embedded.machine import memory_bytes
 
@@ -204,6 +204,9 @@ class Postgres:
                 if time.monotonic() > deadline:
                     raise StartError(f"PostgreSQL did not answer within {START_TIMEOUT_S:.0f} s (see {self.log})")
                 await asyncio.sleep(0.01)
+        except asyncpg.PostgresError as e:
+            await child.stop(signal.SIGINT, 5)
+            raise StartError(f"PostgreSQL cannot serve: {one_line(e)} (see {self.log})") from e
         except BaseException:
             await child.stop(signal.SIGINT, 5)
             raise

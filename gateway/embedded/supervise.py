@@ -25,7 +25,7 @@ class Service(Protocol):
     name: str
 
     async def start(self) -> None:
-        """Returns when it is ready; raises StartError and leaves nothing running."""
+        """Returns when it is ready; raises StartError or OSError and leaves nothing running."""
         ...
 
     async def stop(self) -> None:
@@ -50,7 +50,7 @@ class Supervisor:
         self._keepers: list[asyncio.Task[None]] = []
 
     async def start(self, service: Service) -> None:
-        """Start a service and keep it alive from then on. Raises StartError."""
+        """Start a service and keep it alive from then on. Raises StartError or OSError."""
         await service.start()
         self.services.append(service)
         self._keepers.append(asyncio.create_task(self._keep(service), name=f"keep {service.name}"))
@@ -94,8 +94,8 @@ class Supervisor:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             try:
                 await service.start()
-            except StartError as e:
-                self._note(str(e))
+            except (StartError, OSError) as e:
+                self._note(f"{service.name} cannot be started: {e}")
             else:
                 return pause_s
 

@@ -15,24 +15,29 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
+import asyncpg
 import msgspec
 
 from gateway.config import Settings
 from gateway.embedded import seed
 from gateway.embedded.address import ANY_PORT, check_free, reachable
-from gateway.embedded.child import StartError, end_leftover
+from gateway.embedded.child import StartError, end_leftover, one_line
 from gateway.embedded.datadir import DataDir
+from gateway.embedded.machine import free_bytes
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.process import Process
 from gateway.embedded.supervise import Supervisor
 from gateway.embedded.valkey import Valkey
 from gateway.store.migrate import MigrationError, migrate
-from gateway.store.pool import Pool
-from gateway.streams.link import Redis
+from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams.link import Redis, RedisAwayError, ScriptError
 
 READY_TIMEOUT_S = 30.0
 GATEWAY_STOP_S = 20.0
 SANDBOX_STOP_S = 5.0
+FULL_BYTES = 32 << 20
+UNLUCKY = (OSError, StoreAwayError, RedisAwayError, ScriptError, asyncpg.PostgresError)
+"""What a machine can do to us between two steps: its disk fills, a server dies."""
 
 
 class Progress(Protocol):
@@ -85,7 +90,10 @@ class Up:
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
                 return
-            starting.result()
+            try:
+                starting.result()
+            except UNLUCKY as e:
+                raise StartError(self._in_words(e)) from e
             failed = asyncio.create_task(self._supervisor.failed(), name="wait for a failure")
             await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if failed.done():
@@ -99,6 +107,11 @@ class Up:
                 self._progress.begin("stop")
                 await self._supervisor.stop()
                 self._progress.done("stop", "nothing is left running")
+
+    def _in_words(self, error: Exception) -> str:
+        if free_bytes(self._dir.path) < FULL_BYTES:
+            return f"the disk of {self._dir.path} is full"
+        return f"the start broke off: {one_line(error)} (see {self._dir.logs})"
 
     async def kill(self) -> None:
         """End at once, as a crash would; nothing that was accepted is lost by it."""
@@ -148,14 +161,14 @@ class Up:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._step("Valkey", valkey()), name="start valkey")
                 group.create_task(self._step("PostgreSQL", postgres()), name="start postgres")
-        except* StartError as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
 
     async def _migrate(self) -> str:
         try:
             applied = await migrate(self._postgres.url)
         except MigrationError as e:
-            raise StartError(f"the schema cannot be brought up to date: {e}") from e
+            raise StartError(f"the schema cannot be brought up to date: {one_line(e)}") from e
         return f"{len(applied)} migrations applied" if applied else "up to date"
 
     async def _sandbox(self) -> seed.Sandbox:

@@ -176,16 +176,21 @@ def test_a_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "meanwhile", "words"),
     [
-        ("20m", "true", "is full: 20 MB free"),
-        ("330m", "while [ ! -d postgres.new ]; do :; done; head -c 400m /dev/zero > filler", "No space left on device"),
+        ("20m", "true", ("is full: 20 MB free",)),
+        (
+            "330m",
+            "while [ ! -d postgres.new ]; do :; done; head -c 400m /dev/zero > filler",
+            ("No space left on device", "is full"),
+        ),
     ],
     ids=["full before", "full while starting"],
 )
-def test_a_full_disk_is_one_line(tmp_path: Path, size: str, meanwhile: str, words: str) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path, size: str, meanwhile: str, words: tuple[str, ...]) -> None:
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
         pytest.skip("mounts are refused here")
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f"mount -t tmpfs -o size={size} none {disk} && mkdir {disk}/data && touch {disk}/data/lock"
     script = f'{mount} || exit 1; (cd {disk}/data; {meanwhile}) 2>/dev/null & "$@"'
-    assert words in refusal(disk / "data", prefix=("unshare", "-m", "sh", "-c", script, "sh"))
+    line = refusal(disk / "data", prefix=("unshare", "-m", "sh", "-c", script, "sh"))
+    assert any(said in line for said in words), line

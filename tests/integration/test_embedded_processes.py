@@ -74,6 +74,34 @@ async def test_a_restart_that_fails_is_told_and_tried_again(
     await supervisor.stop()
 
 
+async def test_a_child_whose_pid_cannot_be_remembered_is_not_left_running(tmp_path: Path) -> None:
+    mark = f"{tmp_path}/mark"
+    with pytest.raises(OSError, match="Not a directory"):
+        await spawn(
+            "lost", ["/bin/sh", "-c", "while :; do sleep 0.05; done", mark], log=tmp_path / "log",
+            pidfile=tmp_path / "log" / "pid", death=signal.SIGKILL,
+        )  # fmt: skip
+    assert [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or ())] == []
+
+
+async def test_a_restart_that_the_disk_refuses_is_tried_again(
+    sandbox: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
+    notes: asyncio.Queue[str] = asyncio.Queue()
+    supervisor = Supervisor(notes.put_nowait)
+    await supervisor.start(sandbox)
+    (tmp_path / "log").rename(tmp_path / "log.old")
+    (tmp_path / "log").mkdir()
+    os.kill(sandbox.pid, signal.SIGKILL)
+    assert "SIGKILL" in await asyncio.wait_for(notes.get(), 10)
+    assert "sandbox cannot be started: " in await asyncio.wait_for(notes.get(), 20)
+    (tmp_path / "log").rmdir()
+    while await asyncio.wait_for(notes.get(), 20) != "sandbox is back":
+        pass
+    await supervisor.stop()
+
+
 async def test_a_process_that_ignores_sigterm_is_killed_after_its_time(tmp_path: Path) -> None:
     script = "trap '' TERM; echo on; while :; do sleep 0.05; done"
     child = await spawn(
