@@ -30,7 +30,7 @@ class Process:
         self.arguments = list(arguments)
         self.said: dict[str, Any] = {}
         self._env = dict(env)
-        self._log = log
+        self.log = log
         self._pidfile = run / f"{name}.pid"
         self._stop_s = stop_s
         self._child: Child | None = None
@@ -47,7 +47,7 @@ class Process:
         argv = [sys.executable, "-m", "gateway", *self.arguments]
         env = dict(os.environ) | self._env
         child = await spawn(
-            self.name, argv, log=self._log, pidfile=self._pidfile, death=signal.SIGKILL, env=env, listen=True
+            self.name, argv, log=self.log, pidfile=self._pidfile, death=signal.SIGKILL, env=env, listen=True
         )
         self._child = child
         try:
@@ -62,11 +62,11 @@ class Process:
         try:
             line = await asyncio.wait_for(child.stdout.readline(), START_TIMEOUT_S)
         except TimeoutError:
-            raise StartError(f"{self.name} was not ready within {START_TIMEOUT_S:.0f} s (see {self._log})") from None
+            raise StartError(f"{self.name} was not ready within {START_TIMEOUT_S:.0f} s (see {self.log})") from None
         if not line:
             await child.wait()
             words = child.last_words().removeprefix("Error: ") or "without a word"
-            raise StartError(f"{self.name} stopped while starting: {words} (see {self._log})")
+            raise StartError(f"{self.name} stopped while starting: {words} (see {self.log})")
         return msgspec.json.decode(line, type=dict[str, Any])
 
     async def wait(self) -> int:

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from gateway.embedded.child import StartError
@@ -23,6 +24,7 @@ class Service(Protocol):
     """Something that can be started and stopped again and again."""
 
     name: str
+    log: Path
 
     async def start(self) -> None:
         """Returns when it is ready; raises StartError or OSError and leaves nothing running."""
@@ -84,7 +86,8 @@ class Supervisor:
             code = await service.wait()
             if time.monotonic() - since > CALM_S:
                 pause_s = FIRST_PAUSE_S
-            self._note(f"{service.name} {ending(code)}; starting it again")
+            why = f" (see {service.log})" if code >= 0 else ""
+            self._note(f"{service.name} {ending(code)}{why}; starting it again")
             pause_s = await self._restart(service, pause_s)
             self._note(f"{service.name} is back")
 
