@@ -7,6 +7,7 @@ A commit whose reply was lost is repeated under its id and gives the same verdic
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import os
 from collections.abc import Sequence
@@ -60,6 +61,16 @@ class BoundReachedError(Exception):
     """Memory or intake is at its bound; what was accepted before still goes on."""
 
 
+_Group = tuple[Sequence[Ask], asyncio.Future[list[Verdict]]]
+
+
+def _fail(batch: Sequence[_Group], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # a request that went away need not hear of it
+
+
 class _Queue:
     """The commits of one shard."""
 
@@ -68,46 +79,52 @@ class _Queue:
         self.writer = b"c:" + os.urandom(6).hex().encode()
         self.number = 0
         self.in_flight = 0
-        self.gathered: list[tuple[Ask, asyncio.Future[Verdict]]] = []
+        self.loop = asyncio.get_running_loop()
+        self.gathered: collections.deque[_Group] = collections.deque()
+        self.woken = False
         self.depth = 0
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def put(self, asks: Sequence[Ask]) -> list[asyncio.Future[Verdict]]:
-        loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Verdict]] = [loop.create_future() for _ in asks]
-        self.gathered.extend(zip(asks, futures, strict=True))
-        self.flush()
-        return futures
+    def put(self, asks: Sequence[Ask]) -> asyncio.Future[list[Verdict]]:
+        """At most BATCH asks, which stay together."""
+        future: asyncio.Future[list[Verdict]] = self.loop.create_future()
+        self.gathered.append((asks, future))
+        if not self.woken:  # what else comes in this turn of the loop goes along
+            self.woken = True
+            self.loop.call_soon(self.flush)
+        return future
 
     def flush(self) -> None:
+        self.woken = False
         while self.gathered and self.in_flight < _IN_FLIGHT:
-            batch, self.gathered = self.gathered[:BATCH], self.gathered[BATCH:]
+            batch = [self.gathered.popleft()]
+            size = len(batch[0][0])
+            while self.gathered and size + len(self.gathered[0][0]) <= BATCH:
+                size += len(self.gathered[0][0])
+                batch.append(self.gathered.popleft())
             self.in_flight += 1
             task = asyncio.create_task(self.commit(batch), name=f"accept {self.link.prefix}")
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def commit(self, batch: list[tuple[Ask, asyncio.Future[Verdict]]]) -> None:
+    async def commit(self, batch: list[_Group]) -> None:
         self.number += 1
-        metrics.commit_messages.observe(len(batch))
+        asks = [ask for group, _ in batch for ask in group]
+        metrics.commit_messages.observe(len(asks))
         head = (self.writer, b"%d" % (self.number % _SLOTS), os.urandom(16), _WRITER_TTL_MS)
         try:
-            verdicts = await self.run([ask for ask, _ in batch], head)
+            verdicts = await self.run(asks, head)
         except (RedisAwayError, ShardClosedError, BoundReachedError) as e:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(e)
-                    future.exception()  # a request that went away need not hear of it
+            _fail(batch, e)
         except BaseException as e:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(RedisAwayError(f"accepting failed: {e}"))
-                    future.exception()
+            _fail(batch, RedisAwayError(f"accepting failed: {e}"))
             raise
         else:
-            for (_, future), verdict in zip(batch, verdicts, strict=True):
+            at = 0
+            for group, future in batch:
                 if not future.done():
-                    future.set_result(verdict)
+                    future.set_result(verdicts[at : at + len(group)])
+                at += len(group)
         finally:
             self.in_flight -= 1
             self.flush()
@@ -184,7 +201,10 @@ class Acceptor:
         self._check_bounds(shard)
         queue = self._queues[shard]
         if commit_id is None:
-            return [await future for future in queue.put(asks)]
+            if len(asks) <= BATCH:
+                return await queue.put(asks)
+            groups = await asyncio.gather(*(queue.put(asks[i : i + BATCH]) for i in range(0, len(asks), BATCH)))
+            return [verdict for group in groups for verdict in group]
         if len(asks) > BATCH:
             raise ValueError(f"a commit takes at most {BATCH} messages, not {len(asks)}")
         return await queue.run(asks, (b"i:" + commit_id, b"0", commit_id, queue.ref_ttl_ms))
