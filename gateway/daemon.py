@@ -124,13 +124,13 @@ class _Stages:
         if task.cancelled() or self._cause is not None:
             return
         self._cause = (task.get_name(), task.exception())
-        log.error("stage_failed", extra={"stage": task.get_name()}, exc_info=task.exception())
+        log.error("stage_failed", extra={"task": task.get_name()}, exc_info=task.exception())
         self._failed.set()
 
     async def _stop(self, task: asyncio.Task[Any]) -> None:
         task.cancel()
         await asyncio.wait((task,))
-        log.info("stopped", extra={"stage": task.get_name()})
+        log.info("stopped", extra={"task": task.get_name()})
 
     def check(self) -> None:
         if self._cause is not None:
