@@ -52,8 +52,6 @@ refused = _counter("refused", "Messages and requests refused, by problem code", 
 commit_messages = _histogram("commit_messages", "Messages of one group commit", SIZES)
 
 # streams
-scripts = _histogram("script_seconds", "Round trips of scripts in Redis", FAST, "script")
-redis_away = _counter("redis_away", "Calls that found Redis away")
 redis_memory = _gauge("redis_memory_bytes", "Memory that Redis uses")
 redis_memory_share = _gauge("redis_memory_share", "Memory that Redis uses, as a share of maxmemory")
 leases = _gauge("lease_held", "1 while this process holds the lease", "lease")
@@ -68,7 +66,12 @@ ended = _counter("ended", "Messages that we ended ourselves", "state", "reason")
 
 # connector
 marked = _counter("marked", "Submissions noted as on the wire", "carrier", "class")
-to_wire = _histogram("to_wire_seconds", "From accept (or send_at) to the wire", WAITS, "class")
+to_wire = _histogram(
+    "to_wire_seconds",
+    "From accept or send_at to the wire; of bulk classes the first in line",
+    WAITS,
+    "class",
+)
 settled = _counter("settled", "Submissions settled", "carrier", "outcome", "reason")
 answers = _histogram("answer_seconds", "From the wire to the carrier's answer", SLOW, "carrier")
 in_flight = _gauge("in_flight", "Submissions without an answer yet", "carrier")

@@ -19,6 +19,7 @@ import msgspec
 from gateway import metrics
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, judge, submitted
+from gateway.connector.gauges import show_links
 from gateway.connector.lanes import Lanes
 from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
@@ -258,11 +259,13 @@ class Connector:
     async def _report(self) -> None:
         try:
             while True:
+                show_links(self.work.carrier, self.provider.links() if self.provider is not None else ())
                 with contextlib.suppress(RedisAwayError):
                     self.set_mode((await carriers.modes(self.redis)).get(self.work.carrier, "running"))
                     await carriers.report(self.redis, self.work.carrier, self.status())
                 await asyncio.sleep(0.5)
         finally:
+            show_links(self.work.carrier, ())
             if self.provider is not None and self.redis.link(None).is_up:
                 with contextlib.suppress(RedisAwayError):
                     self._down_since = self._down_since or self.redis.clock_ms()

@@ -1,0 +1,49 @@
+"""A connector's links and its messages' time to the wire, as /metrics shows them."""
+
+from __future__ import annotations
+
+from gateway import metrics
+from gateway.connector.flight import submissions
+from gateway.connector.gauges import observe_to_wire, show_links
+from gateway.provider import Link
+from tests.core_builders import NOW_MS, flight, journey, message
+
+
+def observed(klass: str) -> tuple[float, float]:
+    """How often, and seconds altogether."""
+    samples = [s for m in metrics.to_wire.collect() for s in m.samples if s.labels.get("class") == klass]
+    value = {s.name.rpartition("_")[2]: s.value for s in samples if "le" not in s.labels}
+    return value.get("count", 0), value.get("sum", 0)
+
+
+def since(before: tuple[float, float], klass: str) -> tuple[float, float]:
+    count, total = observed(klass)
+    return count - before[0], round(total - before[1], 3)
+
+
+def test_every_urgent_message_counts_and_of_a_bulk_class_the_first_in_line() -> None:
+    before = {klass: observed(klass) for klass in ("otp", "marketing")}
+    flights = [flight(message(klass=klass)) for klass in ("otp", "otp", "marketing", "marketing")]
+    observe_to_wire([s for f in flights for s in submissions(f, ("Hello",), True)], NOW_MS + 2000)
+    assert since(before["otp"], "otp") == (2, 4.0)
+    assert since(before["marketing"], "marketing") == (1, 2.0)
+
+
+def test_a_scheduled_message_counts_from_its_time_and_a_second_attempt_not_at_all() -> None:
+    before = observed("alert")
+    later = flight(message(klass="alert", send_at_ms=NOW_MS + 9000))
+    again = flight(message(klass="alert"), journey(attempt=2))
+    observe_to_wire([s for f in (later, again) for s in submissions(f, ("Hello",), True)], NOW_MS + 9500)
+    assert since(before, "alert") == (1, 0.5)
+
+
+def test_links_are_counted_by_state_and_vanish_with_their_connector() -> None:
+    show_links(
+        "north", [Link("a", "bound", 0, in_flight=3), Link("b", "bound", 0, in_flight=4), Link("c", "closed", 0)]
+    )
+    body = metrics.render()[0].decode()
+    assert 'sluice_binds{carrier="north",state="bound"} 2.0' in body
+    assert 'sluice_binds{carrier="north",state="closed"} 1.0' in body
+    assert 'sluice_in_flight{carrier="north"} 7.0' in body
+    show_links("north", ())
+    assert 'sluice_binds{carrier="north",state="bound"} 0.0' in metrics.render()[0].decode()
