@@ -39,6 +39,13 @@ TAKEOVER_S = 10.0
 """Another live process has a dead or paused one's work after this time."""
 
 WINDOW = 100
+ON_WIRE = WINDOW + WINDOW // 10
+"""At most so many messages are uncertain when a connector dies: a window without answers, and answers to a tenth of one
+that were not yet written down. Waiting for those as well would leave a part of a quick carrier's window empty."""
+
+SLOW = {"answer_delay_ms": 40, "receipt_delay_s": 0.5}
+"""A carrier with which part of a window is always on the wire, and whose receipts come later."""
+
 LEASE_S = 2.0
 UNSYNCED = {"fsync": "off", "shared_buffers": "64MB"}  # a killed process loses nothing by it; only a power cut would
 SPLIT = {"api": "api", "router": "router", "connector": "connector", "recorder": "recorder,receipts"}
@@ -216,9 +223,9 @@ class World:
 
     async def owner(self, lease: str) -> tuple[str, int]:
         """The process that holds a lease, and the lease's token."""
-        flat = await self.redis.hmget(lease, ["owner", "token"])
-        pid = int(flat[0].split(b":")[1])
-        return next(name for name, process in self.processes.items() if process.pid == pid), int(flat[1])
+        owner, token = [str(await self.redis.hget(lease, field), "ascii") for field in ("owner", "token")]  # type: ignore
+        pid = int(owner.split(":")[1])
+        return next(name for name, process in self.processes.items() if process.pid == pid), int(token)
 
     async def bound(self) -> bool:
         """Whether every carrier has a bind."""

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.gateway_account import Load, account
-from tests.acceptance.gateway_world import World, until, world
+from tests.acceptance.gateway_world import SLOW, World, until, world
 
-SLOW = {"answer_delay_ms": 40}
 COUNT, AHEAD = 4_000, 1_500
 CUTS = 100
 AWAY_S = float(os.environ.get("SLUICE_TEST_AWAY_S", "5"))
