@@ -6,7 +6,7 @@ Policy of retry, reroute, resend and hold lives here.
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 from collections.abc import Sequence
 
 import msgspec
@@ -59,7 +59,7 @@ class Flight(msgspec.Struct, gc=False, eq=False):
 
 def echo(message_id: bytes, attempt: int, part: int) -> int:
     """16 bits from message id, attempt and part, sent as user_message_reference (SMPP 3.4, 5.3.2.17)."""
-    return int.from_bytes(hashlib.blake2b(message_id + bytes((attempt & 255, part)), digest_size=2).digest(), "big")
+    return zlib.crc32(message_id + bytes((attempt & 255, part))) & 0xFFFF
 
 
 def submissions(flight: Flight, texts: Sequence[str], whole: bool) -> list[Submission]:
