@@ -49,10 +49,11 @@ class Flight(msgspec.Struct, gc=False, eq=False):
 
     def answer(self, submission: Submission, outcome: Outcome) -> None:
         """Take a part's outcome; a second one for the same part heals the first."""
-        for at, (earlier, _) in enumerate(self.answers):
-            if earlier.part == submission.part:
-                self.answers[at] = (submission, outcome)
-                return
+        if self.answers:
+            for at, (earlier, _) in enumerate(self.answers):
+                if earlier.part == submission.part:
+                    self.answers[at] = (submission, outcome)
+                    return
         self.answers.append((submission, outcome))
         self.waiting -= 1
 
@@ -67,33 +68,37 @@ def submissions(flight: Flight, texts: Sequence[str], whole: bool) -> list[Submi
 
     None at all when it owes parts that this provider's way of splitting does not have.
     """
-    m, j, message_id = flight.message, flight.journey, flight.entry.message_id
-    deadline = m.deadline_ms(message_id)
-    total = len(texts)
-    numbers = (0,) if whole else (j.owed or range(1, total + 1))
-    made = [
-        Submission(
-            message_id,
-            j.attempt,
-            n,
-            total,
-            m.to,
-            m.sender,
-            m.text if whole else texts[n - 1],
-            m.encoding,
-            m.concat_ref,
-            deadline,
-            m.klass,
-            echo(message_id, j.attempt, n),
-            0,
-            "",
-            flight,
-        )
-        for n in numbers
-        if n <= total
-    ]
+    message_id = flight.entry.message_id
+    deadline = flight.message.deadline_ms(message_id)
+    if whole:
+        made = [_submission(flight, message_id, deadline, 0, len(texts), flight.message.text)]
+    else:
+        total = len(texts)
+        owed = flight.journey.owed or range(1, total + 1)
+        made = [_submission(flight, message_id, deadline, n, total, texts[n - 1]) for n in owed if n <= total]
     flight.waiting = len(made)
     return made
+
+
+def _submission(flight: Flight, message_id: bytes, deadline_ms: int, part: int, parts: int, text: str) -> Submission:
+    m, attempt = flight.message, flight.journey.attempt
+    return Submission(
+        message_id,
+        attempt,
+        part,
+        parts,
+        m.to,
+        m.sender,
+        text,
+        m.encoding,
+        m.concat_ref,
+        deadline_ms,
+        m.klass,
+        echo(message_id, attempt, part),
+        0,
+        "",
+        flight,
+    )
 
 
 def submitted(flight: Flight, s: Submission, o: Outcome, now_ms: int, late: bool = False) -> Submitted:

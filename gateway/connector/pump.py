@@ -263,6 +263,7 @@ class Pump:
     def _submit(self, done: _Round) -> None:
         now = self.links[done.shard].clock_ms()
         batch: list[Submission] = []
+        whole = self.provider.whole
         for run in done.taken:
             mark = mark_of(run)
             for entry in run.entries:
@@ -272,14 +273,14 @@ class Pump:
                     self._owner.settle(done.shard, *_damaged(entry_flight(entry, mark)))
                     continue
                 m = flight.message
-                if m.deadline_ms(entry.message_id) <= now:
-                    self._owner.settle(done.shard, flight, expired(flight))
-                    continue
                 texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)
-                made = submissions(flight, texts, self.provider.whole)
-                batch += made
+                made = submissions(flight, texts, whole)
                 if not made:
                     self._owner.settle(done.shard, flight, judge(flight, now))
+                elif made[0].deadline_ms <= now:
+                    self._owner.settle(done.shard, flight, expired(flight))
+                else:
+                    batch += made
         if batch:
             for klass, number in Counter(s.klass for s in batch).items():
                 metrics.marked.labels(self.carrier, klass).inc(number)

@@ -97,10 +97,12 @@ class Reader:
     def take(self, parts: int) -> list[Queued]:
         """The next entries, of at most so many parts together but at least one: they are the caller's from now on."""
         ahead, taken = self.ahead, list[Queued]()
-        while ahead and (parts >= ahead[0].parts or not taken):
-            entry = ahead.popleft()
-            parts -= entry.parts
-            taken.append(entry)
+        while ahead and parts > 0:
+            weight = ahead[0].parts
+            if weight > parts and taken:
+                break
+            taken.append(ahead.popleft())
+            parts -= weight
         if taken:
             self.cursor = taken[-1].entry_id
         return taken
