@@ -40,7 +40,7 @@ class Scripted:
         self.sent: list[Submission] = []
         self.kept: list[Submission] = []
         self.most = 0
-        self.closed = False
+        self.started = self.closed = False
         self.up = True
         self.unaware = False  # still thinks that there is room although it is down
         self.slow = False
@@ -52,6 +52,7 @@ class Scripted:
         return text.split("|")
 
     async def start(self) -> None:
+        self.started = True
         self.reports.on_state(self.links()[0])
 
     @property

@@ -69,8 +69,9 @@ class Stage:
                 self._running[name] = ((carrier, shares), task)
 
     async def _serve(self, carrier: Carrier, shares: Mapping[str, int]) -> None:
-        name = carrier.name
+        name, since = carrier.name, 0
         while True:
+            connector: Connector | None = None
             try:
                 make = opener(name, carrier.provider, resolve(carrier.settings))
                 work = Work(name, carrier.rate_per_s or 0.0, shares, make)
@@ -80,12 +81,14 @@ class Stage:
                 await connector.run()
             except (SettingsError, CredentialError) as e:
                 log.error("carrier_settings", extra={"carrier": name, "error": str(e)})
-                await self._report(name, str(e))
+                if not since or (connector is not None and connector.provider is not None):
+                    since = self._redis.clock_ms()  # down since the first failure, so that its outbox is recalled
+                await self._report(name, str(e), since)
                 await asyncio.sleep(_RETRY_S)
 
-    async def _report(self, name: str, error: str) -> None:
+    async def _report(self, name: str, error: str, since: int) -> None:
         now = self._redis.clock_ms()
-        status = {"at_ms": now, "owner": self._owner, "live": False, "down_since_ms": now, "limited_by": "settings"}
+        status = {"at_ms": now, "owner": self._owner, "live": False, "down_since_ms": since, "limited_by": "settings"}
         with contextlib.suppress(RedisAwayError):
             await carriers.report(self._redis, name, status | {"last_error": error, "links": []})
 

@@ -144,6 +144,8 @@ class _Wire(asyncio.Protocol):
                 future.exception()  # retrieved: a caller that was cancelled meanwhile need not hear of it
 
     def send(self, args: Sequence[Arg]) -> asyncio.Future[Any]:
+        if self.gone.done():
+            raise RedisAwayError(self.error)
         future: asyncio.Future[Any] = self.loop.create_future()
         if not self.waiting:
             self.heard = self.loop.time()

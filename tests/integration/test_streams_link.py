@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.embedded.valkey import Valkey
-from gateway.streams.link import Address, OutOfMemoryError, Redis, RedisAwayError, ScriptError
+from gateway.streams.link import Address, OutOfMemoryError, Redis, RedisAwayError, ScriptError, scripts
 from gateway.streams.opening import Openness, close_shard, is_open, open_shard
 from gateway.streams.wakes import Wakes
 from tests.core_redis import Proxy, client, opened, until
@@ -74,6 +74,26 @@ async def test_a_server_that_hangs_counts_as_away(own_valkey: MakeValkey) -> Non
     finally:
         os.kill(server.pid, signal.SIGCONT)
         await redis.close()
+
+
+async def test_a_server_that_still_loads_its_file_is_asked_again_soon(tmp_path: Path) -> None:
+    asked = 0
+
+    async def loading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"INFO")
+        writer.write(b"-LOADING it\r\n" * len(scripts()) + b"$10\r\nrun_id:abc\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(loading, str(tmp_path / "s"))
+    began = time.monotonic()
+    with pytest.raises(RedisAwayError, match="LOADING"):
+        await Redis.open(f"unix://{tmp_path}/s", 1, timeout_s=1.5)
+    assert time.monotonic() - began < 3
+    assert asked > 4
+    server.close()
 
 
 async def test_an_unreachable_server_is_one_clear_error(tmp_path: Path) -> None:
