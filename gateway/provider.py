@@ -6,6 +6,7 @@ outcomes. Policy (retry, rate, breaker, reroute) is never a provider's business.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -189,6 +190,11 @@ class Link(msgspec.Struct, array_like=True, gc=False, frozen=True):
     window: int = 0
 
 
+def host_clock_ms() -> int:
+    """Milliseconds since the epoch by this host's clock."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Reports:
     """Where a provider reports. `on_outcomes` and `on_state` return at once; the other two are awaited until what they
@@ -198,6 +204,8 @@ class Reports:
     on_receipts: Callable[[Sequence[Receipt]], Awaitable[None]]
     on_inbound: Callable[[Sequence[Inbound]], Awaitable[None]]
     on_state: Callable[[Link], None]
+    clock_ms: Callable[[], int] = host_clock_ms
+    """The gateway's clock: what a provider stamps is compared with what Redis stamped."""
 
 
 class CallbackRequest(msgspec.Struct, frozen=True):

@@ -100,7 +100,7 @@ class Connector:
                 stack.push_async_callback(_close, committer)
             self.committers = committers
             provider = self.provider = self.work.open(
-                Reports(self._outcomes, self._receipts, self._inbound, self._state)
+                Reports(self._outcomes, self._receipts, self._inbound, self._state, self.redis.clock_ms)
             )
             for committer in committers:
                 await self._take_over(committer, provider)

@@ -122,7 +122,7 @@ def submitted(flight: Flight, s: Submission, o: Outcome, now_ms: int, late: bool
         j.route,
         j.routed_ms,
         s.sent_ms,
-        now_ms,
+        max(now_ms, s.sent_ms),
         s.echo,
         late,
     )

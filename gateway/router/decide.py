@@ -16,6 +16,7 @@ from gateway.message import (
     State,
     Try,
     UnknownVersionError,
+    id_time_ms,
     pack_journey,
     unpack_journey,
     unpack_message,
@@ -59,7 +60,8 @@ def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: i
     tried = journey.tried if journey else ()
     choice = choose(plan, message, tried, live)
     if isinstance(choice, Choice):
-        return _send(message, choice, attempt + 1, tried, plan.version, now_ms)
+        routed_ms = max(now_ms, id_time_ms(message_id))  # our reading of Redis' clock may be a moment behind
+        return _send(message, choice, attempt + 1, tried, plan.version, routed_ms)
     if journey is None or choice.reason != Reason.ATTEMPTS_EXHAUSTED:
         return Move("", fact=Ended(message_id, State.FAILED, choice.reason, attempt))
     return _again(message_id, message, journey, now_ms)

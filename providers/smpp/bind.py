@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 import ssl
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -43,7 +42,7 @@ class Bind:
         self._command, self._settings, self._line, self._changed = command, settings, line, changed
         self._attempt: Wire | None = None  # the connection, bound or not
         self._task: asyncio.Task[None] | None = None
-        self._state, self._error, self._since_ms = "closed", "", int(time.time() * 1000)
+        self._state, self._error, self._since_ms = "closed", "", line.reports.clock_ms()
         self._failures = 0
         self._closing = False
         self._keeping: set[asyncio.Task[None]] = set()  # deliveries of connections that are gone
@@ -157,7 +156,7 @@ class Bind:
 
     def _set(self, state: str, error: str = "") -> None:
         if (state, error) != (self._state, self._error):
-            self._state, self._error, self._since_ms = state, error, int(time.time() * 1000)
+            self._state, self._error, self._since_ms = state, error, self._line.reports.clock_ms()
             self._changed(self.link())
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -97,7 +96,7 @@ class Wire(asyncio.Protocol):
         sent: list[Submission] = []
         bodies: list[bytes] = []
         refused: list[tuple[Submission, Outcome]] = []
-        now_ms, encode, name = int(time.time() * 1000), self._line.encoder.body, self._bind
+        now_ms, encode, name = self._line.reports.clock_ms(), self._line.encoder.body, self._bind
         for s in batch:
             body = encode(s, now_ms)
             if isinstance(body, Outcome):
