@@ -104,6 +104,7 @@ class _Wire(asyncio.Protocol):
         self.on_push = on_push
         self.heard = self.loop.time()
         self.error, self.refused = "the connection broke", False
+        self.on_gone: Callable[[], None] = lambda: None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvloop's is not an asyncio.Transport by class
@@ -137,6 +138,7 @@ class _Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.gone.done():
             self.gone.set_result(None)
+            self.on_gone()
         while self.waiting:
             future = self.waiting.popleft()
             if not future.done():
@@ -238,20 +240,30 @@ class Link:
                 pause = min(pause * 2, 1.0)
                 continue
             try:
-                self._wire = wire
-                self._ready.set()
-                for callback in self.on_up:
-                    callback()
+                self._take(wire)
                 await self._watch(wire)
             finally:
-                self._wire, self._error = None, wire.error
-                self._ready.clear()
                 if wire.transport is not None:
                     wire.transport.abort()
                 wire.connection_lost(None)
             # One that cannot serve is not hammered; a mere break is mended at once.
             pause = min(pause * 2, 0.5) if wire.refused else 0.02
             await asyncio.sleep(pause)
+
+    def _take(self, wire: _Wire) -> None:
+        if wire.gone.done():
+            return
+        self._wire, wire.on_gone = wire, self._drop
+        self._ready.set()
+        for callback in self.on_up:
+            callback()
+
+    def _drop(self) -> None:
+        """At once, and not when `_keep` gets its turn: whoever then waits for `up()` really waits."""
+        if self._wire is not None:
+            self._error = self._wire.error
+        self._wire = None
+        self._ready.clear()
 
     async def _watch(self, wire: _Wire) -> None:
         while not wire.gone.done():
