@@ -36,6 +36,7 @@ from gateway.streams.wakes import Wakes
 log = logging.getLogger("connector")
 
 _CLOSE_S = 10.0
+_FENCED_S = 0.5
 SETTLE_LINGER_S = 0.003  # where the window does not wait for it
 _PAGE = 500
 
@@ -90,6 +91,8 @@ class Connector:
             for link in links:
                 await _until_open(link)
                 if not await fence(link, carrier, self.lease.token):
+                    log.warning("fenced", extra={"carrier": carrier, "shard": link.shard, "token": self.lease.token})
+                    await asyncio.sleep(_FENCED_S)
                     return
             lanes = Lanes(carrier, links, self._told)
             for shard, link in enumerate(links):

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.message import CLASSES
 from gateway.streams.keys import lane_parts
-from gateway.streams.link import Link, RedisAwayError
+from gateway.streams.link import Link
 from gateway.streams.reader import Queued, Reader
 
 AHEAD = 500
@@ -127,13 +127,3 @@ class Lanes:
                 self._hot[lane.klass].setdefault((s, name), lane)
         for run in reversed(taken):  # the earliest run of a stream is its new start
             run.reader.rewind(run.before)
-
-
-async def until_up(links: list[Link]) -> None:
-    """Wait until every link stands."""
-    for link in links:
-        while not link.is_up:
-            try:
-                await link.up()
-            except RedisAwayError:
-                continue

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -22,10 +21,8 @@ from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
 from gateway.events import Ended
 from gateway.message import State, UnknownVersionError, unpack_journey
 from gateway.provider import Provider, Reason, Submission
-from gateway.streams.link import Arg, Link, RedisAwayError
+from gateway.streams.link import Arg, Link, OutOfMemoryError, RedisAwayError
 from gateway.streams.reader import epoch
-
-log = logging.getLogger("connector")
 
 MARK = 500
 """Entries in one mark script at the most."""
@@ -84,6 +81,7 @@ class Pump:
         self.pending = 0  # taken, and being marked
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._blind = False
+        self._broken: BaseException | None = None
         self._turns = [0] * len(links)
         self._epochs = [b""] * len(links)
         self._undo: list[list[bytes]] = [[] for _ in links]
@@ -156,6 +154,8 @@ class Pump:
     def _turn_over(self) -> float:
         """Start what can be started; how long to wait for more at the most."""
         self._wake.clear()
+        if self._broken is not None:
+            raise self._broken
         backlog = self.lanes.backlog()
         window = max(sum(link.window for link in self.provider.links() if link.state == "bound"), 1)
         if not backlog or not self._owner.may_mark():
@@ -227,8 +227,9 @@ class Pump:
         if error is None and future.result() == b"fenced":
             self._owner.fenced()
             return
-        if error is not None and not isinstance(error, RedisAwayError):
-            log.error("mark_failed", extra={"carrier": self.carrier, "error": str(error)})
+        if error is not None and not isinstance(error, RedisAwayError | OutOfMemoryError):
+            self._break(error)
+            return
         # A mark may stand although its reply was lost or it came too late: nothing of it was sent, so it is undone.
         self._undo[done.shard] += [mark_of(run).field for run in done.taken]
         if done.turn == self._turns[done.shard]:
@@ -238,10 +239,21 @@ class Pump:
             again = done.taken + [run for r in later for run in r.taken]
             self.lanes.rewind(done.shard, again)
             self._halted.add(done.shard)
-            pause_s = _CLOSED_S if error is None and future.result() == b"closed" else 0.0
+            refused = isinstance(error, OutOfMemoryError) or (error is None and future.result() == b"closed")
+            pause_s = _CLOSED_S if refused else 0.0
             task = self._loop.create_task(self._resume(done.shard, pause_s), name=f"reread {self.carrier}")
             self._resuming.add(task)
-            task.add_done_callback(self._resuming.discard)
+            task.add_done_callback(self._resumed)
+
+    def _resumed(self, task: asyncio.Task[None]) -> None:
+        self._resuming.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """Redis answered an error: `run` ends with it."""
+        self._broken = self._broken or error
+        self._wake.set()
 
     async def _resume(self, shard: int, pause_s: float) -> None:
         link = self.links[shard]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.events import Held, Submitted
+from gateway.events import Came, Held, Received, Submitted
 from gateway.message import CLASSES
-from gateway.provider import Outcome, Submission
+from gateway.provider import Inbound, Outcome, Receipt, Submission
 from gateway.streams import carriers
 from gateway.streams.link import Redis, ScriptError, scripts
-from tests.core_moves import Moves
+from tests.core_moves import Moves, told
 from tests.core_path import Path as Running
 from tests.core_path import always_accepted, running
 from tests.core_redis import Proxy, client, dump, opened, until
@@ -277,3 +277,85 @@ async def test_slow_answers_fill_the_window_and_hardly_more(valkey_url: str) -> 
         await asyncio.wait_for(teller(), 60)
         assert 40 <= path.carrier().most <= 44, "a tenth is marked ahead"
         assert path.sent() == Counter(ids)
+
+
+async def test_a_mark_that_redis_refuses_stops_the_connector_loudly_and_nothing_is_sent(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        path.start_router()
+        path.start_connector()
+        await until(lambda: path.providers["north"], "the carrier")
+        with client(valkey_url) as c:
+            c.set("{0}:marks:north", "spoilt")
+            await path.accept(10)
+            with pytest.raises(ExceptionGroup) as broken:
+                await asyncio.wait_for(path.task("connector north"), 20)
+            assert broken.group_contains(ScriptError, match="WRONGTYPE")
+            path.forget("connector north")
+            assert not path.submissions()
+            c.delete("{0}:marks:north")
+        path.start_connector()
+        await path.drained()
+        assert path.sent() == Counter(path.accepted)
+
+
+async def test_a_fence_that_is_ahead_keeps_a_connector_out_without_haste_until_its_token_is_newer(
+    valkey_url: str,
+) -> None:
+    async with running(valkey_url) as path:
+        path.start_router()
+        with client(valkey_url) as c:
+            c.set("{0}:fence:north", 1 << 52)
+            path.start_connector()
+            ids = await path.accept(10)
+            await until(lambda: int(c.hget("{g}:lease:carrier:north", "token") or 0), "a lease")
+            first = int(c.hget("{g}:lease:carrier:north", "token"))
+            await until(lambda: int(c.hget("{g}:lease:carrier:north", "token")) > first, "another try")
+            assert not path.submissions()
+            c.delete("{0}:fence:north")
+        await path.drained()
+        assert path.sent() == Counter(ids)
+
+
+async def test_a_connector_that_is_fenced_in_the_middle_of_its_work_stops_and_begins_anew(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        path.start_router()
+        path.start_connector(window=20)
+        ids = await path.accept(1000)
+        await until(lambda: len(path.submissions()) > 100, "sending")
+        with client(valkey_url) as c:
+            c.incr("{0}:fence:north")
+        await until(lambda: len(path.providers["north"]) == 2, "a new beginning")
+        await path.drained()
+        assert set((await path.fates())["held"]) | set(path.sent()) == set(ids)
+        assert max(path.sent().values()) == 1
+
+
+async def test_a_marked_entry_that_cannot_be_read_ends_as_damaged_at_the_takeover(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        await left_on_the_wire(path, "otp", 2, marked=1)
+        with client(valkey_url) as c:
+            stream = LANE + "otp:shop"
+            (first, fields), (second, others) = c.xrange(stream)
+            c.delete(stream, "{0}:marks:north")
+            c.xadd(stream, {"m": fields[b"m"][:20], "r": fields[b"r"]}, id=first)
+            c.xadd(stream, others, id=second)
+            c.hset("{0}:marks:north", f"outbox:north:otp:shop|{first.decode()}|{first.decode()}", 1)
+        path.start_connector()
+        await path.drained()
+        assert (await path.fates())["failed"] == Counter(path.accepted[:1])
+        assert path.sent() == Counter(path.accepted[1:])
+
+
+async def test_receipts_and_inbound_messages_go_to_the_shard_of_their_number(valkey_url: str) -> None:
+    async with running(valkey_url, shards=4) as path:
+        path.start_connector()
+        await until(lambda: path.providers["north"], "the carrier")
+        reports = path.carrier().reports
+        numbers = [f"7916{n:07d}" for n in range(40)]
+        await reports.on_receipts([Receipt(f"c{n}", "delivered", recipient=n) for n in numbers])
+        await reports.on_inbound([Inbound("+" + n, "1234", "да") for n in numbers])
+        for shard in range(4):
+            mine = [n for n in numbers if path.redis.shard_of("+" + n) == shard]
+            facts = await told(path.redis, shard)
+            assert [f.receipt.recipient for f in facts if isinstance(f, Received)] == mine
+            assert [f.inbound.sender for f in facts if isinstance(f, Came)] == ["+" + n for n in mine]

@@ -262,6 +262,40 @@ async def test_a_kill_of_redis_under_load_loses_no_accepted_message(own_valkey: 
         assert set(accepted) <= set(await all_accepted(redis))
 
 
+async def test_what_repeating_cannot_settle_is_told_as_unknown_within_seconds(
+    own_valkey: MakeValkey, tmp_path: Path
+) -> None:
+    server = await own_valkey()
+    async with Proxy(tmp_path, server.url) as proxy, opened(proxy.url) as redis, accepting(redis) as acceptor:
+        proxy.match, proxy.cut_replies = b"bodybody", 1
+        accepting_one = asyncio.create_task(acceptor.accept(0, [ask(1, body=b"bodybody")]))
+        await until(lambda: proxy.requests, "the request")
+        await server.kill()
+        began = time.monotonic()
+        with pytest.raises(RedisAwayError):
+            await accepting_one
+        assert time.monotonic() - began < 4
+        await server.start()
+        await until(lambda: redis.link(0).is_up, "coming back")
+        await open_shard(redis.link(0), 0, redis.link(0).run_id)
+        (after,) = await acceptor.accept(0, [ask(2)])
+        assert (await all_accepted(redis))[-1] == after.id
+
+
+async def test_a_password_and_a_database_of_the_url_are_used(own_valkey: MakeValkey) -> None:
+    server = await own_valkey()
+    with client(server.url) as c:
+        c.config_set("requirepass", "p@ss word")
+        url = server.url.replace("unix://", "unix://:p%40ss%20word@") + "?db=2"
+        async with opened(url) as redis, accepting(redis) as acceptor:
+            await acceptor.accept(0, [ask(1)])
+            await redis.link(0).call("SELECT", 0)
+        with pytest.raises(RedisAwayError, match="NOAUTH"):
+            await Redis.open(server.url, 1, timeout_s=0.5)
+        c.execute_command("AUTH", "p@ss word")
+        assert c.info("keyspace").keys() == {"db2"}
+
+
 async def test_a_closed_shard_accepts_nothing_and_says_why(valkey_url: str) -> None:
     async with opened(valkey_url) as redis, accepting(redis) as acceptor:
         await close_shard(redis.link(0), 0, "the file is older than the ledger")
