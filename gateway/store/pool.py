@@ -49,12 +49,20 @@ def _connecting() -> Iterator[None]:
         raise StoreAwayError(f"PostgreSQL is away: {type(e).__name__}: {e}") from e
 
 
+def _is_closed(connection: asyncpg.Connection) -> bool:
+    try:
+        closed: bool = connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # the pool took it back when the server closed it
+    return closed
+
+
 @contextmanager
 def _using(connection: asyncpg.Connection) -> Iterator[None]:
     try:
         yield
     except (*_AWAY, asyncpg.InterfaceError) as e:
-        if isinstance(e, (asyncpg.InterfaceError, OSError)) and not connection.is_closed():
+        if isinstance(e, (asyncpg.InterfaceError, OSError)) and not _is_closed(connection):
             raise  # a wrong call, or an error of the borrower's own: not a lost server
         raise StoreAwayError(f"PostgreSQL went away: {type(e).__name__}: {e}") from e
 
