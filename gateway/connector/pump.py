@@ -160,13 +160,14 @@ class Pump:
         window = max(sum(link.window for link in self.provider.links() if link.state == "bound"), 1)
         if not backlog or not self._owner.may_mark():
             return _POLL_S
-        # Answers not yet written down are uncertain if we die: a tenth of the window may be, the rest takes up room.
-        unsettled = self._owner.unsettled - window // 10
+        slow = self.answer_s >= QUICK_S
+        # Answers not yet written down are uncertain if we die, so they take up room: with what is in flight they are at
+        # most a window. A slow carrier's window would stand empty for that, so a tenth of it is let go.
+        unsettled = self._owner.unsettled - (window // 10 if slow else 0)
         room = self.provider.room - self.pending - max(unsettled, 0)
         now = self._loop.time()
         tokens = self.bucket.available(now) - self.pending
         urgent = any(c in URGENT for c in backlog)
-        slow = self.answer_s >= QUICK_S
         least = max(int(window * (0.02 if slow else 0.2)), 1)
         if not urgent and room < min(least, sum(backlog.values())):
             return _POLL_S

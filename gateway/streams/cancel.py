@@ -34,15 +34,18 @@ async def cancel(redis: Redis, targets: Sequence[tuple[bytes, str, str]]) -> dic
 
 
 async def _cancel_lane(link: Link, name: str, ids: set[bytes]) -> dict[bytes, str]:
-    verdicts = await _remove(link, [("", b"0-0", i) for i in ids])
+    verdicts = dict.fromkeys(ids, "gone")
+    unseen = 0
     for _ in range(_ROUNDS):
-        left = {i for i in ids if verdicts[i] == "gone"}
-        if not left:
+        if not (left := {i for i in ids if verdicts[i] == "gone"}):
             break
-        places = [place async for place in _places(link, name, left)]
-        if not places:
-            break
+        verdicts |= await _remove(link, [("", b"0-0", i) for i in left])
+        left = {i for i in left if verdicts[i] == "gone"}
+        places = [place async for place in _places(link, name, left)] if left else []
         verdicts |= await _remove(link, places)
+        unseen = 0 if places else unseen + 1
+        if unseen == 2:  # one look may miss what was moved back behind it (parked, recalled); two do not
+            break
     return verdicts
 
 
