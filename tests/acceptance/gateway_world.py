@@ -39,10 +39,6 @@ TAKEOVER_S = 10.0
 """Another live process has a dead or paused one's work after this time."""
 
 WINDOW = 100
-ON_WIRE = WINDOW + WINDOW // 10
-"""At most so many messages are uncertain when a connector dies: a window without answers, and answers to a tenth of one
-that were not yet written down. Waiting for those as well would leave a part of a quick carrier's window empty."""
-
 SLOW = {"answer_delay_ms": 40, "receipt_delay_s": 0.5}
 """A carrier with which part of a window is always on the wire, and whose receipts come later."""
 
@@ -263,7 +259,8 @@ async def world(
         w.redis = redis.Redis(unix_socket_path=str(w.valkey.socket))
         stack.push_async_callback(w.redis.aclose)
         directory.write_private(directory.secrets / "carrier", secrets.token_hex(4) + "\n")
-        await asyncio.gather(*(_start_carrier(w, stack, name, profile or {}) for name in carriers))
+        started = await asyncio.gather(*(_start_carrier(w, stack, name, profile or {}) for name in carriers))
+        w.carriers = {carrier.name: carrier for carrier in started}  # in the order of preference
         await w.apply_plan(rates=rates)
         w.key = await w.make_key("shop")
         for name, roles in processes.items():
@@ -285,11 +282,11 @@ async def _start_servers(w: World, stack: AsyncExitStack, cluster: Path | None) 
     await migrate(w.postgres.url)
 
 
-async def _start_carrier(w: World, stack: AsyncExitStack, name: str, profile: Mapping[str, Any]) -> None:
+async def _start_carrier(w: World, stack: AsyncExitStack, name: str, profile: Mapping[str, Any]) -> Carrier:
     places = ("--smpp", "127.0.0.1:0", "--control", "127.0.0.1:0", "--keep", "100000")
     password = str(w.directory.secrets / "carrier")
     carrier = Carrier(name, w.process(f"carrier-{name}", "sandbox", *places, "--password-file", password), w.http)
     stack.push_async_callback(carrier.process.stop)
     await carrier.process.start()
     await carrier.ask("PUT", "/profile", dict(profile))
-    w.carriers[name] = carrier
+    return carrier

@@ -13,6 +13,19 @@ TRICKLE = {"one": 200.0}
 
 async def fill_outbox(w: World, load: Load) -> None:
     """The preferred carrier has begun, and nearly all of the load waits for it."""
+    probes = 0
+
+    async def preferred() -> bool:
+        nonlocal probes
+        probes += 1
+        message = {"to": f"+7999{probes:07d}", "text": "probe", "class": "otp"}
+        assert (await w.post("/v1/messages", message))[0] == 202
+        return await w.carriers["one"].submits() > 0
+
+    await until(preferred, "the router to see the preferred carrier")
+    await until(lambda: sent(w, probes), "the probes to be sent")
+    for carrier in w.carriers.values():
+        await carrier.ask("POST", "/stats/reset")
     await load.run()
     await w.reached(COUNT // 20)
 
@@ -21,6 +34,10 @@ async def fill_outbox(w: World, load: Load) -> None:
         return sum([await w.redis.xlen(lane) for lane in lanes]) > COUNT * 3 // 4
 
     await until(routed, "the outbox to fill")
+
+
+async def sent(w: World, count: int) -> bool:
+    return await w.submits() == count
 
 
 async def check_both(w: World, load: Load) -> None:
