@@ -10,7 +10,7 @@ import pytest
 
 from gateway.message import CLASSES
 from tests.acceptance.gateway_account import Load, account, check_ledger
-from tests.acceptance.gateway_world import SLOW, WINDOW, World, until, world
+from tests.acceptance.gateway_world import ON_WIRE, SLOW, World, until, world
 
 COUNT, AHEAD = 4_000, 1_500
 
@@ -39,13 +39,13 @@ async def test_kill_9_of_the_connector_doubles_at_most_a_window_and_nothing_that
     tmp_path: Path, cluster: Path, classes: Sequence[str]
 ) -> None:
     async with world(tmp_path / "data", profile=SLOW, cluster=cluster) as w:
-        await account(await endure(w, "connector", "kill -9", classes), uncertain=2 * WINDOW)
+        await account(await endure(w, "connector", "kill -9", classes), uncertain=2 * ON_WIRE)
 
 
 async def test_what_is_held_after_a_kill_is_found_again_by_its_receipts(tmp_path: Path, cluster: Path) -> None:
     async with world(tmp_path / "data", profile=SLOW, cluster=cluster) as w:
         load = await endure(w, "connector", "kill -9", ("transactional", "marketing"))
-        await account(load, uncertain=2 * WINDOW)
+        await account(load, uncertain=2 * ON_WIRE)
         shown = set(await w.carriers["one"].texts())
 
         async def left() -> set[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.gateway_account import Load, account
-from tests.acceptance.gateway_world import SLOW, TAKEOVER_S, WINDOW, World, until, world
+from tests.acceptance.gateway_world import ON_WIRE, SLOW, TAKEOVER_S, World, until, world
 
 COUNT, AHEAD = 4_000, 1_500
 DEFAULT_LEASE_S = 5.0
@@ -57,7 +57,7 @@ async def test_an_owner_that_slept_and_wakes_up_does_no_harm(tmp_path: Path, clu
             tasks.create_task(load.run())
             await w.reached(COUNT // 5)
             await put_to_sleep(w, LEASES[role])
-        await account(load, uncertain=WINDOW if role == "connector" else 0)
+        await account(load, uncertain=ON_WIRE if role == "connector" else 0)
 
 
 async def test_three_shards_and_two_processes_a_role_give_the_same_totals_when_one_of_each_dies(
@@ -75,7 +75,7 @@ async def test_three_shards_and_two_processes_a_role_give_the_same_totals_when_o
                 await w.processes[(await w.owner(lease))[0]].kill()
             await w.reached(COUNT // 2)
             await w.processes[(await w.owner("{g}:lease:carrier:one"))[0]].kill()
-        ended = await account(load, uncertain=WINDOW)
+        ended = await account(load, uncertain=ON_WIRE)
         classes = Counter[str]()
         for (klass, _), number in ended.states.items():
             classes[klass] += number
