@@ -40,8 +40,8 @@ TAKEOVER_S = 10.0
 
 WINDOW = 100
 ON_WIRE = WINDOW + WINDOW // 10
-"""At most so many messages are in doubt when the connector of a carrier that answers slowly dies or sleeps: a window, and
-the tenth of one that is let go so that a slow carrier's window never stands empty."""
+"""At most so many messages are in doubt when the connector of a carrier that answers slowly dies or sleeps: a window,
+and the tenth of one that is let go so that a slow carrier's window never stands empty."""
 
 SLOW = {"answer_delay_ms": 40, "receipt_delay_s": 0.5}
 """A carrier with which part of a window is always on the wire, and whose receipts come later."""
