@@ -29,6 +29,7 @@ MARK = 500
 
 QUICK_S = 0.005  # answers faster than this: wait for a fifth of the window, so that batches are worth their script
 _POLL_S = 0.25
+_BESIDE_URGENT, _URGENT_S = 100, 1.0  # parts of bulk in one step, and how long after the last urgent message
 _LINGER_S = 0.004  # between two marks of bulk to a quick carrier, so that scripts are worth their cost
 _CLOSED_S = 0.1
 DISCOVER_S = 5.0
@@ -78,6 +79,7 @@ class Pump:
         self.bucket, self.shares, self._owner = bucket, Shares(shares), owner
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
         self._marked_at = 0.0
+        self._urgent_at = -_URGENT_S
         self.pending = 0  # taken, and being marked
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._blind = False
@@ -178,7 +180,13 @@ class Pump:
         ahead = window // 10 if slow and urgent else 0
         if tokens < 1:
             return min(max(self.bucket.wait_s(), 0.001), _POLL_S)
-        plan = self._divide(min(room + ahead, tokens, MARK), room, window, backlog)
+        # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer; and bulk
+        # goes in small steps while urgent messages are about, so that none waits long behind one.
+        self._urgent_at = now if urgent else self._urgent_at
+        step = _BESIDE_URGENT if now - self._urgent_at < _URGENT_S else MARK
+        bulk = min(max(room - int(window * RESERVED), 0), step)
+        count = min(room + ahead, tokens, MARK)
+        plan = self.shares.divide(count, backlog, bulk) if count > 0 else {}
         if not plan:
             return _POLL_S
         taken = [run for klass, count in plan.items() for run in self.lanes.take(klass, count)]
@@ -187,12 +195,6 @@ class Pump:
         if any(run.reader.told for run in taken):
             self._told.set()
         return 0.0 if taken else _POLL_S
-
-    def _divide(self, count: int, room: int, window: int, backlog: dict[str, int]) -> dict[str, int]:
-        if count <= 0:
-            return {}
-        # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer.
-        return self.shares.divide(count, backlog, max(room - int(window * RESERVED), 0))
 
     def _mark(self, taken: Sequence[Taken]) -> None:
         by_shard: dict[int, list[Taken]] = {}

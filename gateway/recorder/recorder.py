@@ -36,7 +36,7 @@ BATCH_S = 0.5
 IDLE_S = 0.02
 """How often an empty stream is looked at, and how long a batch gathers while there is little to do."""
 
-_READ_EVENTS = 5_000
+_READ_EVENTS = 2_000
 _QUIET_EVENTS = 200
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 

@@ -24,8 +24,11 @@ from gateway.streams.reader import START, Queued, epoch, read
 log = logging.getLogger("router")
 
 BULK = frozenset({"transactional", "marketing"})
-URGENT_BATCH, BULK_BATCH = 500, 200
-"""Entries in one script. Bulk goes in smaller ones, so that an otp never waits long behind one."""
+BATCH, BULK_BESIDE_URGENT = 500, 100
+"""Entries in one script. Bulk goes in small ones while urgent messages are about: none waits long behind one."""
+
+URGENT_S = 1.0
+"""How long after the last urgent message bulk still goes in small scripts."""
 
 LINGER_S = 0.004
 """A lane of bulk that was just routed gathers this long before its next script: scripts should be worth their cost."""
@@ -48,6 +51,7 @@ class Intake:
         self._hot: dict[str, OrderedDict[str, list[Queued] | None]] = {c: OrderedDict() for c in CLASSES}
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
+        self._urgent_at = -URGENT_S  # when something urgent was last told of
         self._due: dict[str, float] = {}  # bulk lanes that gather
         self._blind = True
         self._epoch = b""
@@ -59,6 +63,8 @@ class Intake:
         elif (hot := self._hot.get(lane_parts(name)[0])) is not None:
             hot.setdefault(name, None)
             self._dirty.add(name)
+            if lane_parts(name)[0] not in BULK:
+                self._urgent_at = asyncio.get_running_loop().time()
         self._told.set()
 
     async def run(self) -> None:
@@ -101,7 +107,7 @@ class Intake:
             return False
         self._due.pop(name, None)
         hot.move_to_end(name)
-        size = URGENT_BATCH if klass == "otp" else BULK_BATCH
+        size = BULK_BESIDE_URGENT if klass in BULK and now - self._urgent_at < URGENT_S else BATCH
         if not entries:
             self._dirty.discard(name)
             entries = await read(self.link, f"intake:{name}", START, size)
