@@ -163,6 +163,11 @@ class Connector:
         return self.mode != "paused" and self.redis.used() < self.memory_mark and not self._lost.is_set()
 
     @property
+    def lease_s(self) -> float:
+        """How long the carrier is surely ours after we were last told so."""
+        return self.lease.ttl_s
+
+    @property
     def unsettled(self) -> int:
         """Entries whose outcome is known but not yet written down."""
         return sum(committer.waiting for committer in self.committers)

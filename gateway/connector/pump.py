@@ -43,6 +43,7 @@ class _Round(msgspec.Struct, gc=False, eq=False):
     turn: int
     taken: list[Taken]
     count: int
+    began: float  # loop time
 
 
 class Owner(Protocol):
@@ -56,6 +57,10 @@ class Owner(Protocol):
 
     def may_mark(self) -> bool:
         """Whether sending is allowed now."""
+
+    @property
+    def lease_s(self) -> float:
+        """How long the carrier is surely ours after we were last told so."""
 
     @property
     def unsettled(self) -> int:
@@ -215,7 +220,7 @@ class Pump:
             except RedisAwayError:
                 future = self._loop.create_future()
                 future.set_exception(RedisAwayError("away"))
-            self._rounds[future] = _Round(shard, self._turns[shard], runs, count)
+            self._rounds[future] = _Round(shard, self._turns[shard], runs, count, self._loop.time())
             future.add_done_callback(self._marked)
 
     def _marked(self, future: asyncio.Future[bytes]) -> None:
@@ -224,6 +229,10 @@ class Pump:
         if future.cancelled():
             return
         error = future.exception()
+        if self._loop.time() - done.began > self._owner.lease_s:
+            # We slept past our lease: whoever took it has dealt with these marks, and sending now would be twice.
+            self._owner.fenced()
+            return
         if error is None and future.result() == b"ok" and done.turn == self._turns[done.shard]:
             self._submit(done)
             return
