@@ -17,9 +17,10 @@ from typing import Any
 import redis.asyncio
 
 from bench.servers import World
+from gateway.embedded.up import SPLIT
 from gateway.streams.link import scripts
 
-PYTHON = ("gateway", "recorder", "sandbox")
+PYTHON = ("api", *SPLIT, "sandbox")
 TOP = 22
 PRELOAD = {"shared_preload_libraries": "pg_stat_statements"}
 """Settings that PostgreSQL needs for it."""

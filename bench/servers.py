@@ -1,4 +1,4 @@
-"""Everything that a run needs, started fresh: Valkey, PostgreSQL, the sandbox SMSC, two gateway processes, a key.
+"""Everything that a run needs, started fresh: Valkey, PostgreSQL, the sandbox SMSC, the gateway's processes, a key.
 
 In: how the sandbox answers and how wide the window is. Out: addresses and process ids. Everything ends with this
 process, and the directory is removed unless its place was named.
@@ -29,6 +29,7 @@ from gateway.embedded.child import command
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.process import Process
+from gateway.embedded.up import SPLIT
 from gateway.embedded.valkey import Valkey
 from gateway.store import keys
 from gateway.store.migrate import migrate
@@ -188,12 +189,12 @@ async def _make_key(w: World) -> str:
 
 
 async def _start_gateway(w: World, stack: AsyncExitStack) -> None:
-    recorder = w.process("recorder", "run", "--roles", "recorder,receipts")
-    gateway = w.process("gateway", "run", "--roles", "api,router,connector", "--listen", "127.0.0.1:0")
-    for process in (recorder, gateway):
+    others = [w.process(name, "run", "--roles", roles) for name, roles in SPLIT.items()]
+    api = w.process("api", "run", "--roles", "api", "--listen", "127.0.0.1:0")
+    for process in (*others, api):
         stack.push_async_callback(process.stop)
         await process.start()
-    url = str(gateway.said["ready"])
+    url = str(api.said["ready"])
     w.address = url.removeprefix("http://")
     deadline = time.monotonic() + READY_S
     while not await _ready(w, url):

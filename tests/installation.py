@@ -119,7 +119,7 @@ class Installation:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def pid_of(self, name: str) -> int:
-        """Of `valkey`, `postgres`, `sandbox`, `gateway` or `recorder`."""
+        """Of `valkey`, `postgres`, `sandbox`, `api`, `dispatch` or `recorder`."""
         return int((self.data / "run" / f"{name}.pid").read_text().split()[0])
 
     @property

@@ -36,6 +36,8 @@ READY_TIMEOUT_S = 30.0
 GATEWAY_STOP_S = 20.0
 SANDBOX_STOP_S = 5.0
 FULL_BYTES = 32 << 20
+SPLIT = {"recorder": "recorder,receipts", "dispatch": "router,connector"}
+"""Processes beside the api's own: a long turn of one of them keeps no request and no otp waiting."""
 UNLUCKY = (OSError, StoreAwayError, RedisAwayError, ScriptError, asyncpg.PostgresError)
 """What a machine can do to us between two steps: its disk fills, a server dies."""
 
@@ -63,7 +65,7 @@ class Ready(msgspec.Struct, frozen=True):
     data: Path
     client_env: Path
     phones: str  # what the sandbox carrier's phones got
-    metrics: tuple[str, str]  # of the two processes
+    metrics: tuple[str, ...]  # of each process
     seconds: float
 
 
@@ -119,7 +121,7 @@ class Up:
 
     async def _start(self) -> None:
         began = time.monotonic()
-        for name in ("gateway", "recorder", "sandbox"):  # of a start that was killed
+        for name in ("api", "dispatch", "recorder", "sandbox"):  # of a start that was killed
             await end_leftover(self._dir.run / f"{name}.pid", signal.SIGKILL, 5)
         check_free(self._listen)
         await self._servers()
@@ -132,11 +134,11 @@ class Up:
             stack.push_async_callback(redis.close)
             await self._step("plan", seed.sample_plan(self._dir, pool, redis, sandbox))
             secret = await seed.first_key(self._dir, pool, redis)
-        url, recorder = await self._gateway()
+        url, *others = await self._gateway()
         seed.write_client_env(self._dir, url, secret)
         self._dir.hold(f"`sluice up` on {url}")
         phones, seconds = f"http://{sandbox.control}/messages", time.monotonic() - began
-        metrics = (f"{url}/metrics", f"{recorder}/metrics")
+        metrics = tuple(f"{address}/metrics" for address in (url, *others))
         self._progress.ready(Ready(url, self._dir.path, self._dir.client_env, phones, metrics, seconds))
 
     async def _step(self, name: str, work: Coroutine[Any, Any, str]) -> None:
@@ -188,30 +190,27 @@ class Up:
         seed.remember_sandbox(self._dir, sandbox)
         return sandbox
 
-    async def _gateway(self) -> tuple[str, str]:
-        """Start the stages, as the default split has them: where the api is ready, and the recorder's metrics."""
+    async def _gateway(self) -> list[str]:
+        """Start the stages, as the default split has them: where the api is ready, and the others' metrics."""
         servers = {"SLUICE_REDIS_URL": self._valkey.url, "SLUICE_POSTGRES_URL": self._postgres.url}
         config = ["--config", str(self._config)] if self._config else []
         pages = {} if self._settings.metrics_listen else {"SLUICE_METRICS_LISTEN": ANY_PORT}
-        recorder = self._process(
-            "recorder", ["run", "--roles", "recorder,receipts", *config], servers | pages, GATEWAY_STOP_S
-        )
-        gateway = self._process(
-            "gateway",
-            ["run", "--listen", self._listen, "--roles", "api,router,connector", *config],
-            servers,
-            GATEWAY_STOP_S,
-        )
+
+        def stages(name: str, roles: str, env: dict[str, str], *arguments: str) -> Process:
+            return self._process(name, ["run", *arguments, "--roles", roles, *config], servers | env, GATEWAY_STOP_S)
+
+        others = [stages(name, roles, pages) for name, roles in SPLIT.items()]
+        api = stages("api", "api", {}, "--listen", self._listen)
 
         async def start() -> str:
-            await self._supervisor.start(recorder)
-            await self._supervisor.start(gateway)
-            await until_ready(reachable(gateway.said["ready"]))
-            return "api, router, connector; recorder, receipts"
+            for process in (*others, api):
+                await self._supervisor.start(process)
+            await until_ready(reachable(api.said["ready"]))
+            return "; ".join(("api", *(roles.replace(",", ", ") for roles in SPLIT.values())))
 
         await self._step("gateway", start())
-        gateway.arguments[2] = fixed(self._listen, gateway.said["ready"])  # and there again after a crash
-        return reachable(gateway.said["ready"]), reachable(recorder.said["ready"])
+        api.arguments[2] = fixed(self._listen, api.said["ready"])  # and there again after a crash
+        return [reachable(process.said["ready"]) for process in (api, *others)]
 
     def _process(self, name: str, arguments: list[str], env: dict[str, str], stop_s: float) -> Process:
         return Process(name, arguments, env=env, log=self._dir.log(name), run=self._dir.run, stop_s=stop_s)

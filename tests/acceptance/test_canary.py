@@ -50,8 +50,8 @@ def test_no_byte_of_a_text_or_a_number_gets_into_logs_metrics_or_the_terminal(lo
     finally:
         loud.stop()
     logs = {path.name: path.read_bytes() for path in (loud.data / "logs").iterdir()}
-    assert {"gateway.log", "recorder.log", "sandbox.log", "valkey.log", "postgres.log"} <= set(logs)
-    assert len(logs["gateway.log"].splitlines()) > 5
+    assert {"api.log", "dispatch.log", "recorder.log", "sandbox.log", "valkey.log", "postgres.log"} <= set(logs)
+    assert len(logs["dispatch.log"].splitlines()) > 5
     pages += [*logs.values(), *lines, "".join(loud.output).encode()]
     for trace in TRACES:
         places = [page for page in pages if trace.encode() in page]

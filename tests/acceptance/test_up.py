@@ -77,7 +77,7 @@ def settled(installation: Installation, message_id: str) -> str:
     return "" if state in ("accepted", "routed") else state
 
 
-@pytest.mark.parametrize("name", ["gateway", "recorder", "sandbox", "valkey", "postgres"])
+@pytest.mark.parametrize("name", ["api", "dispatch", "recorder", "sandbox", "valkey", "postgres"])
 def test_what_dies_under_up_is_started_again_and_messages_flow_on(installation: Installation, name: str) -> None:
     installation.start()
     installation.delivered(installation.send("+79161234567", "before"))
@@ -107,7 +107,7 @@ def test_ctrl_c_while_starting_leaves_nothing_running(installation: Installation
 def test_a_second_signal_ends_everything_at_once(installation: Installation) -> None:
     installation.start()
     family = installation.family()
-    os.kill(installation.pid_of("gateway"), signal.SIGSTOP)  # it would take its whole time to stop
+    os.kill(installation.pid_of("api"), signal.SIGSTOP)  # it would take its whole time to stop
     assert installation.process is not None
     installation.process.send_signal(signal.SIGTERM)
     until(lambda: installation.says("stopping"), "the first signal's effect")
