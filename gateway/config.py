@@ -62,6 +62,13 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    quota_messages_per_s: Annotated[
+        float, Meta(ge=0, description="what a client without a quota of its own may send each second; 0: no limit")
+    ] = 0.0
+    quota_burst: Annotated[int, Meta(ge=0, description="how many of them at once; 0: what a second gives")] = 0
+    api_processes: Annotated[
+        int, Meta(ge=1, description="API processes behind one address; each enforces its part of a client's quota")
+    ] = 1
     """Settings from defaults, the file, the environment and what the command line gave (None: not given).
 
     Raises SettingsError with one line a user can act on.

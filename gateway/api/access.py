@@ -64,7 +64,7 @@ async def create_key(c: Call) -> Answer:
         return problem(Code.INVALID_VALUE, f"{e}.")
     except (StoreAwayError, TimeoutError):
         return store_away()
-    await _publish(c)
+    await publish_keys(c)
     return call.answer(KeyMade(key_id, wanted.client, secret), 201)
 
 
@@ -79,11 +79,11 @@ async def revoke_key(c: Call) -> Answer:
         return store_away()
     if not rows:
         return problem(Code.UNKNOWN_KEY, "There is no such key; GET /v1/keys lists them.")
-    await _publish(c)
+    await publish_keys(c)
     return call.answer(_view(rows[0]))
 
 
-async def _publish(c: Call) -> None:
+async def publish_keys(c: Call) -> None:
     """Make the change known. What fails here is made up for within half a minute."""
     try:
         async with asyncio.timeout(STORE_S):

@@ -17,7 +17,7 @@ from aiohttp import web
 from prometheus_client import Histogram
 
 from gateway import logs, metrics
-from gateway.api import call, keyring
+from gateway.api import call, keyring, quotas
 from gateway.api.call import Call, Gate
 from gateway.api.endpoints import TABLE
 from gateway.api.problems import Code, Problem, problem
@@ -54,13 +54,14 @@ class Api:
         began = time.perf_counter()
         request_id = self._ids.of(request)
         found = TABLE.find(request.method, request.path)
-        name = "unknown"
+        name, quota = "unknown", None
         try:
             if found is None:
                 said: call.Answer = _no_route(request)
             else:
                 route, params = found
                 name = route.name
+                quota = c.quota
                 c = Call(self._gate, request, request_id, params)
                 refused = None if route.scope is None else await self._refused(c, route.scope)
                 said = await route.run(c) if refused is None else refused
@@ -73,6 +74,9 @@ class Api:
             metrics.refused.labels(said.code).inc()
             said = call.refusal(said, request_id)
             if said.status == 405:
+        if quota is not None:
+            said.headers[quotas.POLICY] = quota.policy
+            said.headers[quotas.LIMIT] = quota.state()
                 said.headers["Allow"] = ", ".join(TABLE.methods(request.path))
         said.headers["X-Request-Id"] = request_id
         said.headers.setdefault("Server", "sluice")
@@ -88,7 +92,7 @@ class Api:
             rights = ring.authenticate(given)
         if isinstance(rights, Problem):
             return rights
-        c.rights = rights
+        c.rights, c.quota = rights, rights.quota
         if rights.networks and (refused := rights.admit(call.remote_of(c.request, self._gate.proxies))):
             return refused
         return rights.allow(scope)
@@ -123,7 +127,7 @@ async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health
     async with contextlib.AsyncExitStack() as stack:
         acceptor = Acceptor(redis, settings)
         stack.push_async_callback(acceptor.close)
-        ring = keyring.Keyring()
+        ring = keyring.Keyring(quotas.Quotas(settings, lambda: acceptor.room))
         for name, work in (
             ("api keys", keyring.watch(redis, ring)),
             ("api keys published", keyring.keep_published(pool, redis)),

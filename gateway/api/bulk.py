@@ -89,6 +89,8 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
     bulk = _read_lines(body) if c.request.content_type in NDJSON else _read_document(body)
     if isinstance(bulk, Problem):
         return bulk
+    if refused := c.rights.quota.take(len(bulk.items)):
+        return refused
     if bulk.defaults and (faults := c.gate.rules.check_defaults(bulk.defaults.fields, sender, now_ms)):
         return from_faults(faults, pointer="/defaults")
     batch_id = make_id(now_ms, id_tail(0, hashlib.blake2b(seed, digest_size=9).digest() if seed else None))

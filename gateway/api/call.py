@@ -24,6 +24,7 @@ from gateway.api.keyring import Keyring, Network, Rights
 from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
 from gateway.config import Settings, SettingsError
 from gateway.plan.choice import Compiled
+from gateway.api.quotas import Quota
 from gateway.store.pool import Pool
 from gateway.streams.accept import Acceptor
 from gateway.streams.link import Redis
@@ -79,9 +80,9 @@ class Gate:
 
 
 class Call:
-    """One request. `rights` are set unless the route is open to everybody."""
+    """One request. `rights` and `quota` are set unless the route is open to everybody."""
 
-    __slots__ = ("gate", "params", "request", "request_id", "rights")
+    __slots__ = ("gate", "params", "quota", "request", "request_id", "rights")
 
     def __init__(self, gate: Gate, request: web.BaseRequest, request_id: str, params: Mapping[str, str]) -> None:
         self.gate, self.request, self.request_id, self.params = gate, request, request_id, params
@@ -89,6 +90,7 @@ class Call:
 
     @property
     def client(self) -> str:
+        self.quota: Quota | None = None
         """The client whose key was used."""
         return self.rights.key.client
 

@@ -341,3 +341,31 @@ class KeyViews(msgspec.Struct):
     """Every key, oldest first."""
 
     keys: Sequence[KeyView]
+
+
+class NewQuota(msgspec.Struct, forbid_unknown_fields=True):
+    """How fast a client may send. Nothing given: what the settings give to every client."""
+
+    messages_per_s: Annotated[
+        float | None, Meta(description="messages a second on average; 0: no limit; null: what the settings say")
+    ] = None
+    burst: Annotated[int, Meta(ge=0, le=1_000_000, description="how many at once; 0: what a second gives")] = 0
+
+
+class ClientView(msgspec.Struct, kw_only=True):
+    """A client and how fast it may send."""
+
+    name: Annotated[str, Meta(description="the client's name, as its keys have it")]
+    created_at: Annotated[datetime, Meta(description="when its first key was made")]
+    disabled_at: Annotated[datetime | None, Meta(description="since when none of its keys works")]
+    messages_per_s: Annotated[
+        float | None, Meta(description="messages a second on average; 0: no limit; null: what the settings say")
+    ]
+    burst: Annotated[int, Meta(description="how many at once; 0: what a second gives")]
+    keys: Annotated[int, Meta(description="how many of its keys work now")]
+
+
+class ClientViews(msgspec.Struct):
+    """Every client, by name."""
+
+    clients: Annotated[Sequence[ClientView], Meta(description="every client that ever had a key")]

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from gateway.api import access, batches, bulk, carriers, openapi, pages, plans, reading, sending, service, statistics
+from gateway.api import (
+    access,
+    batches,
+    bulk,
+    carriers,
+    clients,
+    openapi,
+    pages,
+    plans,
+    reading,
+    sending,
+    service,
+    statistics,
+)
 from gateway.api.documents import (
     Accepted,
     BatchAnswer,
@@ -13,6 +26,8 @@ from gateway.api.documents import (
     Cancelled,
     Carriers,
     CarrierView,
+    ClientView,
+    ClientViews,
     KeyMade,
     KeyView,
     KeyViews,
@@ -23,6 +38,7 @@ from gateway.api.documents import (
     NewKey,
     NewMessage,
     NewPlan,
+    NewQuota,
     PlanActive,
     PlanChecked,
     PlanKept,
@@ -37,7 +53,8 @@ from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.routes import Parameter, Route, Table
 
 _REDIS: Final = (Code.REDIS_AWAY, Code.SHARD_CLOSED)
-_SENDING: Final = (Code.NOT_JSON, Code.CLASS_NOT_ALLOWED, Code.TEST_KEY, Code.TOO_LARGE, Code.INTAKE_FULL, *_REDIS)
+_FULL: Final = (Code.RATE_LIMITED, Code.INTAKE_FULL)
+_SENDING: Final = (Code.NOT_JSON, Code.CLASS_NOT_ALLOWED, Code.TEST_KEY, Code.TOO_LARGE, *_FULL, *_REDIS)
 _IDEMPOTENT: Final = (Code.REQUEST_RUNNING, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_KEY_REUSED)
 _KEY: Final = Parameter(
     "Idempotency-Key",
@@ -261,6 +278,25 @@ TABLE: Final[Table] = Table(
             "End a key for good, everywhere within a second.",
             {200: KeyView},
             codes=(Code.UNKNOWN_KEY, Code.POSTGRES_AWAY),
+        ),
+        Route(
+            "GET",
+            "/v1/clients",
+            "admin",
+            clients.list_clients,
+            "Every client, and how fast it may send.",
+            {200: ClientViews},
+            codes=(Code.POSTGRES_AWAY,),
+        ),
+        Route(
+            "POST",
+            "/v1/clients/{name}/quota",
+            "admin",
+            clients.set_quota,
+            "Say how fast a client may send, everywhere within a second.",
+            {200: ClientView},
+            NewQuota,
+            codes=(Code.NOT_JSON, Code.INVALID_VALUE, Code.UNKNOWN_CLIENT, Code.POSTGRES_AWAY),
         ),
         Route("GET", "/healthz", None, service.alive, "The process lives.", {200: "application/json"}),
         Route(

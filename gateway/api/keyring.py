@@ -19,6 +19,7 @@ import msgspec
 from gateway import logs
 from gateway.api.checks import Sender
 from gateway.api.problems import Code, Problem, problem
+from gateway.api.quotas import Quota, Quotas
 from gateway.message import UnknownVersionError
 from gateway.store import keys
 from gateway.store.pool import Pool, StoreAwayError
@@ -47,6 +48,7 @@ class Rights(msgspec.Struct, frozen=True):
     sender: Sender
     networks: tuple[Network, ...]
     expires_at: float
+    quota: Quota
 
     def allow(self, scope: str) -> Problem | None:
         """None when the key has the scope; `admin` has them all."""
@@ -66,8 +68,9 @@ class Rights(msgspec.Struct, frozen=True):
 class Keyring:
     """The keys of this process. `loaded` tells whether any document was ever seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, quotas: Quotas | None = None) -> None:
         self._rights: dict[bytes, Rights] = {}
+        self._quotas = quotas or Quotas()
         self._version = -1
         self._looked = 0.0
         self._asked = self._served = 0
@@ -81,7 +84,7 @@ class Keyring:
         except (UnknownVersionError, msgspec.DecodeError) as e:
             log.error("keys unreadable", e, version=version)
             return
-        self._rights = {key.hash: _rights(key) for key in found}
+        self._rights = {key.hash: _rights(key, self._quotas) for key in found}
         self._version, self.loaded = version, True
         log.info("keys loaded", version=version, count=len(found))
 
@@ -145,7 +148,7 @@ async def watch(redis: Redis, keyring: Keyring) -> None:
     await Mirror(redis).watch(MIRROR, keyring.replace)
 
 
-def _rights(key: keys.Key) -> Rights:
+def _rights(key: keys.Key, quotas: Quotas) -> Rights:
     networks: list[Network] = []
     for text in key.networks:
         with contextlib.suppress(ValueError):
@@ -153,7 +156,8 @@ def _rights(key: keys.Key) -> Rights:
     if key.networks and not networks:
         networks.append(ipaddress.ip_network("255.255.255.255/32"))  # unreadable: from nowhere
     sender = Sender(key.client, key.id, frozenset(key.classes), key.test)
-    return Rights(key, frozenset(key.scopes), sender, tuple(networks), key.expires_ms / 1000)
+    quota = quotas.of(key.client, key.messages_per_s, key.burst)
+    return Rights(key, frozenset(key.scopes), sender, tuple(networks), key.expires_ms / 1000, quota)
 
 
 def _is_inside(remote: str | None, networks: Sequence[Network]) -> bool:

@@ -33,6 +33,7 @@ class Code(StrEnum):
     UNKNOWN_CARRIER = "unknown_carrier"
     UNKNOWN_PLAN = "unknown_plan"
     UNKNOWN_KEY = "unknown_key"
+    UNKNOWN_CLIENT = "unknown_client"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REF_CONFLICT = "ref_conflict"
     REQUEST_RUNNING = "request_running"
@@ -72,6 +73,7 @@ class Code(StrEnum):
     QUERY_INVALID = "query_invalid"
     CURSOR_INVALID = "cursor_invalid"
     PLAN_INVALID = "plan_invalid"
+    RATE_LIMITED = "rate_limited"
     INTAKE_FULL = "intake_full"
     INTERNAL_ERROR = "internal_error"
     REDIS_AWAY = "redis_away"
@@ -106,6 +108,7 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.UNKNOWN_CARRIER: Kind(404, "No such carrier"),
     Code.UNKNOWN_PLAN: Kind(404, "No such version of the plan"),
     Code.UNKNOWN_KEY: Kind(404, "No such key"),
+    Code.UNKNOWN_CLIENT: Kind(404, "No such client"),
     Code.METHOD_NOT_ALLOWED: Kind(405, "The path does not take this method"),
     Code.BODY_TOO_SLOW: Kind(408, "The body did not arrive in time"),
     Code.REF_CONFLICT: Kind(409, "The ref belongs to another message"),
@@ -146,6 +149,7 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.QUERY_INVALID: Kind(422, "A query parameter cannot be used"),
     Code.CURSOR_INVALID: Kind(422, "The cursor cannot be used"),
     Code.PLAN_INVALID: Kind(422, "The plan cannot be used"),
+    Code.RATE_LIMITED: Kind(429, "More messages than the client may send now", 1),
     Code.INTAKE_FULL: Kind(429, "No more messages fit at the moment", 2),
     Code.INTERNAL_ERROR: Kind(500, "Something went wrong here"),
     Code.REDIS_AWAY: Kind(503, "Redis cannot be reached", 1),

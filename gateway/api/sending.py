@@ -140,3 +140,5 @@ def _wish(c: Call, body: bytes, now_ms: int) -> Wish | Problem:
     if isinstance(checked, list):
         return from_faults(checked)
     return Wish(checked, canonical(fields, checked) if checked.ref else ())
+    if refused := c.rights.quota.take(1):
+        return refused

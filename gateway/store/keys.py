@@ -41,6 +41,8 @@ class Key(msgspec.Struct, array_like=True, frozen=True):
     networks: tuple[str, ...] = ()
     test: bool = False
     expires_ms: int = 0  # 0: never
+    messages_per_s: float | None = None  # the client's quota; None: what the settings give, 0: no limit
+    burst: int = 0  # 0: what a second gives
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +152,7 @@ async def live_keys(connection: asyncpg.Connection) -> list[Key]:
     """Every key that works now. One reader at a time until the transaction ends: mirrors keep the order of commits."""
     await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
     rows = await connection.fetch(
-        "select k.id, client, hash, scopes, classes, networks, test, expires_at from keys k"
+        "select k.id, client, hash, scopes, classes, networks, test, expires_at, quotas from keys k"
         " join clients c on c.name = k.client"
         " where revoked_at is null and c.disabled_at is null and (expires_at is null or expires_at > now())"
         " order by k.id"
@@ -165,6 +167,8 @@ async def live_keys(connection: asyncpg.Connection) -> list[Key]:
             tuple(r["networks"]),
             r["test"],
             r["expires_at"] or 0,
+            r["quotas"].get("messages_per_s"),
+            r["quotas"].get("burst", 0),
         )
         for r in rows
     ]
