@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from gateway import metrics
+from gateway.connector import gauges
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, judge, submitted
-from gateway.connector.gauges import show_links
 from gateway.connector.lanes import Lanes
 from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
@@ -66,6 +66,7 @@ class Connector:
 
     async def run(self) -> None:
         """Serve the carrier again and again, each time under a new lease."""
+        gauges.begin(self.work.carrier)
         while True:
             await self.lease.acquire()
             self._lost.clear()
@@ -189,9 +190,9 @@ class Connector:
         now = self.redis.clock_ms()
         waited = heard = 0
         counts = Counter((outcome.kind, outcome.reason) for _, outcome in batch)
-        for (kind, reason), number in counts.items():
+        for (kind, _), number in counts.items():
             self._counts[_KINDS[kind]] += number
-            metrics.settled.labels(self.work.carrier, _KINDS[kind], reason or "").inc(number)
+        gauges.count_outcomes(self.work.carrier, {(_KINDS[k], r or ""): number for (k, r), number in counts.items()})
         for submission, outcome in batch:
             flight: Flight = submission.origin
             if flight.settled:
@@ -204,7 +205,7 @@ class Connector:
                 self.settle(flight.mark.shard, flight, judge(flight, now))
         if self.pump is not None:
             if heard:  # what came back unsent says nothing about the carrier's speed
-                metrics.answers.labels(self.work.carrier).observe(waited / heard / 1000)
+                metrics.answers.labels(self.work.carrier).observe(waited / heard / 1000, heard)
                 self.pump.answer_s += (waited / heard / 1000 - self.pump.answer_s) * 0.2
                 for committer in self.committers:
                     committer.linger_s = SETTLE_LINGER_S if self.pump.answer_s < QUICK_S else 0.0
@@ -219,6 +220,7 @@ class Connector:
 
     async def _inbound(self, batch: Sequence[Inbound]) -> None:
         now = self.redis.clock_ms()
+        metrics.inbound.labels(self.work.carrier).inc(len(batch))
         await self._durable([(m.sender, Came(self.work.carrier, now, m)) for m in batch])
 
     async def _durable(self, facts: Sequence[tuple[str, AnyFact]]) -> None:
@@ -233,6 +235,7 @@ class Connector:
         await asyncio.gather(*waits)
 
     def _state(self, link: Link) -> None:
+        metrics.bind_changes.labels(self.work.carrier, link.state).inc()
         if link.error:
             self._error = link.error
         log.info(
@@ -259,21 +262,25 @@ class Connector:
             if not entries:
                 await link.call(b"HDEL", link.prefix + "marks:" + self.work.carrier, field)
         if count:
+            metrics.taken_over.labels(self.work.carrier).inc(count)
             log.warning("uncertain_after_takeover", extra={"carrier": self.work.carrier, "messages": count})
             await committer.report([])
 
     # The state that others see ------------------------------------------------------------------------------------
 
     async def _report(self) -> None:
+        carrier = self.work.carrier
+        shown: Sequence[Link] = ()
         try:
             while True:
-                show_links(self.work.carrier, self.provider.links() if self.provider is not None else ())
+                shown = gauges.show_links(carrier, self.provider.links() if self.provider is not None else (), shown)
+                gauges.show_limits(carrier, self.status()["limited_by"], self.work.rate_per_s, self.unsettled)
                 with contextlib.suppress(RedisAwayError):
                     self.set_mode((await carriers.modes(self.redis)).get(self.work.carrier, "running"))
                     await carriers.report(self.redis, self.work.carrier, self.status())
                 await asyncio.sleep(0.5)
         finally:
-            show_links(self.work.carrier, ())
+            gauges.end(carrier, shown)
             if self.provider is not None and self.redis.link(None).is_up:
                 with contextlib.suppress(RedisAwayError):
                     self._down_since = self._down_since or self.redis.clock_ms()

@@ -13,9 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway import metrics
 from gateway.connector.flight import Flight, Mark, Verdict, expired, judge, submissions
-from gateway.connector.gauges import observe_to_wire
+from gateway.connector.gauges import marked, observe_to_wire
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
 from gateway.events import Ended
@@ -307,7 +306,7 @@ class Pump:
                     batch += made
         if batch:
             for klass, number in Counter(s.klass for s in batch).items():
-                metrics.marked.labels(self.carrier, klass).inc(number)
+                marked(self.carrier, klass).inc(number)
             observe_to_wire(batch, now)
             self.bucket.spend(len(batch))
             self.provider.submit(batch)

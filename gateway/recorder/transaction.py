@@ -39,7 +39,7 @@ def _count(changes: Changes) -> None:
     fresh = sum(not row.rev for row in changes.rows)
     for table, number in (
         ("messages", fresh),
-        ("messages updated", len(changes.rows) - fresh),
+        ("messages_updated", len(changes.rows) - fresh),
         ("submissions", len(changes.submissions) + len(changes.repeated)),
         ("receipts", len(changes.receipts)),
         ("receipts_waiting", len(changes.unmatched)),

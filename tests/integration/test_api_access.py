@@ -227,9 +227,9 @@ async def test_metrics_count_requests_and_messages_without_numbers(api: Api) -> 
     await api.post("/v1/messages", MESSAGE)
     await api.post("/v1/messages", MESSAGE | {"text": ""})
     body = (await api.get("/metrics", key=None)).body.decode()
-    assert 'sluice_request_seconds_count{route="POST /v1/messages",status="202"}' in body
-    assert 'sluice_refused_total{code="text_empty"}' in body
-    assert 'sluice_accepted_total{class="otp",client="acme"}' in body
+    assert 'sluice_http_request_duration_seconds_count{route="POST /v1/messages",status="202"}' in body
+    assert 'sluice_refusals_total{code="text_empty"}' in body
+    assert 'sluice_messages_accepted_total{class="otp",client="acme"}' in body
     assert "79161234567" not in body and "Your code" not in body
 
 

@@ -42,7 +42,7 @@ async def test_metrics_are_shown_in_the_exposition_format() -> None:
     finally:
         await server.close()
     assert status == 200
-    assert 'sluice_accepted_total{class="otp",client="app"}' in body
+    assert 'sluice_messages_accepted_total{class="otp",client="app"}' in body
     assert "process_cpu_seconds_total" in body
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway import metrics
 from gateway.connector.flight import submissions
-from gateway.connector.gauges import observe_to_wire, show_links
+from gateway.connector.gauges import begin, end, observe_to_wire, show_limits, show_links
 from gateway.provider import Link
 from tests.core_builders import NOW_MS, flight, journey, message
 
@@ -38,12 +38,37 @@ def test_a_scheduled_message_counts_from_its_time_and_a_second_attempt_not_at_al
 
 
 def test_links_are_counted_by_state_and_vanish_with_their_connector() -> None:
-    show_links(
-        "north", [Link("a", "bound", 0, in_flight=3), Link("b", "bound", 0, in_flight=4), Link("c", "closed", 0)]
+    shown = show_links(
+        "north",
+        [
+            Link("a", "bound", 0, in_flight=3, window=10),
+            Link("b", "bound", 0, in_flight=4, window=10),
+            Link("c", "closed", 0, window=10),
+        ],
     )
     body = metrics.render()[0].decode()
-    assert 'sluice_binds{carrier="north",state="bound"} 2.0' in body
-    assert 'sluice_binds{carrier="north",state="closed"} 1.0' in body
-    assert 'sluice_in_flight{carrier="north"} 7.0' in body
-    show_links("north", ())
-    assert 'sluice_binds{carrier="north",state="bound"} 0.0' in metrics.render()[0].decode()
+    assert 'sluice_carrier_binds{carrier="north",state="bound"} 2.0' in body
+    assert 'sluice_carrier_binds{carrier="north",state="closed"} 1.0' in body
+    assert 'sluice_carrier_in_flight{bind="a",carrier="north"} 3.0' in body
+    assert 'sluice_carrier_window{bind="b",carrier="north"} 10.0' in body
+    assert 'sluice_carrier_window{bind="c",carrier="north"} 0.0' in body, "a closed link takes nothing"
+    end("north", shown)
+    body = metrics.render()[0].decode()
+    assert 'sluice_carrier_binds{carrier="north",state="bound"} 0.0' in body
+    assert 'bind="a",carrier="north"' not in body
+
+
+def test_one_word_says_what_limits_a_carrier() -> None:
+    show_limits("south", "rate", 50.0, 7)
+    body = metrics.render()[0].decode()
+    assert 'sluice_carrier_limited{by="rate",carrier="south"} 1.0' in body
+    assert 'sluice_carrier_limited{by="none",carrier="south"} 0.0' in body
+    show_limits("south", "", 50.0, 0)
+    assert 'sluice_carrier_limited{by="none",carrier="south"} 1.0' in metrics.render()[0].decode()
+
+
+def test_a_connectors_series_begin_with_zero() -> None:
+    begin("west")
+    body = metrics.render()[0].decode()
+    assert 'sluice_submissions_settled_total{carrier="west",outcome="deferred",reason="throttled"} 0.0' in body
+    assert 'sluice_receipts_total{carrier="west",state="delivered"} 0.0' in body
