@@ -18,6 +18,10 @@ ROLES = ("api", "router", "connector", "recorder", "receipts")
 """Stages that `sluice run --roles` can name. `receipts` is the matcher of late and early receipts."""
 
 
+IN_FILES = ("redis_url", "postgres_url")
+"""Settings that hold a password: SLUICE_<NAME>_FILE names a file to read them from."""
+
+
 class SettingsError(ValueError):
     """The configuration cannot be used. The text names the file or variable, the setting and what would be right."""
 
@@ -58,10 +62,6 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     metrics_listen: Annotated[
         str, Meta(description="HOST:PORT of /metrics, /healthz and /readyz for roles without api; empty: none")
     ] = ""
-    trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
-
-
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
     quota_messages_per_s: Annotated[
         float, Meta(ge=0, description="what a client without a quota of its own may send each second; 0: no limit")
     ] = 0.0
@@ -69,6 +69,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **g
     api_processes: Annotated[
         int, Meta(ge=1, description="API processes behind one address; each enforces its part of a client's quota")
     ] = 1
+    trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
     """Settings from defaults, the file, the environment and what the command line gave (None: not given).
 
     Raises SettingsError with one line a user can act on.
@@ -90,6 +94,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **g
             values[name] = (
                 [v.strip() for v in text.split(",") if v.strip()] if name in ("roles", "trusted_proxies") else text
             )
+    values |= _from_files(env)
     values |= {k: v for k, v in given.items() if v is not None}
     try:
         settings = msgspec.convert(values, Settings, strict=False)
@@ -98,7 +103,25 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **g
     for role in settings.roles:
         if role not in ROLES:
             raise SettingsError(f"roles: unknown role `{role}`; known are {', '.join(ROLES)}")
+    if not settings.roles:
+        raise SettingsError(f"roles: name at least one of {', '.join(ROLES)}")
     return settings
+
+
+def _from_files(env: Mapping[str, str]) -> dict[str, str]:
+    """What stands in the files that SLUICE_<NAME>_FILE names."""
+    found = {}
+    for name in IN_FILES:
+        variable = f"SLUICE_{name.upper()}"
+        if not (file := env.get(variable + "_FILE")):
+            continue
+        if variable in env:
+            raise SettingsError(f"{variable} and {variable}_FILE are both set: one of them, please")
+        try:
+            found[name] = Path(file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as e:
+            raise SettingsError(f"{variable}_FILE: {file} cannot be read: {getattr(e, 'strerror', e)}") from e
+    return found
 
 
 def example() -> str:

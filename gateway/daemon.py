@@ -21,6 +21,8 @@ from gateway.connector.stage import Stage as ConnectorStage
 from gateway.live_plan import LivePlan, keep_published
 from gateway.ops.health import Health, HealthServer, measure_loop_lag
 from gateway.ops.queues import measure_queues
+from gateway.ops.startup import check_store
+from gateway.ops.systemd import Systemd, status_line
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
 from gateway.router import stage as router
@@ -31,6 +33,10 @@ from gateway.streams.opening import Openness
 log = logging.getLogger("daemon")
 
 
+class ListenError(Exception):
+    """An address cannot be listened on; the text names it and says why."""
+
+
 class StageError(Exception):
     """A stage ended that should have gone on; the cause says why."""
 
@@ -39,18 +45,23 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
     """Run the stages of `settings.roles` until cancelled or told to stop by SIGTERM or SIGINT.
 
     `ready` gets the address once everything serves. Raises RedisAwayError when Redis cannot be reached at the start,
-    OSError when the address is taken, StageError when a stage ended by itself.
+    UnfitStoreError for a PostgreSQL that the stages cannot work with, ListenError when the address is taken, StageError
+    when a stage ended by itself.
     """
     stop, failed = _stop_on_signals(), asyncio.Event()
     owner = f"{socket.gethostname()}:{os.getpid()}"
+    systemd = Systemd.from_environ(os.environ)
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(systemd.close)
         redis = await Redis.open(settings.redis_url, settings.shards)
         stack.push_async_callback(redis.close)
         pool = await Pool.open(settings.postgres_url)
         stack.push_async_callback(pool.close)
+        await check_store(pool)
         health = Health()
         health.add("redis", lambda: "" if redis.link(None).is_up else f"away: {redis.link(None).error}")
         stages = _Stages(stack, failed)
+        stages.start("systemd", systemd.feed(stages.are_alive, lambda: status_line(health.reasons())))
         stages.start("loop lag", measure_loop_lag())
         openness = Openness(redis)
         stages.start("open shards", openness.run())
@@ -74,8 +85,10 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         _settle_garbage()
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
         ready(url)
+        systemd.tell("READY=1")
         await _until(stop, failed)
         log.info("stopping")
+        systemd.tell("STOPPING=1")
     stages.check()
 
 
@@ -95,14 +108,19 @@ async def _listen(
     stack: contextlib.AsyncExitStack,
     api: bool,
 ) -> str:
-    if api:
-        server = await serve(settings, redis, pool, plan, health)
-        stack.push_async_callback(server.close)
-        return server.url
-    if settings.metrics_listen:
-        pages = await HealthServer.open(settings.metrics_listen, health)
-        stack.push_async_callback(pages.close)
-        return pages.url
+    try:
+        if api:
+            server = await serve(settings, redis, pool, plan, health)
+            stack.push_async_callback(server.close)
+            return server.url
+        if settings.metrics_listen:
+            pages = await HealthServer.open(settings.metrics_listen, health)
+            stack.push_async_callback(pages.close)
+            return pages.url
+    except OSError as e:
+        raise ListenError(
+            f"cannot listen on {settings.listen if api else settings.metrics_listen}: {e.strerror or e}"
+        ) from e
     return ""
 
 
@@ -126,6 +144,10 @@ class _Stages:
         self._cause = (task.get_name(), task.exception())
         log.error("stage_failed", extra={"task": task.get_name()}, exc_info=task.exception())
         self._failed.set()
+
+    def are_alive(self) -> bool:
+        """Whether no stage has ended by itself. A stage that is told to stop is alive until it has."""
+        return self._cause is None
 
     async def _stop(self, task: asyncio.Task[Any]) -> None:
         task.cancel()

@@ -6,6 +6,7 @@ In: settings. Out: logs on standard error, and one JSON line on standard output 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import uvloop
 from gateway import daemon, logs
 from gateway.commands.settings import read_settings
 from gateway.config import ROLES, Settings
+from gateway.ops.startup import UnfitStoreError
 from gateway.streams.link import RedisAwayError
 
 
@@ -40,6 +42,7 @@ def command(
         listen=listen,
     )
     logs.setup(settings.log_level, settings.log_format)
+    faulthandler.enable()  # a watchdog's SIGABRT shows where the process hung
     serve(settings)
 
 
@@ -53,10 +56,8 @@ def serve(settings: Settings) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work())
-    except (RedisAwayError, daemon.StageError) as e:
+    except (RedisAwayError, UnfitStoreError, daemon.ListenError, daemon.StageError) as e:
         raise click.ClickException(str(e)) from e
-    except OSError as e:
-        raise click.ClickException(f"cannot listen on {settings.listen}: {e.strerror or e}") from e
 
 
 def announce(url: str) -> None:

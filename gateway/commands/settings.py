@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.config import Settings, SettingsError, load
+from gateway.config import IN_FILES, Settings, SettingsError, load
 from gateway.embedded.address import parse
 from gateway.embedded.child import StartError
 from gateway.streams.link import Address
@@ -18,6 +18,8 @@ from gateway.streams.link import Address
 def read_settings(path: Path | None, **given: Any) -> Settings:
     """Raises SettingsError with one line that names the setting."""
     settings = load(path, **given)
+    for name in IN_FILES:
+        _check_port(name, getattr(settings, name))
     try:
         Address.parse(settings.redis_url)
     except ValueError as e:
@@ -31,3 +33,13 @@ def read_settings(path: Path | None, **given: Any) -> Settings:
         except StartError as e:
             raise SettingsError(f"{name}: {e}") from e
     return settings
+
+
+def _check_port(name: str, url: str) -> None:
+    """Python's own words would quote a part of the password that has a / or a # in it."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise SettingsError(
+            f"{name}: this is no URL; write special characters of the password as %23 (#), %2F (/), %40 (@), %3A (:)"
+        ) from None

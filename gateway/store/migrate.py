@@ -7,12 +7,16 @@ this release is left alone, so that the old release runs on during an upgrade.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import resources
 
 import asyncpg
 
-from gateway.store.pool import connect
+from gateway.store.pool import Pool, connect
+
+_CONTRACT = "_contract"
+"""A file whose name ends so takes away what the release before still uses; all others only add."""
 
 _LOCK = 7_517_004  # advisory lock: two processes that migrate at once take turns
 
@@ -38,6 +42,25 @@ def migrations() -> list[Migration]:
     """All files, in order."""
     files = [f for f in resources.files("gateway.store.migrations").iterdir() if f.name.endswith(".sql")]
     return [Migration(f.name, f.read_text("utf-8")) for f in sorted(files, key=lambda f: f.name)]
+
+
+def unfit(applied: Collection[str]) -> str:
+    """Why this release cannot work on a schema with these migrations; empty when it can.
+
+    A newer schema is fine as long as it only added: then this is the old release during a rolling upgrade.
+    """
+    known = {migration.name for migration in migrations()}
+    if missing := sorted(known.difference(applied)):
+        return f"the schema in PostgreSQL is older than this release ({missing[0]} is missing): run `sluice db migrate`"
+    for name in sorted(set(applied) - known):
+        if name.removesuffix(".sql").endswith(_CONTRACT):
+            return f"the schema in PostgreSQL is too new for this release ({name} was applied): install the newer one"
+    return ""
+
+
+async def applied_names(pool: Pool) -> list[str]:
+    """The migrations of this database. Raises StoreAwayError; UndefinedTableError when it has none of ours."""
+    return [row["name"] for row in await pool.fetch("select name from schema_migrations order by name")]
 
 
 async def migrate(postgres_url: str) -> list[str]:

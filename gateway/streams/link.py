@@ -61,7 +61,10 @@ class Address:
     tls: bool = False
 
     def __repr__(self) -> str:
-        return f"Address({self.path or f'{self.host}:{self.port}'}/{self.db})"
+        return f"Address({self})"
+
+    def __str__(self) -> str:
+        return f"{self.path or f'{self.host}:{self.port}'}/{self.db}"
 
     @classmethod
     def parse(cls, url: str) -> Address:
@@ -174,6 +177,7 @@ class Link:
         self._wire: _Wire | None = None
         self._ready = asyncio.Event()
         self._error = "not connected yet"
+        self.answered, self.refusal = asyncio.Event(), ""
         self._clock = (0, 0.0)
         self._task = asyncio.create_task(self._keep(), name=f"redis link {self.prefix}")
 
@@ -236,6 +240,9 @@ class Link:
                     wire = await self._connect()
             except (OSError, RedisAwayError, ScriptError, TimeoutError) as e:
                 self._error = str(e) or type(e).__name__
+                if isinstance(e, ScriptError):  # a wrong password, a server that is too old
+                    self.refusal = self._error
+                    self.answered.set()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 pause = min(pause * 2, 1.0)
                 continue
@@ -254,6 +261,8 @@ class Link:
         if wire.gone.done():
             return
         self._wire, wire.on_gone = wire, self._drop
+        self.refusal = ""
+        self.answered.set()
         self._ready.set()
         for callback in self.on_up:
             callback()
@@ -310,16 +319,20 @@ class Redis:
 
     @classmethod
     async def open(cls, url: str, shards: int, timeout_s: float = 10.0) -> Redis:
-        """Connect. Raises RedisAwayError when that takes longer than `timeout_s`; ValueError for a bad URL."""
+        """Connect. Raises RedisAwayError when that takes longer than `timeout_s`, or at once when the server refuses
+        us; ValueError for a bad URL."""
         redis = cls(Address.parse(url), shards)
+        why = ""
         try:
             async with asyncio.timeout(timeout_s):
                 for link in redis._links:
-                    await link.up()
+                    await link.answered.wait()
+                    why = why or (link.refusal and f"refused: {link.refusal}")
         except TimeoutError:
-            error = redis._global.error
+            why = f"cannot be reached: {redis._global.error}"
+        if why:
             await redis.close()
-            raise RedisAwayError(f"Redis at {redis._address!r} cannot be reached: {error}") from None
+            raise RedisAwayError(f"Redis at {redis._address} {why}")
         return redis
 
     def shard_of(self, to: str) -> int:
