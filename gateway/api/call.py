@@ -12,19 +12,21 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
+from prometheus_client import Histogram
 
+from gateway import metrics
 from gateway.api.checks import Rules, Sender
 from gateway.api.intake import Intake
 from gateway.api.keyring import Keyring, Network, Rights
 from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
 from gateway.config import Settings, SettingsError
 from gateway.plan.choice import Compiled
-from gateway.api.quotas import Quota
 from gateway.store.pool import Pool
 from gateway.streams.accept import Acceptor
 from gateway.streams.link import Redis
@@ -80,9 +82,9 @@ class Gate:
 
 
 class Call:
-    """One request. `rights` and `quota` are set unless the route is open to everybody."""
+    """One request. `rights` are set unless the route is open to everybody."""
 
-    __slots__ = ("gate", "params", "quota", "request", "request_id", "rights")
+    __slots__ = ("gate", "params", "request", "request_id", "rights")
 
     def __init__(self, gate: Gate, request: web.BaseRequest, request_id: str, params: Mapping[str, str]) -> None:
         self.gate, self.request, self.request_id, self.params = gate, request, request_id, params
@@ -90,7 +92,6 @@ class Call:
 
     @property
     def client(self) -> str:
-        self.quota: Quota | None = None
         """The client whose key was used."""
         return self.rights.key.client
 
@@ -101,10 +102,7 @@ class Call:
 
     def sender(self) -> Sender:
         """Who sends, with the trace that this request belongs to."""
-        traceparent = self.request.headers.get("traceparent")
-        if traceparent is None or _TRACEPARENT.fullmatch(traceparent) is None:
-            return self.rights.sender
-        return msgspec.structs.replace(self.rights.sender, traceparent=traceparent)
+        return traced(self.rights, self.request.headers.get("traceparent"))
 
     async def body(self) -> bytes | Problem:
         """The whole body, decompressed; refused before it is read where its length is given and too large."""
@@ -145,13 +143,32 @@ def raw(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
     return web.Response(body=body, status=status, headers=given)
 
 
-def refusal(said: Problem, request_id: str) -> web.Response:
-    """The problem as a response."""
-    headers = {"Content-Type": CONTENT_TYPE}
+def traced(rights: Rights, traceparent: str | None) -> Sender:
+    """Who sends, with the trace that the request belongs to, where it came with one."""
+    if not traceparent or _TRACEPARENT.fullmatch(traceparent) is None:
+        return rights.sender
+    return msgspec.structs.replace(rights.sender, traceparent=traceparent)
+
+
+def headers_of(said: Problem) -> dict[str, str]:
+    """What a problem's response has beside its type."""
+    headers = {}
     if said.retry_after_s is not None:
         headers["Retry-After"] = str(said.retry_after_s)
     if said.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="sluice"'
+    return headers
+
+
+@cache
+def timer(route: str, status: int) -> Histogram:
+    """How long the requests of a route took that ended with a status."""
+    return metrics.requests.labels(route, str(status))
+
+
+def refusal(said: Problem, request_id: str) -> web.Response:
+    """The problem as a response."""
+    headers = {"Content-Type": CONTENT_TYPE} | headers_of(said)
     body = _encode(msgspec.structs.replace(said, request_id=request_id))
     return web.Response(body=body, status=said.status, headers=headers)
 
@@ -163,8 +180,8 @@ class RequestIds:
         self._start = secrets.token_hex(6)
         self._next = itertools.count(1).__next__
 
-    def of(self, request: web.BaseRequest) -> str:
-        given = request.headers.get("X-Request-Id")
+    def of(self, given: str | None) -> str:
+        """What `X-Request-Id` gave, if it may be used; else a new one."""
         if given is not None and _GIVEN_ID.fullmatch(given) is not None:
             return given
         return f"{self._start}-{self._next():x}"

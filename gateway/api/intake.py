@@ -80,6 +80,11 @@ class Intake:
         """Ends its timer."""
         self._deadline.close()
 
+    def put(self, wish: Wish) -> asyncio.Future[list[Verdict]]:
+        """One message; the future gives its verdict or one of FAILURES. Raises BoundReachedError."""
+        shard = self._redis.shard_of(wish.message.to)
+        return self._acceptor.put(shard, (_ask(shard, wish.message, wish.asked, os.urandom(9)),))
+
     async def take(self, wish: Wish, task: asyncio.Task[Any], seed: bytes = b"") -> Verdict:
         """One message, for the current `task`. Raises one of FAILURES, after twice DEADLINE_S at the latest."""
         message = wish.message

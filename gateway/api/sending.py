@@ -15,10 +15,10 @@ from prometheus_client import Counter
 from gateway import metrics
 from gateway.api import call, diagnosis, idempotency, render
 from gateway.api.call import Answer, Call
-from gateway.api.checks import canonical
+from gateway.api.checks import Rules, Sender, canonical
 from gateway.api.documents import Accepted, NewMessage, Preview
 from gateway.api.intake import FAILURES, Wish, why
-from gateway.api.problems import Code, Problem, from_faults, problem
+from gateway.api.problems import Code, Fault, Problem, from_faults, problem
 from gateway.message import Message, id_text, id_time_ms
 from gateway.streams.accept import Verdict
 from gateway.text import parts
@@ -112,6 +112,34 @@ def _accepted(client: str, klass: str) -> Counter:
     return metrics.accepted.labels(client, klass)
 
 
+class Said(msgspec.Struct, gc=False):
+    """The answer to a message that was taken: 202, or 200 for one that we had."""
+
+    status: int
+    body: bytes
+
+
+def said(client: str, message: Message, verdict: Verdict) -> Said | Problem:
+    """What the client hears about a message that was tried; counts it."""
+    result = result_of(message, verdict)
+    if result is None:
+        return conflict(verdict)
+    if result.duplicate:
+        count(client, {}, 1)
+        return Said(200, _encode(result))
+    _accepted(client, message.klass).inc()
+    return Said(202, _encode(result))
+
+
+def read(body: bytes, rules: Rules, sender: Sender, now_ms: int) -> Wish | list[Fault]:
+    """The message of a body, or what is wrong with its fields. Raises one of diagnosis.UNREADABLE."""
+    fields = _decode(body)
+    checked = rules.check(fields, sender, now_ms, nul=b"\\u0000" in body)
+    if isinstance(checked, list):
+        return checked
+    return Wish(checked, canonical(fields, checked) if checked.ref else ())
+
+
 async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
     wish = _wish(c, body, now_ms)
     if isinstance(wish, Problem):
@@ -120,25 +148,14 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
         verdict = await c.gate.intake.take(wish, c.request.task, seed)
     except FAILURES as e:
         return why(e)
-    result = result_of(wish.message, verdict)
-    if result is None:
-        return conflict(verdict)
-    if result.duplicate:
-        count(c.client, {}, 1)
-        return call.raw(_encode(result))
-    _accepted(c.client, wish.message.klass).inc()
-    return call.raw(_encode(result), 202)
+    answer = said(c.client, wish.message, verdict)
+    return answer if isinstance(answer, Problem) else call.raw(answer.body, answer.status)
 
 
 def _wish(c: Call, body: bytes, now_ms: int) -> Wish | Problem:
     sender, rules = c.sender(), c.gate.rules
     try:
-        fields = _decode(body)
+        wish = read(body, rules, sender, now_ms)
     except diagnosis.UNREADABLE:
         return diagnosis.of_message(body, rules, sender, now_ms)
-    checked = rules.check(fields, sender, now_ms, nul=b"\\u0000" in body)
-    if isinstance(checked, list):
-        return from_faults(checked)
-    return Wish(checked, canonical(fields, checked) if checked.ref else ())
-    if refused := c.rights.quota.take(1):
-        return refused
+    return from_faults(wish) if isinstance(wish, list) else wish

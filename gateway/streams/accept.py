@@ -191,8 +191,6 @@ class Acceptor:
         self._redis, self._settings = redis, settings
         ttl = settings.ref_hours * 3_600_000
         self._queues = [_Queue(redis.link(n), ttl) for n in range(redis.shards)]
-        self.room = settings.intake_limit
-        """How many more messages the fullest shard's intake takes, as measured every second."""
         self._task = asyncio.create_task(self._measure(), name="intake depth")
 
     async def accept(self, shard: int, asks: Sequence[Ask], commit_id: bytes | None = None) -> list[Verdict]:
@@ -211,6 +209,11 @@ class Acceptor:
             raise ValueError(f"a commit takes at most {BATCH} messages, not {len(asks)}")
         return await queue.run(asks, (b"i:" + commit_id, b"0", commit_id, queue.ref_ttl_ms))
 
+    def put(self, shard: int, asks: Sequence[Ask]) -> asyncio.Future[list[Verdict]]:
+        """The same for at most BATCH asks, for those who do not wait in a task. Raises BoundReachedError at once."""
+        self._check_bounds(shard)
+        return self._queues[shard].put(asks)
+
     def _check_bounds(self, shard: int) -> None:
         if self._redis.used() >= self._settings.memory_accept:
             raise BoundReachedError(f"Redis uses {self._redis.used():.0%} of its memory")
@@ -225,7 +228,6 @@ class Acceptor:
                     lanes = await queue.link.call(b"SMEMBERS", p + "lanes")
                     lengths = [queue.link.send(b"XLEN", p.encode() + b"intake:" + name) for name in lanes]
                     queue.depth = sum([await length for length in lengths])
-            self.room = max(0, self._settings.intake_limit - max(queue.depth for queue in self._queues))
             await asyncio.sleep(1.0)
 
     async def close(self) -> None:
