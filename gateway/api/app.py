@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from gateway import logs, metrics
-from gateway.api import call, keyring
+from gateway.api import call, keyring, quotas
 from gateway.api.call import Call, Gate
 from gateway.api.door import Entrance
 from gateway.api.endpoints import TABLE
@@ -52,7 +52,7 @@ class Api:
         began = time.perf_counter()
         request_id = self._ids.of(request.headers.get("X-Request-Id"))
         found = TABLE.find(request.method, request.path)
-        name = "unknown"
+        name, quota = "unknown", None
         try:
             if found is None:
                 said: call.Answer = _no_route(request)
@@ -61,6 +61,7 @@ class Api:
                 name = route.name
                 c = Call(self._gate, request, request_id, params)
                 refused = None if route.scope is None else await self._refused(c, route.scope)
+                quota = c.quota
                 said = await route.run(c) if refused is None else refused
         except (asyncio.CancelledError, ConnectionError):
             raise
@@ -73,6 +74,9 @@ class Api:
             if said.status == 405:
                 said.headers["Allow"] = ", ".join(TABLE.methods(request.path))
         said.headers["X-Request-Id"] = request_id
+        if quota is not None:
+            said.headers[quotas.POLICY] = quota.policy
+            said.headers[quotas.LIMIT] = quota.state()
         said.headers.setdefault("Server", "sluice")
         call.timer(name, said.status).observe(time.perf_counter() - began)
         return said
@@ -86,7 +90,7 @@ class Api:
             rights = ring.authenticate(given)
         if isinstance(rights, Problem):
             return rights
-        c.rights = rights
+        c.rights, c.quota = rights, rights.quota
         if rights.networks and (refused := rights.admit(call.remote_of(c.request, self._gate.proxies))):
             return refused
         return rights.allow(scope)
@@ -115,7 +119,7 @@ async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health
     async with contextlib.AsyncExitStack() as stack:
         acceptor = Acceptor(redis, settings)
         stack.push_async_callback(acceptor.close)
-        ring = keyring.Keyring()
+        ring = keyring.Keyring(quotas.Quotas(settings, lambda: acceptor.room))
         for name, work in (
             ("api keys", keyring.watch(redis, ring)),
             ("api keys published", keyring.keep_published(pool, redis)),

@@ -18,14 +18,15 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
-from prometheus_client import Histogram
 
 from gateway import metrics
 from gateway.api.checks import Rules, Sender
 from gateway.api.intake import Intake
 from gateway.api.keyring import Keyring, Network, Rights
 from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
+from gateway.api.quotas import Quota
 from gateway.config import Settings, SettingsError
+from gateway.instruments import Series
 from gateway.plan.choice import Compiled
 from gateway.store.pool import Pool
 from gateway.streams.accept import Acceptor
@@ -82,13 +83,14 @@ class Gate:
 
 
 class Call:
-    """One request. `rights` are set unless the route is open to everybody."""
+    """One request. `rights` and `quota` are set unless the route is open to everybody."""
 
-    __slots__ = ("gate", "params", "request", "request_id", "rights")
+    __slots__ = ("gate", "params", "quota", "request", "request_id", "rights")
 
     def __init__(self, gate: Gate, request: web.BaseRequest, request_id: str, params: Mapping[str, str]) -> None:
         self.gate, self.request, self.request_id, self.params = gate, request, request_id, params
         self.rights: Rights
+        self.quota: Quota | None = None
 
     @property
     def client(self) -> str:
@@ -161,7 +163,7 @@ def headers_of(said: Problem) -> dict[str, str]:
 
 
 @cache
-def timer(route: str, status: int) -> Histogram:
+def timer(route: str, status: int) -> Series:
     """How long the requests of a route took that ended with a status."""
     return metrics.requests.labels(route, str(status))
 

@@ -141,6 +141,8 @@ def read(body: bytes, rules: Rules, sender: Sender, now_ms: int) -> Wish | list[
 
 
 async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
+    if refused := c.rights.quota.take(1):
+        return refused
     wish = _wish(c, body, now_ms)
     if isinstance(wish, Problem):
         return wish
