@@ -146,6 +146,7 @@ class Fold:
             self.changes.rows.append(row)
 
     def _final(self, row: Row, at_ms: int) -> None:
+        self.changes.finals.append(row.state)
         self._touch(row, at_ms)
         if row.callback_url and row.state in FINAL:
             row.seq += 1

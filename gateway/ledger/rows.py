@@ -156,3 +156,4 @@ class Changes:
     rescheduled: list[Row] = field(default_factory=list)
     callbacks: list[CallbackDue] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
+    finals: list[str] = field(default_factory=list)  # final states that messages came into, to be counted

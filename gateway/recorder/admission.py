@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway import logs, metrics
+from gateway import logs
 from gateway.store import offsets
 from gateway.store.offsets import Offsets, StreamId, stream_id_text
 from gateway.store.pool import Pool
@@ -32,7 +32,6 @@ async def admit(pool: Pool, link: Link, shard: int) -> Offsets:
             if in_step:
                 await offsets.begin(connection, shard, run.decode())
                 known = await offsets.load(connection, shard)
-        metrics.shard_open.labels(str(shard)).set(in_step)
         if in_step:
             if not await is_open(link):
                 await open_shard(link, shard, run)

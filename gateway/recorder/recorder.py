@@ -84,10 +84,21 @@ class Recorder:
         self.cursor: StreamId = ZERO
         self._per_entry = 1.0
         self._window_s = IDLE_S
-        self._lag = metrics.recorder_lag.labels(str(shard))
+        self._oldest_ms = 0  # of what is read and not yet recorded; 0: nothing is
 
     async def run(self) -> None:
         """Until another recorder has taken over."""
+        metrics.recorder_lag.labels(str(self.shard)).set_function(self._lag_s)
+        try:
+            await self._turns()
+        finally:
+            metrics.recorder_lag.remove(str(self.shard))  # another shows it from now on
+
+    def _lag_s(self) -> float:
+        """Asked for by /metrics, so that it grows while PostgreSQL is away."""
+        return max(0, self.link.clock_ms() - self._oldest_ms) / 1000 if self._oldest_ms else 0.0
+
+    async def _turns(self) -> None:
         while True:
             try:
                 if self.link.run_id != self.run_id:
@@ -102,16 +113,18 @@ class Recorder:
 
     async def _begin(self) -> None:
         run_id = self.link.run_id
+        if oldest := await facts.read(self.link, self.shard, b"0-0", 1):
+            self._oldest_ms = oldest[0].at_ms  # PostgreSQL may be away already now
         self.known = await self._patiently(lambda: admit(self.pool, self.link, self.shard))
         self.run_id, self.cursor = run_id, ZERO
 
     async def _turn(self) -> bool:
         pieces = await self._gather()
         if not pieces:
-            self._lag.set(0)
+            self._oldest_ms = 0
             await asyncio.sleep(IDLE_S)
             return True
-        self._lag.set(max(0, self.link.clock_ms() - pieces[0].at_ms) / 1000)
+        self._oldest_ms = pieces[0].at_ms
         self.known = await self._patiently(lambda: self._record(pieces))
         if self.link.run_id != self.run_id:
             return True
@@ -151,6 +164,9 @@ class Recorder:
         known = await self.transactions.record(fresh, known, self.link.clock_ms())
         metrics.recorder_transactions.observe(time.monotonic() - began)
         metrics.recorder_batch.observe(sum(piece.size for piece in fresh))
+        now_ms = self.link.clock_ms()
+        for piece in fresh:
+            metrics.recorder_delay.observe(max(0, now_ms - piece.at_ms) / 1000, piece.size)
         return known
 
     async def _patiently(self, work: Callable[[], Awaitable[Offsets]]) -> Offsets:
@@ -163,9 +179,11 @@ class Recorder:
                         self.known = await offsets.load(connection, self.shard)
                 known = await work()
             except (ConflictError, asyncpg.DeadlockDetectedError) as e:
+                metrics.recorder_retries.labels("conflict").inc()
                 log.info("recorder_redoes", shard=self.shard, why=type(e).__name__)
                 continue
             except (StoreAwayError, asyncpg.PostgresError) as e:
+                metrics.recorder_retries.labels("postgres").inc()
                 if told != type(e).__name__:
                     told = type(e).__name__
                     log.warning("recorder_waits_for_postgres", shard=self.shard, why=told)

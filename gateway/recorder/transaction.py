@@ -7,6 +7,7 @@ So the offset always covers whole entries, and one bad value never stops the led
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import asyncpg
@@ -14,7 +15,6 @@ import asyncpg
 from gateway import logs, metrics
 from gateway.events import Batched, Came, Received, Submitted, Waiting, pack_facts
 from gateway.ledger.fold import CarrierId, Fold
-from gateway.ledger.rows import Changes
 from gateway.recorder.pieces import Piece, divide, refused
 from gateway.recorder.recent import Recent
 from gateway.store import ledger, lookups, offsets, quarantine
@@ -35,7 +35,8 @@ class OffsetMovedError(Exception):
     """Another recorder has recorded since the offset was read: this one has to give up."""
 
 
-def _count(changes: Changes) -> None:
+def _count(fold: Fold) -> None:
+    changes = fold.changes
     fresh = sum(not row.rev for row in changes.rows)
     for table, number in (
         ("messages", fresh),
@@ -49,6 +50,19 @@ def _count(changes: Changes) -> None:
             metrics.recorder_rows.labels(table).inc(number)
     if changes.receipts:
         metrics.receipts_matched.labels("id").inc(len(changes.receipts))
+        _observe_receipts(fold)
+    for state, number in Counter(changes.finals).items():
+        metrics.finals.labels(state).inc(number)
+
+
+def _observe_receipts(fold: Fold) -> None:
+    """How long receipts took: about a hundred of a transaction stand for all of it."""
+    receipts = fold.changes.receipts
+    step = len(receipts) // 100 + 1
+    for fact, found in receipts[::step]:
+        row = fold.rows.get(found[0]) if found else None
+        if row is not None and row.submitted_ms:
+            metrics.receipt_delay.labels(fact.carrier).observe(max(0, fact.at_ms - row.submitted_ms) / 1000, step)
 
 
 def is_refusal(error: Exception) -> bool:
@@ -94,7 +108,7 @@ class Transactions:
         try:
             async with connection.transaction():
                 fold = await self._write_at_once(connection, pieces, key, now_ms)
-            _count(fold.changes)
+            _count(fold)
             self.recent.keep(fold, now_ms)
             return
         except Exception as e:

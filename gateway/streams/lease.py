@@ -23,6 +23,9 @@ class Lease:
         self.link, self.key, self.ttl_s = link, key, ttl_s
         self.owner = f"{owner}:{os.urandom(4).hex()}"  # two processes of one name never take each other's
         self.token = 0
+        name = link.prefix + key
+        self._held, self._taken = metrics.leases.labels(name), metrics.leases_taken.labels(name)
+        self._losses = metrics.leases_lost.labels(name)
 
     async def acquire(self) -> int:
         """Wait until the lease is ours; the token."""
@@ -35,7 +38,8 @@ class Lease:
                 continue
             if token:
                 self.token = token
-                metrics.leases.labels(self.link.prefix + self.key).set(1)
+                self._held.set(1)
+                self._taken.inc()
                 log.info("lease_taken", extra={"lease": self.link.prefix + self.key, "token": token})
                 return token
             await asyncio.sleep(min(max(ms / 1000, 0.01), self.ttl_s / 5))
@@ -50,13 +54,14 @@ class Lease:
                 await self.link.up()
                 continue
             if not token:
-                metrics.leases.labels(self.link.prefix + self.key).set(0)
-                metrics.leases_lost.labels(self.link.prefix + self.key).inc()
+                self._held.set(0)
+                self._losses.inc()
                 log.warning("lease_lost", extra={"lease": self.link.prefix + self.key, "token": self.token})
                 return
 
     async def release(self) -> None:
         """Give it up, so that the next owner need not wait."""
+        self._held.set(0)
         if self.token and self.link.is_up:
             try:
                 await self._ask(self.token, 0)

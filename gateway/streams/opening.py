@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway import metrics
 from gateway.streams.link import Link, Redis, RedisAwayError
 
 
@@ -42,12 +43,17 @@ class Openness:
                 self._closed = await self._look()
             except RedisAwayError:
                 self._closed = "Redis is away"
+                for shard in range(self._redis.shards):
+                    metrics.shard_open.labels(str(shard)).set(0)
             await asyncio.sleep(0.25)
 
     async def _look(self) -> str:
+        closed = ""
         for shard in range(self._redis.shards):
             link = self._redis.link(shard)
-            if not await is_open(link):
+            opened = await is_open(link)
+            metrics.shard_open.labels(str(shard)).set(opened)
+            if not opened and not closed:
                 reason = await link.call(b"GET", link.prefix + "closed")
-                return f"shard {shard}: {reason.decode() if reason else 'waits for the recorder to compare it'}"
-        return ""
+                closed = f"shard {shard}: {reason.decode() if reason else 'waits for the recorder to compare it'}"
+        return closed
