@@ -191,6 +191,8 @@ class Acceptor:
         self._redis, self._settings = redis, settings
         ttl = settings.ref_hours * 3_600_000
         self._queues = [_Queue(redis.link(n), ttl) for n in range(redis.shards)]
+        self.room = settings.intake_limit
+        """How many more messages the fullest shard's intake takes, as measured every second."""
         self._task = asyncio.create_task(self._measure(), name="intake depth")
 
     async def accept(self, shard: int, asks: Sequence[Ask], commit_id: bytes | None = None) -> list[Verdict]:
@@ -228,6 +230,7 @@ class Acceptor:
                     lanes = await queue.link.call(b"SMEMBERS", p + "lanes")
                     lengths = [queue.link.send(b"XLEN", p.encode() + b"intake:" + name) for name in lanes]
                     queue.depth = sum([await length for length in lengths])
+            self.room = max(0, self._settings.intake_limit - max(queue.depth for queue in self._queues))
             await asyncio.sleep(1.0)
 
     async def close(self) -> None:
