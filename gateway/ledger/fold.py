@@ -6,6 +6,8 @@ messages of a busy batch are accepted, submitted and delivered within it: they b
 
 from __future__ import annotations
 
+from gateway.callbacks.audience import NOBODY, Audience
+from gateway.callbacks.event import Event
 from gateway.events import (
     AnyFact,
     Batched,
@@ -21,7 +23,7 @@ from gateway.events import (
 from gateway.ledger import judge
 from gateway.ledger.judge import Entry
 from gateway.ledger.rows import CallbackDue, Changes, Matched, Note, Row, Stray, new_row
-from gateway.message import FINAL, Message
+from gateway.message import Message
 
 _NEW, _HEALED, _REPEATED, _KNOWN = Entry
 CarrierId = tuple[str, str]
@@ -32,10 +34,11 @@ class Fold:
     """Life: `accept` and `apply` in the order of the facts, then `finish` once.
 
     rows: what the store has of the messages that the facts name; the fold changes them and adds to them. known:
-    submissions that the receipts name.
+    submissions that the receipts name. audience: whom to tell of what becomes of them.
     """
 
-    def __init__(self, rows: dict[bytes, Row], known: dict[CarrierId, Matched]) -> None:
+    def __init__(self, rows: dict[bytes, Row], known: dict[CarrierId, Matched], audience: Audience = NOBODY) -> None:
+        self.audience = audience
         self.rows, self.known = rows, known
         self.fresh: dict[CarrierId, Matched] = {}
         self.changes = Changes()
@@ -46,6 +49,8 @@ class Fold:
         row = self.rows[message_id] = new_row(message_id, message)
         row.touched = True
         self.changes.rows.append(row)
+        if message.callback_url or self.audience.of(message.client) is not None:
+            row.ref, row.meta = message.ref, message.meta.decode()
 
     def apply(self, fact: AnyFact, at_ms: int) -> None:
         """Any other fact, and when its entry was made."""
@@ -95,9 +100,12 @@ class Fold:
             self.changes.strays.append(Stray(at_ms, fact.id, fact))
             self.changes.submissions.append((at_ms, fact))
             return
+        before = row.state
         entry = judge.submit(row, fact, at_ms)
         if entry == _KNOWN:
             return
+        if row.state != before and row.ref is not None:
+            self._tell(row, at_ms)
         row.moved = True
         self._touch(row, at_ms)
         if entry == _NEW:
@@ -126,6 +134,7 @@ class Fold:
             if judge.hold(row, fact):
                 row.moved = True
                 self._touch(row, at_ms)
+                self._tell(row, at_ms)
         elif isinstance(fact, Rescheduled):
             notes.append(Note(fact.id, at_ms, "rescheduled", until_ms=fact.send_at_ms))
             if judge.reschedule(row, fact):
@@ -148,8 +157,14 @@ class Fold:
     def _final(self, row: Row, at_ms: int) -> None:
         self.changes.finals.append(row.state)
         self._touch(row, at_ms)
-        if row.callback_url and row.state in FINAL:
-            row.seq += 1
-            self.changes.callbacks.append(
-                CallbackDue(row.id, row.seq, at_ms, row.client, row.callback_url, row.state, row.reason)
-            )
+        if row.ref is not None:
+            self._tell(row, at_ms)
+
+    def _tell(self, row: Row, at_ms: int) -> None:
+        """Whoever wants to hear of the state that the message has now."""
+        if row.ref is None or not (targets := self.audience.targets(row.client, row.callback_url, row.state)):
+            return
+        row.seq += 1
+        url = row.callback_url
+        event = Event(row.id, row.seq, at_ms, row.state, row.reason, row.ref, row.tag, row.meta, url)
+        self.changes.callbacks += [CallbackDue(target, event) for target in targets]

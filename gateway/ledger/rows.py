@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.callbacks.audience import Target
+from gateway.callbacks.event import Event
 from gateway.events import AnyFact, Batched, Came, Received, Submitted, Waiting
 from gateway.message import Message, State, id_shard, id_time_ms
 
@@ -66,6 +68,8 @@ class Row(msgspec.Struct, gc=False):
     final_ms: int = 0
     changed_ms: int = 0
     seq: int = 0
+    ref: str | None = None  # with `meta`, what its events echo; None: nobody was to be told when it was accepted
+    meta: str = ""
     bucket: Bucket | None = None  # where the roll-ups have it, with parts and cost; None: nowhere
     booked_parts: int = 0
     booked_cost: int = 0
@@ -120,15 +124,10 @@ class Note(NamedTuple):
 
 
 class CallbackDue(NamedTuple):
-    """An application is to hear of a final state."""
+    """An application is to hear of a change, at one of its targets."""
 
-    message_id: bytes
-    seq: int
-    at_ms: int
-    client: str
-    url: str
-    state: str
-    reason: str
+    target: Target
+    event: Event
 
 
 class Stray(NamedTuple):

@@ -6,6 +6,7 @@ Only what is with a carrier is ended here; what waits in our own queues ends the
 from __future__ import annotations
 
 from gateway import logs, metrics
+from gateway.callbacks.audience import NOBODY, Audience
 from gateway.events import Ended
 from gateway.ledger.fold import Fold
 from gateway.message import State
@@ -21,7 +22,7 @@ TURN = 2_000
 SPANS = 20
 
 
-async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int) -> int:
+async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int, audience: Audience = NOBODY) -> int:
     """One turn; how many messages were ended or spans looked at. Raises StoreAwayError, ledger.ConflictError."""
     key = await pool.recipient_key()
     async with pool.transaction() as connection:
@@ -31,7 +32,7 @@ async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int) -> int:
         ended = 0
         for span in spans:
             ids = await deadlines.overdue(connection, span, TURN)
-            fold = Fold(await lookups.rows(connection, ids, lock=True), {})
+            fold = Fold(await lookups.rows(connection, ids, lock=True), {}, audience)
             for message_id in ids:
                 fold.apply(Ended(message_id, State.EXPIRED, Reason.NO_RECEIPT), now_ms)
             changes = fold.finish()

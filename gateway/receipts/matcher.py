@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 
 import asyncpg
 
 from gateway import logs
+from gateway.callbacks.audience import NOBODY, Audience
 from gateway.config import Settings
 from gateway.receipts.expiry import expire
 from gateway.receipts.retry import retry
@@ -28,15 +30,22 @@ _EXPIRE_EVERY_S = 30.0
 _AWAY_S = 1.0
 
 
-async def run_matcher(settings: Settings, redis: Redis, pool: Pool, owner: str = "") -> None:
-    """Until cancelled. Matchers of several processes take turns by a lease, in which `owner` names this one."""
+async def run_matcher(
+    settings: Settings,
+    redis: Redis,
+    pool: Pool,
+    owner: str = "",
+    audience: Callable[[], Audience] = lambda: NOBODY,
+) -> None:
+    """Until cancelled. Matchers of several processes take turns by a lease, in which `owner` names this one.
+    `audience`: who is to be told of messages, as this process knows it now."""
     owner = owner or f"{socket.gethostname()}:{os.getpid()}"
     while True:
         lease = Lease(redis.link(None), "lease:receipts", owner, settings.lease_s)
         await lease.acquire()
         tasks = [
             asyncio.create_task(lease.hold(), name="receipts lease"),
-            asyncio.create_task(_work(settings, redis, pool), name="receipts matcher"),
+            asyncio.create_task(_work(settings, redis, pool, audience), name="receipts matcher"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -49,14 +58,14 @@ async def run_matcher(settings: Settings, redis: Redis, pool: Pool, owner: str =
             await lease.release()
 
 
-async def _work(settings: Settings, redis: Redis, pool: Pool) -> None:
+async def _work(settings: Settings, redis: Redis, pool: Pool, audience: Callable[[], Audience]) -> None:
     days, loop = Days(pool), asyncio.get_running_loop()
     expire_at, told = 0.0, ""
     while True:
         try:
-            busy = await retry(pool, days, redis.clock_ms())
+            busy = await retry(pool, days, redis.clock_ms(), audience())
             if loop.time() >= expire_at:
-                busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s)
+                busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s, audience())
                 if not busy:
                     expire_at = loop.time() + _EXPIRE_EVERY_S
             told = ""

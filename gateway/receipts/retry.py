@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from gateway import logs, metrics
+from gateway.callbacks.audience import NOBODY, Audience
 from gateway.events import Received
 from gateway.ledger.fold import CarrierId, Fold
 from gateway.ledger.rows import Matched
@@ -35,7 +36,7 @@ ORPHAN_TRIES = 1
 FAR_TRIES = 2
 
 
-async def retry(pool: Pool, days: Days, now_ms: int) -> int:
+async def retry(pool: Pool, days: Days, now_ms: int, audience: Audience = NOBODY) -> int:
     """One turn; how many receipts were due. Raises StoreAwayError, ledger.ConflictError."""
     key = await pool.recipient_key()
     async with pool.transaction() as connection:
@@ -47,7 +48,7 @@ async def retry(pool: Pool, days: Days, now_ms: int) -> int:
         found = await _submissions(connection, due, now_ms)
         guesses = await _guesses(connection, [w for w in due if w.id not in found and w.tries >= ORPHAN_TRIES])
         ids = {match[0] for match in found.values()} | {guess.fact.id for guess, _ in guesses.values()}
-        fold = Fold(await lookups.rows(connection, ids, lock=True), {})
+        fold = Fold(await lookups.rows(connection, ids, lock=True), {}, audience)
         given_up, later = _apply(fold, due, found, guesses, now_ms)
         changes = fold.finish()
         changes.receipts += [(fact, None) for fact in given_up]

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 import asyncpg
 
 from gateway import logs, metrics
+from gateway.callbacks.audience import NOBODY, Audience
 from gateway.config import Settings
 from gateway.recorder.admission import admit
 from gateway.recorder.pieces import Piece, decode
@@ -41,8 +42,16 @@ _QUIET_EVENTS = 200
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int, owner: str = "") -> None:
-    """Until cancelled. Recorders of several processes take turns by a lease, in which `owner` names this one."""
+async def run_recorder(
+    settings: Settings,
+    redis: Redis,
+    pool: Pool,
+    shard: int,
+    owner: str = "",
+    audience: Callable[[], Audience] = lambda: NOBODY,
+) -> None:
+    """Until cancelled. Recorders of several processes take turns by a lease, in which `owner` names this one.
+    `audience`: who is to be told of messages, as this process knows it now."""
     owner = owner or f"{socket.gethostname()}:{os.getpid()}"
     link = redis.new_link(shard)
     try:
@@ -51,7 +60,7 @@ async def run_recorder(settings: Settings, redis: Redis, pool: Pool, shard: int,
             lease = Lease(link, "lease:recorder", owner, settings.lease_s)
             token = await lease.acquire()
             try:
-                await _while_held(lease, Recorder(link, pool, shard, token).run())
+                await _while_held(lease, Recorder(link, pool, shard, token, audience).run())
             finally:
                 await lease.release()
     finally:
@@ -76,9 +85,11 @@ async def _while_held(lease: Lease, work: Coroutine[None, None, None]) -> None:
 class Recorder:
     """One turn of one lease."""
 
-    def __init__(self, link: Link, pool: Pool, shard: int, token: int) -> None:
+    def __init__(
+        self, link: Link, pool: Pool, shard: int, token: int, audience: Callable[[], Audience] = lambda: NOBODY
+    ) -> None:
         self.link, self.pool, self.shard, self.token = link, pool, shard, token
-        self.transactions = Transactions(pool, shard, Recent())
+        self.transactions = Transactions(pool, shard, Recent(), audience)
         self.known: Offsets = {}
         self.run_id = b""
         self.cursor: StreamId = ZERO

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
 from gateway import logs, metrics
+from gateway.callbacks.audience import NOBODY, Audience
 from gateway.events import Batched, Came, Received, Submitted, Waiting, pack_facts
 from gateway.ledger.fold import CarrierId, Fold
 from gateway.recorder.pieces import Piece, divide, refused
@@ -75,8 +76,10 @@ def is_refusal(error: Exception) -> bool:
 class Transactions:
     """Writes batches of one shard."""
 
-    def __init__(self, pool: Pool, shard: int, recent: Recent) -> None:
-        self.pool, self.shard, self.recent = pool, shard, recent
+    def __init__(
+        self, pool: Pool, shard: int, recent: Recent, audience: Callable[[], Audience] = lambda: NOBODY
+    ) -> None:
+        self.pool, self.shard, self.recent, self.audience = pool, shard, recent, audience
         self.days = Days(pool)
         self._careful = False
 
@@ -126,7 +129,7 @@ class Transactions:
     async def _write_at_once(
         self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int
     ) -> Fold:
-        fold = Fold(self.recent.rows, self.recent.submissions)
+        fold = Fold(self.recent.rows, self.recent.submissions, self.audience())
         for piece in pieces:
             for message_id, message in piece.accepted:
                 fold.accept(message_id, message)

@@ -17,7 +17,7 @@ import asyncpg
 from gateway.ledger.rollup import book
 from gateway.ledger.rows import Changes, Row
 from gateway.message import id_shard, id_time_ms
-from gateway.store import records, rollups
+from gateway.store import callbacks, records, rollups
 from gateway.store.days import day_of, partition, time_bounds
 from gateway.store.records import Record
 
@@ -78,7 +78,7 @@ async def write(connection: asyncpg.Connection, changes: Changes, key: bytes, no
     await _copy(connection, "receipts", records.RECEIPT, changes.receipts, records.receipt)
     wait = partial(records.waiting_receipt, now_ms + FIRST_TRY_MS)
     await _copy(connection, "receipts_waiting", records.WAITING_RECEIPT, changes.unmatched, wait)
-    await _copy(connection, "callbacks", records.CALLBACK, changes.callbacks, records.callback)
+    await callbacks.add(connection, changes.callbacks)
     await _write_seldom(connection, changes, key)
     await _note_deadlines(connection, fresh + changes.rescheduled)
     await rollups.add(connection, book(changes.rows))

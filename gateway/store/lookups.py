@@ -24,7 +24,8 @@ _WAYS_THAT_GO_WRONG = ("bitmapscan", "hashjoin", "mergejoin", "material")
 _ROW = """select id, rev, client, class, tag, callback_url, test, parts, coalesce(send_at, 'epoch'::timestamptz),
     deadline, state, reason, attempt, carrier, operator, route, plan_version, price_micro, currency, cost_micro, units,
     accepted_mask, unsure_mask, delivered_mask, undeliverable_mask, earlier, coalesce(routed_at, 'epoch'::timestamptz),
-    coalesce(submitted_at, 'epoch'::timestamptz), coalesce(final_at, 'epoch'::timestamptz), changed_at, seq
+    coalesce(submitted_at, 'epoch'::timestamptz), coalesce(final_at, 'epoch'::timestamptz), changed_at, seq,
+    ref, meta
     from messages where id = any($1)"""
 
 

@@ -124,7 +124,7 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class CallbackSeen(msgspec.Struct, frozen=True):
-    """An event for the application; done_ms 0: not delivered yet."""
+    """An event for the application that was tried; done_ms 0: to be tried again; outcome: delivered or failed."""
 
     seq: int
     at_ms: int
@@ -134,6 +134,10 @@ class CallbackSeen(msgspec.Struct, frozen=True):
     tries: int
     done_ms: int
     error: str
+    status: int
+    outcome: str
+    next_try_ms: int
+    endpoint: str
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -211,7 +215,8 @@ _WAITS = """select at, place, carrier, why, until
     from waiting where client = $4 and class = $5 and last_id >= $1 and first_id <= $1 and at >= $2 and at < $3
     and at <= $6 order by at"""
 _CALLBACKS = (
-    """select seq, at, state, reason, url, tries, done_at, error from callbacks where message_id = $1 order by seq"""
+    "select seq, at, state, reason, url, tries, done_at, error, status, outcome, next_try_at, endpoint"
+    " from callbacks where message_id = $1 order by seq, endpoint"
 )
 
 

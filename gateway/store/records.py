@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.events import Came, Received, Submitted, Waiting
-from gateway.ledger.rows import CallbackDue, Matched, Note, Row
+from gateway.ledger.rows import Matched, Note, Row
 from gateway.store.recipients import recipient_hash
 
 Record = tuple[Any, ...]
@@ -152,11 +152,3 @@ def waiting(seen: tuple[int, Waiting]) -> Record:
     """What waited in one lane, and when it was looked at."""
     at_ms, f = seen
     return (at_ms, f.where, f.klass, f.client, f.carrier, f.why, f.first, f.last, f.count, f.until_ms or None)
-
-
-CALLBACK = ("message_id", "seq", "at", "next_try_at", "client", "url", "state", "reason")
-
-
-def callback(due: CallbackDue) -> Record:
-    """An event for an application, to be sent at once."""
-    return (due.message_id, due.seq, due.at_ms, due.at_ms, due.client, due.url, due.state, due.reason)

@@ -41,7 +41,9 @@ async def test_a_message_is_recorded_from_accept_to_delivery(bench: Bench) -> No
     assert (row["state"], row["carrier"], row["cost_micro"], row["rev"]) == ("delivered", "alpha", 2_500_000, 3)
     assert (row["ref"], row["tag"], row["meta"], row["final_at"]) == ("order-1", "spring", '{"a":1}', 1_795_300_000_000)
     assert await bench.value("select matched_by from receipts where message_id = $1", one) == "id"
-    assert await bench.value("select state from callbacks where message_id = $1 and seq = 1", one) == "delivered"
+    (event,) = await bench.events(one)
+    assert (event.seq, event.state, event.ref, event.tag) == (1, "delivered", "order-1", "spring")
+    assert (event.meta, event.url) == ('{"a":1}', "http://app/cb")
     await rollups_equal_rows(bench)
 
 

@@ -30,6 +30,10 @@ async def test_a_timeline_holds_everything_that_happened_to_a_message(bench: Ben
         receipt("c1", at_ms=now + 2_000, code="000"),
     )
     await bench.until_recorded()
+    await bench.pool.execute(
+        "insert into callbacks (message_id, seq, at, next_try_at, client, url, state, reason, tries, status, error)"
+        " values ($1, 1, $2, $2, 'shop', 'http://app/cb', 'delivered', '', 1, 500, 'answered 500')", one, now
+    )  # fmt: skip
     found = await messages.get(bench.pool, one, "shop")
     assert found is not None
     assert (found.state, found.attempt, found.price_micro, found.submitted_ms) == (
@@ -43,7 +47,7 @@ async def test_a_timeline_holds_everything_that_happened_to_a_message(bench: Ben
     assert [(r.state, r.attempt, r.matched_by) for r in seen.receipts] == [("delivered", 2, "id")]
     assert [(n.event, n.until_ms) for n in seen.notes] == [("parked", now + 1_000)]
     assert [(w.place, w.why, w.carrier) for w in seen.waits] == [("outbox", "no_bind", "alpha")]
-    assert [(c.seq, c.state, c.done_ms) for c in seen.callbacks] == [(1, "delivered", 0)]
+    assert [(c.seq, c.status, c.tries, c.done_ms) for c in seen.callbacks] == [(1, 500, 1, 0)]
 
 
 async def test_another_clients_message_is_not_found(bench: Bench) -> None:
