@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gateway.callbacks import event as event_module
+from gateway.callbacks.event import Event
 from gateway.config import Settings
 from gateway.events import AnyFact, Received, Submitted, pack_facts
 from gateway.message import Message, id_tail, make_id, pack_message
@@ -65,6 +67,12 @@ class Bench:
 
     async def value(self, sql: str, *values: Any) -> Any:
         return await self.pool.fetchval(sql, *values)
+
+    async def events(self, message_id: bytes | None = None) -> list[Event]:
+        """What waits in the outbox of callbacks, of one message or of all."""
+        rows = await self.pool.fetch("select events from callback_batches order by id")
+        found = [event for row in rows for event in event_module.unpack(row["events"])]
+        return [event for event in found if message_id in (None, event.id)]
 
     async def close(self) -> None:
         for task in self.tasks:

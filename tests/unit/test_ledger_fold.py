@@ -79,7 +79,7 @@ class Memory:
             self.rows[row.id] = row
         self.known |= fold.fresh
         self.waiting += changes.unmatched
-        self.callbacks += [(due.seq, due.state) for due in changes.callbacks]
+        self.callbacks += [(due.event.seq, due.event.state) for due in changes.callbacks]
         self.submissions += [(f.attempt, f.part, f.kind) for _, f in changes.submissions]
         return changes
 
