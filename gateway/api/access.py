@@ -11,8 +11,8 @@ import msgspec
 
 from gateway import logs
 from gateway.api import call, diagnosis, keyring
+from gateway.api.admin_documents import KeyMade, KeyView, KeyViews, NewKey
 from gateway.api.call import Answer, Call
-from gateway.api.documents import KeyMade, KeyView, KeyViews, NewKey
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from gateway import logs
 from gateway.api import call
+from gateway.api.admin_documents import Carriers, CarrierView
 from gateway.api.call import Answer, Call
-from gateway.api.documents import Carriers, CarrierView
 from gateway.api.intake import DEADLINE_S, FAILURES, why
 from gateway.api.problems import Code, problem
 from gateway.api.reading import STORE_S

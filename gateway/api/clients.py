@@ -12,8 +12,8 @@ import msgspec
 
 from gateway.api import call, diagnosis
 from gateway.api.access import publish_keys
+from gateway.api.admin_documents import ClientView, ClientViews, NewQuota
 from gateway.api.call import Answer, Call
-from gateway.api.documents import ClientView, ClientViews, NewQuota
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of

@@ -1,4 +1,4 @@
-"""The JSON documents of the API, requests and answers, as types: decoded, checked and described by msgspec.
+"""The JSON documents about messages and batches, requests and answers: decoded, checked and described by msgspec.
 
 What cannot be said by a type (numbers, alphabets, times against the clock) is checked in `checks`. Never: I/O.
 """
@@ -12,14 +12,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from gateway.api.problems import PlanFault, Problem
+from gateway.api.problems import Problem
 
 MAX_BATCH = 10_000
 MAX_META_BYTES = 1024
 MAX_SEND_AHEAD_S = 30 * 86_400
 
 Class = Literal["otp", "alert", "transactional", "marketing"]
-Scope = Literal["send", "read", "stats", "ops", "plan", "privacy", "admin"]
 StateName = Literal[
     "accepted",
     "scheduled",
@@ -41,13 +40,53 @@ From = Annotated[
 ]
 Klass = Annotated[Class, Meta(description="how urgent it is; `transactional` when not given")]
 Ref = Annotated[
-    str, Meta(max_length=128, description="your own id, unique per recipient for 72 h: repeating is then safe")
+    str,
+    Meta(
+        max_length=128,
+        description="your own id, unique per recipient for 72 h: repeating is then safe",
+        examples=["order-1042"],
+    ),
 ]
 Validity = Annotated[int, Meta(ge=1, description="seconds after which the message is worth nothing", examples=[300])]
-SendAt = Annotated[datetime, Meta(tz=True, description="not before; with an offset, at most 30 days ahead (RFC 3339)")]
-CallbackUrl = Annotated[str, Meta(max_length=2048, description="gets this message's events instead of your endpoints")]
-Tag = Annotated[str, Meta(max_length=64, description="a dimension of the statistics, such as a campaign")]
-MetaObject = Annotated[dict[str, Any], Meta(description="at most 1 KB of JSON, only echoed")]
+SendAt = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description="not before; with an offset, at most 30 days ahead (RFC 3339)",
+        examples=["2030-01-31T09:00:00+03:00"],
+    ),
+]
+CallbackUrl = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        description="gets this message's events instead of your endpoints",
+        examples=["https://example.com/sms"],
+    ),
+]
+Tag = Annotated[
+    str, Meta(max_length=64, description="a dimension of the statistics, such as a campaign", examples=["spring"])
+]
+MetaObject = Annotated[
+    dict[str, Any], Meta(description="at most 1 KB of JSON, only echoed", examples=[{"order": 1042}])
+]
+Id = Annotated[str, Meta(description="the message's id, a UUIDv7", examples=["0199c1a2-7a3e-7c11-8f00-5a1d2e3f4a5b"])]
+BatchId = Annotated[
+    str, Meta(description="the batch's id, a UUIDv7", examples=["0199c1a2-7a3e-7c11-8f00-9b8c7d6e5f40"])
+]
+Encoding = Annotated[
+    str,
+    Meta(
+        description="gsm7 when the GSM alphabet holds every character, else ucs2",
+        examples=["gsm7"],
+        extra_json_schema={"enum": ["gsm7", "ucs2"]},
+    ),
+]
+Parts = Annotated[int, Meta(description="how many SMS the text takes; each costs", examples=[1])]
+Number = Annotated[str, Meta(description="the recipient in E.164", examples=["+79161234567"])]
+SenderName = Annotated[str, Meta(description="who the message comes from, as carriers get it", examples=["MyShop"])]
+ClassName = Annotated[Class, Meta(description="how urgent it is")]
+At = Annotated[datetime, Meta(examples=["2030-01-31T06:00:00Z"])]
 
 
 class MessageFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -80,19 +119,19 @@ class NewBatch(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Accepted(msgspec.Struct, gc=False):
-    """A message that is durably ours. `state` is the one it was accepted in; `parts` is an estimate."""
+    """A message that is durably ours."""
 
-    id: str
-    state: Literal["accepted", "scheduled"]
-    parts: int
-    encoding: Annotated[str, Meta(description="gsm7 or ucs2")]
-    duplicate: Annotated[bool, Meta(description="the ref was known: the id is that of the first")]
+    id: Id
+    state: Annotated[Literal["accepted", "scheduled"], Meta(description="the state that it was accepted in")]
+    parts: Annotated[int, Meta(description="how many SMS the text takes; an estimate until a carrier has it")]
+    encoding: Encoding
+    duplicate: Annotated[bool, Meta(description="the ref was known: nothing new was made, and the id is the first's")]
 
 
 Result = Annotated[
     Any,
     Meta(
-        description="a result or a problem",
+        description="what a single POST would have answered: the accepted message or a problem",
         extra_json_schema={
             "anyOf": [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in (Accepted, Problem)]
         },
@@ -101,271 +140,148 @@ Result = Annotated[
 
 
 class BatchAnswer(msgspec.Struct):
-    """One result per message, in order: what a single POST would have answered."""
+    """What became of each message of the batch. A refused one stops none of the others."""
 
-    batch_id: str
-    accepted: int
-    duplicates: int
-    rejected: int
-    results: Sequence[Result]
+    batch_id: BatchId
+    accepted: Annotated[int, Meta(description="messages that are durably ours now", examples=[2])]
+    duplicates: Annotated[int, Meta(description="messages whose ref was known", examples=[0])]
+    rejected: Annotated[int, Meta(description="messages that have a problem in `results`", examples=[0])]
+    results: Annotated[Sequence[Result], Meta(description="one for each message, in the order of the request")]
 
 
 class Preview(msgspec.Struct):
     """What a message would be, without sending it."""
 
-    to: str
-    sender: str = msgspec.field(name="from")
-    klass: Class = msgspec.field(name="class")
-    encoding: Annotated[str, Meta(description="gsm7 or ucs2")]
-    parts: int
-    characters: int
-    part_texts: Sequence[str]
-    validity_s: int
-    send_at: datetime | None = None
+    to: Number
+    sender: SenderName = msgspec.field(name="from")
+    klass: ClassName = msgspec.field(name="class")
+    encoding: Encoding
+    parts: Parts
+    characters: Annotated[int, Meta(description="characters of the text", examples=[17])]
+    part_texts: Annotated[Sequence[str], Meta(description="the text of each part", examples=[["Your code is 4711"]])]
+    validity_s: Annotated[int, Meta(description="seconds after which it would be given up", examples=[300])]
+    send_at: Annotated[datetime | None, Meta(description="when it would be sent; null: at once")] = None
 
 
 class Price(msgspec.Struct):
-    """What the carrier asks for all parts. The amount is a decimal number as text."""
+    """Money: a decimal number as text, and its currency."""
 
-    amount: str
-    currency: str
+    amount: Annotated[str, Meta(description="a decimal number, at least two digits after the point", examples=["0.35"])]
+    currency: Annotated[str, Meta(description="ISO 4217", examples=["RUB"])]
 
 
 class Moment(msgspec.Struct, omit_defaults=True):
     """Something that happened to a message. Only what applies is there."""
 
-    at: datetime
-    event: Literal[
-        "accepted", "scheduled", "waiting", "submitted", "receipt", "parked", "held", "rescheduled", "ended", "callback"
+    at: Annotated[datetime, Meta(description="when it happened")]
+    event: Annotated[
+        Literal[
+            "accepted",
+            "scheduled",
+            "waiting",
+            "submitted",
+            "receipt",
+            "parked",
+            "held",
+            "rescheduled",
+            "ended",
+            "callback",
+        ],
+        Meta(description="what happened"),
     ]
-    attempt: int | None = None
+    attempt: Annotated[int | None, Meta(description="the attempt to hand it over, from 1")] = None
     part: Annotated[int | None, Meta(description="from 1; not there when the carrier takes the message whole")] = None
-    parts: int | None = None
-    carrier: str | None = None
-    bind: str | None = None
-    operator: str | None = None
-    route: str | None = None
-    plan_version: int | None = None
-    routed_at: datetime | None = None
-    answered_at: datetime | None = None
-    outcome: Literal["accepted", "deferred", "refused", "uncertain"] | None = None
-    late: bool | None = None
-    state: str | None = None
-    reason: str | None = None
+    parts: Annotated[int | None, Meta(description="parts of this attempt")] = None
+    carrier: Annotated[str | None, Meta(description="the carrier, as the plan names it")] = None
+    bind: Annotated[str | None, Meta(description="the carrier's link that it went over")] = None
+    operator: Annotated[str | None, Meta(description="the recipient's network, as the plan names it")] = None
+    route: Annotated[str | None, Meta(description="the rule of the plan that chose the carrier")] = None
+    plan_version: Annotated[int | None, Meta(description="the version of the plan that chose the carrier")] = None
+    routed_at: Annotated[datetime | None, Meta(description="when the carrier was chosen")] = None
+    answered_at: Annotated[datetime | None, Meta(description="when the carrier answered")] = None
+    outcome: Annotated[
+        Literal["accepted", "deferred", "refused", "uncertain"] | None,
+        Meta(description="what the carrier answered; uncertain: nothing, and it may have the message"),
+    ] = None
+    late: Annotated[bool | None, Meta(description="true: the answer came after we had given up waiting for it")] = None
+    state: Annotated[str | None, Meta(description="the state that this led to, or that a receipt reports")] = None
+    reason: Annotated[str | None, Meta(description="why, as a stable word")] = None
     code: Annotated[str | None, Meta(description="the carrier's own code")] = None
-    carrier_message_id: str | None = None
+    carrier_message_id: Annotated[str | None, Meta(description="the carrier's own id of the message")] = None
     price: Annotated[Price | None, Meta(description="of one part")] = None
-    matched_by: str | None = None
-    done_at: datetime | None = None
-    where: Annotated[str | None, Meta(description="intake, outbox or later")] = None
-    until: datetime | None = None
-    by: str | None = None
+    matched_by: Annotated[str | None, Meta(description="how a receipt found its submission")] = None
+    done_at: Annotated[datetime | None, Meta(description="when the carrier, or your endpoint, was done with it")] = None
+    where: Annotated[str | None, Meta(description="where it waited: intake, outbox or later")] = None
+    until: Annotated[datetime | None, Meta(description="until when it waits at most")] = None
+    by: Annotated[str | None, Meta(description="who did it")] = None
 
 
 class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message as it stands."""
 
-    id: str
-    state: StateName
-    reason: str | None
+    id: Id
+    state: Annotated[StateName, Meta(description="where it stands; see the states")]
+    reason: Annotated[str | None, Meta(description="why it did not move forward, as a stable word")]
     reason_text: Annotated[str | None, Meta(description="the reason in words")] = None
-    to: str
-    sender: str = msgspec.field(name="from")
-    klass: Class = msgspec.field(name="class")
-    text: str
-    parts: int
-    encoding: str
-    ref: str | None
-    tag: str | None
-    carrier: str | None
-    operator: str | None
-    price: Price | None
-    accepted_at: datetime
-    changed_at: datetime | None = None
-    validity_s: int
-    send_at: datetime | None = None
-    callback_url: str | None = None
-    batch_id: str | None = None
-    meta: msgspec.Raw | None = None
-    test: bool = False
-    timeline: Sequence[Moment] | None = None
+    to: Number
+    sender: SenderName = msgspec.field(name="from")
+    klass: ClassName = msgspec.field(name="class")
+    text: Annotated[str, Meta(description="the text as it was given")]
+    parts: Parts
+    encoding: Encoding
+    ref: Annotated[str | None, Meta(description="your own id")]
+    tag: Annotated[str | None, Meta(description="your dimension of the statistics")]
+    carrier: Annotated[str | None, Meta(description="the carrier of the attempt under way, or of the last one")]
+    operator: Annotated[str | None, Meta(description="the recipient's network, as the plan names it")]
+    price: Annotated[Price | None, Meta(description="what all accepted parts of all attempts cost")]
+    accepted_at: Annotated[datetime, Meta(description="when it became ours")]
+    changed_at: Annotated[datetime | None, Meta(description="when it changed last")] = None
+    validity_s: Annotated[int, Meta(description="seconds after which it is given up, from `send_at` or accepting")]
+    send_at: Annotated[datetime | None, Meta(description="not before; null: at once")] = None
+    callback_url: Annotated[str | None, Meta(description="where its events go instead of your endpoints")] = None
+    batch_id: Annotated[str | None, Meta(description="the batch that it came with")] = None
+    meta: Annotated[msgspec.Raw | None, Meta(description="your own JSON, as it was given")] = None
+    test: Annotated[bool, Meta(description="true: sent with a test key, by the sandbox carrier only")] = False
+    timeline: Annotated[
+        Sequence[Moment] | None, Meta(description="everything that happened, oldest first; not in lists")
+    ] = None
 
 
 class MessagePage(msgspec.Struct):
-    """Messages, newest first. `next` is the path of the next page."""
+    """A page of messages, newest first."""
 
-    messages: Sequence[MessageView]
-    next: str | None
+    messages: Annotated[Sequence[MessageView], Meta(description="newest first, without timelines")]
+    next: Annotated[str | None, Meta(description="the path of the next page; null: this is the last")]
 
 
 class BatchView(msgspec.Struct):
-    """A batch as it stands. `states` counts its messages."""
+    """A batch as it stands."""
 
-    id: str
-    accepted_at: datetime
-    accepted: int
-    duplicates: int
-    rejected: int
-    open: int
-    states: dict[str, int]
+    id: BatchId
+    accepted_at: Annotated[datetime, Meta(description="when it became ours")]
+    accepted: Annotated[int, Meta(description="messages that were accepted")]
+    duplicates: Annotated[int, Meta(description="messages whose ref was known")]
+    rejected: Annotated[int, Meta(description="messages that were refused")]
+    open: Annotated[int, Meta(description="accepted messages that have not ended yet")]
+    states: Annotated[dict[str, int], Meta(description="how many messages are in each state")]
 
 
 class Cancelled(msgspec.Struct):
     """The message will not be sent."""
 
-    id: str
-    state: Literal["cancelled"] = "cancelled"
+    id: Id
+    state: Annotated[Literal["cancelled"], Meta(description="its final state")] = "cancelled"
 
 
 class BatchChange(msgspec.Struct):
-    """How many of a batch's open messages were changed, and for how many it was too late."""
+    """How many of a batch's open messages were changed."""
 
-    id: str
-    changed: int
-    too_late: int
+    id: BatchId
+    changed: Annotated[int, Meta(description="messages that were changed")]
+    too_late: Annotated[int, Meta(description="open messages that were on their way already")]
 
 
 class Reschedule(msgspec.Struct, forbid_unknown_fields=True):
     """When to send what is still scheduled."""
 
     send_at: SendAt
-
-
-class CarrierView(msgspec.Struct):
-    """A carrier as its connector reports it."""
-
-    name: str
-    mode: Literal["running", "paused", "draining"]
-    status: dict[str, Any]
-
-
-class Carriers(msgspec.Struct):
-    """Every carrier that the plan names or a connector reports."""
-
-    carriers: Sequence[CarrierView]
-
-
-class PlanVersionView(msgspec.Struct, kw_only=True):
-    """A version of the plan, without its text."""
-
-    version: int
-    active: bool
-    note: str
-    sha256: str
-    created_at: datetime
-    created_by: str
-    activated_at: datetime | None
-    activated_by: str | None
-
-
-class PlanVersions(msgspec.Struct):
-    """Versions, newest first; `active` is the one in use."""
-
-    active: int | None
-    plans: Sequence[PlanVersionView]
-
-
-class PlanText(msgspec.Struct):
-    """A version of the plan with its text."""
-
-    plan: PlanVersionView
-    document: str
-
-
-class NewPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A plan to keep or check: the TOML document as text."""
-
-    document: str
-    note: Annotated[str, Meta(max_length=500)] = ""
-    activate: bool = False
-
-
-class PlanKept(msgspec.Struct):
-    """The version that was made, and warnings about it."""
-
-    version: int
-    active: bool
-    problems: Sequence[PlanFault]
-
-
-class PlanChecked(msgspec.Struct):
-    """What is wrong with a document; it could be used when nothing of it is an error."""
-
-    ok: bool
-    problems: Sequence[PlanFault]
-
-
-class PlanActive(msgspec.Struct):
-    """The version in use."""
-
-    version: int
-    since: datetime
-
-
-class NewKey(msgspec.Struct, forbid_unknown_fields=True):
-    """What a new key may do."""
-
-    client: Annotated[str, Meta(description="the application; made when it is new")]
-    name: Annotated[str, Meta(max_length=100, description="a note for people")] = ""
-    scopes: Sequence[Scope] = ("send", "read", "stats")
-    classes: Annotated[Sequence[Class] | None, Meta(description="all of them when not given")] = None
-    networks: Annotated[Sequence[str], Meta(description="where it may be used from; everywhere when empty")] = ()
-    test: Annotated[bool, Meta(description="its messages go to sandbox carriers only")] = False
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-class KeyMade(msgspec.Struct):
-    """A new key. The secret cannot be read again."""
-
-    id: str
-    client: str
-    secret: str
-
-
-class KeyView(msgspec.Struct, kw_only=True):
-    """A key, without its secret."""
-
-    id: str
-    client: str
-    name: str
-    scopes: Sequence[str]
-    classes: Sequence[str]
-    networks: Sequence[str]
-    test: bool
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-
-class KeyViews(msgspec.Struct):
-    """Every key, oldest first."""
-
-    keys: Sequence[KeyView]
-
-
-class NewQuota(msgspec.Struct, forbid_unknown_fields=True):
-    """How fast a client may send. Nothing given: what the settings give to every client."""
-
-    messages_per_s: Annotated[
-        float | None, Meta(description="messages a second on average; 0: no limit; null: what the settings say")
-    ] = None
-    burst: Annotated[int, Meta(ge=0, le=1_000_000, description="how many at once; 0: what a second gives")] = 0
-
-
-class ClientView(msgspec.Struct, kw_only=True):
-    """A client and how fast it may send."""
-
-    name: Annotated[str, Meta(description="the client's name, as its keys have it")]
-    created_at: Annotated[datetime, Meta(description="when its first key was made")]
-    disabled_at: Annotated[datetime | None, Meta(description="since when none of its keys works")]
-    messages_per_s: Annotated[
-        float | None, Meta(description="messages a second on average; 0: no limit; null: what the settings say")
-    ]
-    burst: Annotated[int, Meta(description="how many at once; 0: what a second gives")]
-    keys: Annotated[int, Meta(description="how many of its keys work now")]
-
-
-class ClientViews(msgspec.Struct):
-    """Every client, by name."""
-
-    clients: Annotated[Sequence[ClientView], Meta(description="every client that ever had a key")]

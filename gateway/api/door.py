@@ -184,7 +184,7 @@ class Door(asyncio.Protocol):
         began = time.perf_counter()
         try:
             wish = sending.read(data[end:], gate.rules, call.traced(rights, head.traceparent), gate.redis.clock_ms())
-            if not isinstance(wish, Wish):
+            if not isinstance(wish, Wish) or rights.quota.take(1) is not None:
                 return False
             verdict = gate.intake.put(wish)
         except (*UNREADABLE, BoundReachedError, RedisAwayError):
@@ -232,7 +232,7 @@ class Door(asyncio.Protocol):
         extra = "".join([f"{name}: {value}\r\n" for name, value in more.items()])
         head = (
             f"HTTP/1.1 {_status(status)}\r\nContent-Type: {kind}\r\nServer: sluice\r\n"
-            f"X-Request-Id: {self._request_id}\r\n{extra}Content-Length: {len(body)}\r\n"
+            f"X-Request-Id: {self._request_id}\r\n{self._rights.quota.lines()}{extra}Content-Length: {len(body)}\r\n"
             f"Date: {_date(int(time.time()))}\r\n\r\n"
         )
         if not self._transport.is_closing():

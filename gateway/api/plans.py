@@ -14,8 +14,7 @@ import msgspec
 
 from gateway import live_plan
 from gateway.api import call, diagnosis, query
-from gateway.api.call import Answer, Call
-from gateway.api.documents import (
+from gateway.api.admin_documents import (
     NewPlan,
     PlanActive,
     PlanChecked,
@@ -24,6 +23,7 @@ from gateway.api.documents import (
     PlanVersions,
     PlanVersionView,
 )
+from gateway.api.call import Answer, Call
 from gateway.api.intake import why
 from gateway.api.problems import Code, PlanFault, Problem, problem
 from gateway.api.reading import STORE_S, store_away

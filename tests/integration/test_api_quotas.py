@@ -72,6 +72,24 @@ async def test_what_is_too_much_is_429_with_the_second_to_repeat_at(api: Api) ->
     assert (await api.post("/v1/messages", MESSAGE, key="other")).status == 202
 
 
+async def test_a_connection_that_only_sends_is_limited_and_told_as_well(api: Api) -> None:
+    await give(api, 0.01, 3)
+    host, _, port = api.server.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = json.dumps(MESSAGE).encode()
+    head = f"Host: x\r\nAuthorization: Bearer {api.secrets['acme']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    seen = []
+    for _ in range(4):
+        writer.write(f"POST /v1/messages HTTP/1.1\r\n{head}".encode() + body)
+        lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:] if line)
+        await reader.readexactly(int(headers["Content-Length"]))
+        assert headers["RateLimit-Policy"] == '"messages";q=3;w=300'
+        seen.append((lines[0].split()[1], headers["RateLimit"].split(";")[1]))
+    writer.close()
+    assert seen == [("202", "r=2"), ("202", "r=1"), ("202", "r=0"), ("429", "r=0")]
+
+
 async def test_all_keys_of_a_client_share_its_quota(api: Api) -> None:
     await api.make_key("second", "acme")
     await give(api, 0.01, 1)
