@@ -11,10 +11,10 @@ import platform
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import Counter, GCCollector, ProcessCollector
+from prometheus_client import GCCollector, ProcessCollector
 
 from gateway import __version__
-from gateway.instruments import REGISTRY, Distribution, Page, counter, gauge, histogram
+from gateway.instruments import REGISTRY, Counter, Distribution, Page, counter, gauge, histogram
 from gateway.message import CLASSES
 
 PROCESS: Final = (ProcessCollector(registry=REGISTRY), GCCollector(registry=REGISTRY))
@@ -50,7 +50,10 @@ redis_memory = gauge("", "redis_memory_used_bytes", "Memory that Redis uses")
 redis_memory_max = gauge("", "redis_memory_max_bytes", "Redis' maxmemory; 0: none is set")
 redis_memory_share = gauge("", "redis_memory_used_ratio", "Used memory as a share of maxmemory; 0 when none is set")
 redis_memory_threshold = gauge(
-    "", "redis_memory_threshold_ratio", "Share of maxmemory at which accept answers 429, or sending stops", "stops"
+    "api connector",
+    "redis_memory_threshold_ratio",
+    "Share of maxmemory at which accept answers 429, or sending stops",
+    "stops",
 )
 leases = gauge("router connector recorder receipts", "lease_held", "1 while this process holds the lease", "lease")
 leases_taken = counter(
@@ -75,8 +78,7 @@ queue_left = counter("router", "queue_entries_left", "Entries that left the queu
                      "queue", "class", "carrier")  # fmt: skip
 queues_measured = gauge("router", "queues_measured_timestamp_seconds", "When the queues were last looked at, Unix time")
 redis_aof = gauge("router", "redis_aof_ok", "1 while Redis keeps an append-only file and can write it")
-redis_noeviction = gauge("router", "redis_noeviction", "1 while Redis' maxmemory-policy is noeviction, as it must be")
-redis_evicted = gauge("router", "redis_evicted_keys", "Keys that Redis threw away for want of memory since it started")
+redis_noeviction = gauge("", "redis_noeviction", "1 while Redis' maxmemory-policy is noeviction, as it must be")
 carrier_live = gauge("router", "carrier_live", "1 while a connector reports a bind that may send", "carrier")
 carrier_mode = gauge("router", "carrier_mode", "1 for what an operator ordered", "carrier", "mode")
 

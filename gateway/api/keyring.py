@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from gateway import logs
+from gateway import logs, metrics
 from gateway.api.checks import Sender
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.quotas import Quota, Quotas
@@ -86,6 +86,7 @@ class Keyring:
             return
         self._rights = {key.hash: _rights(key, self._quotas) for key in found}
         self._version, self.loaded = version, True
+        metrics.api_keys.set(len(found))
         log.info("keys loaded", version=version, count=len(found))
 
     def authenticate(self, authorization: str | None) -> Rights | Problem:

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Literal
 
 import msgspec
-from prometheus_client import Counter
 
 from gateway import metrics
 from gateway.api import call, diagnosis, idempotency, render
@@ -19,6 +18,7 @@ from gateway.api.checks import Rules, Sender, canonical
 from gateway.api.documents import Accepted, NewMessage, Preview
 from gateway.api.intake import FAILURES, Wish, why
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
+from gateway.instruments import Count
 from gateway.message import Message, id_text, id_time_ms
 from gateway.streams.accept import Verdict
 from gateway.text import parts
@@ -108,7 +108,7 @@ def count(client: str, classes: Mapping[str, int], duplicates: int) -> None:
 
 
 @cache
-def _accepted(client: str, klass: str) -> Counter:
+def _accepted(client: str, klass: str) -> Count:
     return metrics.accepted.labels(client, klass)
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from prometheus_client import Counter as Counted
-
 from gateway import metrics
 from gateway.connector.flight import Flight
+from gateway.instruments import Count
 from gateway.message import CLASSES, RESEND_CLASSES, id_time_ms
 from gateway.provider import RECEIPT_STATES, Link, Submission
 
@@ -74,12 +73,12 @@ def count_outcomes(carrier: str, counts: Mapping[tuple[str, str], int]) -> None:
 
 
 @cache
-def _settled(carrier: str, outcome: str, reason: str) -> Counted:
+def _settled(carrier: str, outcome: str, reason: str) -> Count:
     return metrics.settled.labels(carrier, outcome, reason)
 
 
 @cache
-def marked(carrier: str, klass: str) -> Counted:
+def marked(carrier: str, klass: str) -> Count:
     """Counts submissions that were noted as on the wire."""
     return metrics.marked.labels(carrier, klass)
 

@@ -112,6 +112,7 @@ class _Queue:
         asks = [ask for group, _ in batch for ask in group]
         metrics.commit_messages.observe(len(asks))
         head = (self.writer, b"%d" % (self.number % _SLOTS), os.urandom(16), _WRITER_TTL_MS)
+        began = self.loop.time()
         try:
             verdicts = await self.run(asks, head)
         except (RedisAwayError, ShardClosedError, BoundReachedError) as e:
@@ -120,6 +121,7 @@ class _Queue:
             _fail(batch, RedisAwayError(f"accepting failed: {e}"))
             raise
         else:
+            metrics.commit_seconds.observe(self.loop.time() - began)
             at = 0
             for group, future in batch:
                 if not future.done():

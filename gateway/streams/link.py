@@ -178,6 +178,7 @@ class Link:
         self._ready = asyncio.Event()
         self._error = "not connected yet"
         self.answered, self.refusal = asyncio.Event(), ""
+        self._was_up = False
         self._clock = (0, 0.0)
         self._task = asyncio.create_task(self._keep(), name=f"redis link {self.prefix}")
 
@@ -260,7 +261,9 @@ class Link:
     def _take(self, wire: _Wire) -> None:
         if wire.gone.done():
             return
-        self._wire, wire.on_gone = wire, self._drop
+        if self._was_up:
+            metrics.redis_reconnects.inc()
+        self._wire, wire.on_gone, self._was_up = wire, self._drop, True
         self.refusal = ""
         self.answered.set()
         self._ready.set()
@@ -360,17 +363,23 @@ class Redis:
     async def _measure(self) -> None:
         turn = 0
         while True:
+            began = asyncio.get_running_loop().time()
             try:
                 info: bytes = await self._global.call(b"INFO", b"memory")
+                metrics.redis_round_trip.observe(asyncio.get_running_loop().time() - began)
                 fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
                 limit = int(fields.get(b"maxmemory", 0))
                 self._used = int(fields[b"used_memory"]) / limit if limit else 0.0
                 metrics.redis_memory.set(int(fields[b"used_memory"]))
+                metrics.redis_memory_max.set(limit)
                 metrics.redis_memory_share.set(self._used)
+                metrics.redis_noeviction.set(fields.get(b"maxmemory_policy") == b"noeviction")
+                metrics.redis_up.set(1)
                 turn += 1
                 if turn % 40 == 0:
                     await self._global.look_at_clock()
             except (RedisAwayError, ScriptError):
+                metrics.redis_up.set(0)
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.25)
 
