@@ -1,47 +1,128 @@
-"""`sluice carriers`: how carriers do, and pause, resume, drain."""
+"""`sluice carriers`: how carriers do, what is wrong with one; pause, resume, drain."""
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.table import Table
 
-from gateway.commands.client import Client, console, print_json
+from gateway.commands.client import Client, Refused, print_json
+from gateway.commands.tables import Column, screen, show
+from gateway.commands.teaching import TARGET, lesson
+from gateway.commands.times import span
+from gateway.commands.watch.carrier import Verdict, judge
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+_NAME = click.argument("name")
 
 
-@click.group("carriers", invoke_without_command=True)
+@click.group(
+    "carriers",
+    invoke_without_command=True,
+    epilog=lesson(
+        "sluice carriers",
+        "sluice carriers check north       # links, windows, last error, and what is wrong",
+        "sluice carriers pause north       # send nothing by it until resume",
+        source=f"The key needs the scope ops. {TARGET}",
+    ),
+)
 @_JSON
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List carriers with the state of their links; pause, resume or drain one."""
+    """List carriers with the state of their links; check, pause, resume or drain one."""
     if context.invoked_subcommand is not None:
         return
     found = Client().get("/v1/carriers")
     if as_json:
         print_json(found)
     elif found["carriers"]:
-        console().print(_table(found["carriers"]))
+        _list(found["carriers"])
     else:
         click.echo("The plan has no carriers: sluice plan apply FILE --activate")
 
 
-def _table(carriers: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("carrier", "mode", "links", "in flight", "limited by", "last error"):
-        table.add_column(name)
+def _list(carriers: list[dict[str, Any]]) -> None:
+    columns = [
+        Column("carrier", whole=True),
+        Column("mode"),
+        Column("links", whole=True),
+        Column("in flight", right=True),
+        Column("limited by"),
+        Column("last error"),
+    ]
+    rows = []
     for c in carriers:
-        status = c["status"]
-        links = status.get("links", [])
-        bound = sum(link["state"] == "bound" for link in links)
-        flight = sum(link["in_flight"] for link in links)
-        up = f"{bound} of {len(links)} up" if links else ("up" if status.get("live") else "none")
-        table.add_row(
-            c["name"], c["mode"], up, str(flight), status.get("limited_by") or "", status.get("last_error") or ""
+        verdict, status = judge(c, _now_ms()), c["status"]
+        links = f"{verdict.bound} of {verdict.links} up" if verdict.links else ("up" if status.get("live") else "none")
+        flight = f"{verdict.in_flight}/{verdict.window}" if verdict.window else str(verdict.in_flight)
+        rows.append((c["name"], c["mode"], links, flight, verdict.limited_by, status.get("last_error") or ""))
+    show(columns, rows)
+
+
+@command.command(
+    "check",
+    epilog=lesson(
+        "sluice carriers check north",
+        "sluice carriers check north --json",
+        source=TARGET,
+        codes={3: "the carrier cannot send now"},
+    ),
+)
+@_NAME
+@_JSON
+def check(name: str, as_json: bool) -> None:
+    """Say how a carrier is: its links, windows, last error, counts, and in one sentence what is wrong."""
+    known = {c["name"]: c for c in Client().get("/v1/carriers")["carriers"]}
+    if name not in known:
+        raise Refused(f"there is no carrier {name}; known are: {', '.join(known) or 'none'}", todo="sluice carriers")
+    verdict = judge(known[name], _now_ms())
+    if as_json:
+        print_json({**known[name], "ok": verdict.ok, "limited_by": verdict.limited_by, "sentence": verdict.sentence})
+    else:
+        _show(known[name], verdict)
+    sys.exit(0 if verdict.ok else 3)
+
+
+def _show(carrier: dict[str, Any], verdict: Verdict) -> None:
+    out, status = screen(), carrier["status"]
+    out.print(carrier["name"], style="bold green" if verdict.ok else "bold red", end=": ")
+    out.print(verdict.sentence, soft_wrap=True)
+    rate = status.get("rate_per_s")
+    facts = [
+        ("mode", carrier["mode"]),
+        ("rate limit", f"{rate:g} parts a second" if rate else "none"),
+        ("in flight", f"{verdict.in_flight} of {verdict.window} that the windows hold" if verdict.window else None),
+        ("answers", f"after {status['answer_ms']:g} ms" if status.get("answer_ms") else None),
+        ("last error", status.get("last_error")),
+        ("served by", status.get("owner")),
+        ("seen", f"{span(max(0.0, (_now_ms() - status['at_ms']) / 1000))} ago" if status.get("at_ms") else "never"),
+    ]
+    for name, value in facts:
+        if value:
+            out.print(f"  {name:<11} {value}", soft_wrap=True)
+    if counts := status.get("counts"):
+        out.print("  counts      " + ", ".join(f"{number:,} {name}" for name, number in counts.items()), soft_wrap=True)
+    if links := status.get("links"):
+        out.print()
+        columns = [Column("link", whole=True), Column("state"), Column("since", right=True)]
+        columns += [Column("in flight", right=True), Column("error")]
+        now = _now_ms()
+        show(
+            columns,
+            [
+                (
+                    link["bind"],
+                    link["state"],
+                    span(max(0.0, (now - link["since_ms"]) / 1000)) if link.get("since_ms") else "",
+                    f"{link['in_flight']}/{link['window']}",
+                    link.get("error") or "",
+                )
+                for link in links
+            ],
+            out,
         )
-    return table
 
 
 def _order(name: str, verb: str, as_json: bool) -> None:
@@ -52,25 +133,33 @@ def _order(name: str, verb: str, as_json: bool) -> None:
         click.echo(f"{carrier['name']} is {carrier['mode']}.")
 
 
-@command.command("pause")
-@click.argument("name")
+def _lesson(verb: str) -> str:
+    return lesson(f"sluice carriers {verb} north", source=TARGET)
+
+
+@command.command("pause", epilog=_lesson("pause"))
+@_NAME
 @_JSON
 def pause(name: str, as_json: bool) -> None:
     """Keep the carrier's links, send nothing; what waits goes to other carriers."""
     _order(name, "pause", as_json)
 
 
-@command.command("resume")
-@click.argument("name")
+@command.command("resume", epilog=_lesson("resume"))
+@_NAME
 @_JSON
 def resume(name: str, as_json: bool) -> None:
     """Send by the carrier again."""
     _order(name, "resume", as_json)
 
 
-@command.command("drain")
-@click.argument("name")
+@command.command("drain", epilog=_lesson("drain"))
+@_NAME
 @_JSON
 def drain(name: str, as_json: bool) -> None:
     """Give the carrier nothing new, send what it has."""
     _order(name, "drain", as_json)
+
+
+def _now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""HTTP for the commands: one request, one answer, or one line that says what went wrong.
+"""HTTP for the commands: one request, one answer, or a sentence that says what went wrong and what to do.
 
 In: what `find_target` found. Out: decoded JSON. Never: a key in a message.
 """
@@ -21,55 +21,126 @@ from rich.console import Console
 from gateway.commands.target import Target, find_target
 
 TIMEOUT_S = 30.0
+_HERE = ("127.0.0.1", "localhost", "::1")
 
 
 class Refused(click.ClickException):
     """The gateway said no. `status` 0: it did not answer."""
 
-    def __init__(self, sentence: str, status: int = 0, code: str = "") -> None:
+    def __init__(
+        self,
+        sentence: str,
+        status: int = 0,
+        code: str = "",
+        *,
+        todo: str = "",
+        request_id: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(sentence)
-        self.status, self.code = status, code
+        self.status, self.code, self.todo, self.request_id = status, code, todo, request_id
+        self.retry_after_s = retry_after_s
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may do later: nobody answered, or whoever did asks for patience."""
+        return self.status in (0, 429, 502, 503, 504) or self.code == "request_running"
+
+    def format_message(self) -> str:
+        lines = [self.message]
+        lines += [f"  What to do: {self.todo}"] if self.todo else []
+        lines += [f"  Request id: {self.request_id}"] if self.request_id else []
+        return "\n".join(lines)
 
 
 class Client:
     """A gateway and a key for it."""
 
     def __init__(self, target: Target | None = None) -> None:
-        self._target = target or find_target()
-        if not self._target.url.startswith(("http://", "https://")):
-            raise click.ClickException("SLUICE_URL must begin with http:// or https://")
+        self.target = target or find_target()
+        url = urllib.parse.urlsplit(self.target.url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise click.ClickException("SLUICE_URL must begin with http:// or https:// and name a host")
+        if not (self.target.key.isascii() and self.target.key.isprintable()):
+            raise click.ClickException("SLUICE_KEY has characters that no key has: copy it again, without quotes")
+        proxies: dict[str, str] | None = (
+            {} if url.hostname in _HERE else None
+        )  # a proxy does not know this machine's own addresses
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler(proxies)).open
 
     def get(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
         """What is there; parameters that are None are left out. Raises Refused."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        return self._ask("GET", f"{path}?{urllib.parse.urlencode(given)}" if given else path, None, {})
+        return self.ask("GET", f"{path}?{urllib.parse.urlencode(given)}" if given else path)
 
     def post(self, path: str, document: object = None, headers: Mapping[str, str] | None = None) -> Any:
         """Do something. Raises Refused."""
-        return self._ask("POST", path, b"" if document is None else json.dumps(document).encode(), headers or {})
+        return self.ask("POST", path, document, headers)
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
-        sent = {"Authorization": f"Bearer {self._target.key}", "Content-Type": "application/json", **headers}
-        request = urllib.request.Request(self._target.url + path, body, sent, method=method)  # noqa: S310
+    def ask(self, method: str, path: str, document: object = None, headers: Mapping[str, str] | None = None) -> Any:
+        """One request; None where the answer is empty. Raises Refused."""
+        sent = {"Authorization": f"Bearer {self.target.key}", "Content-Type": "application/json", **(headers or {})}
+        body = None if method == "GET" else b"" if document is None else msgspec.json.encode(document)
+        data = self.fetch(urllib.request.Request(self.target.url + path, body, sent, method=method))  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-                return msgspec.json.decode(response.read())
+            return msgspec.json.decode(data) if data else None
+        except msgspec.DecodeError:
+            todo = f"see that {self._place()} names the API of a Sluice gateway"
+            raise Refused(f"{self.target.url} does not answer like a Sluice gateway", 200, todo=todo) from None
+
+    def fetch(self, request: urllib.request.Request, timeout_s: float = TIMEOUT_S) -> bytes:
+        """The body of one answer. Raises Refused."""
+        try:
+            with self._open(request, timeout=timeout_s) as response:
+                return bytes(response.read())
         except urllib.error.HTTPError as e:
-            raise _refused(e.code, e.read()) from None
+            with e:
+                raise self._refused(e.code, e.read()) from None
         except (OSError, http.client.HTTPException) as e:
             reason = getattr(e, "reason", e)
-            raise Refused(f"{self._target.url} cannot be reached: {reason}") from None
-        except msgspec.DecodeError:
-            raise Refused(f"{self._target.url} does not answer like a Sluice gateway") from None
+            words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+            place = request.full_url.partition("://")[2].partition("/")[0]
+            where = self.target.url if self.target.url.endswith(place) else f"{request.type}://{place}"
+            raise Refused(f"{where} cannot be reached: {words}", todo=self._search()) from None
 
+    def _place(self) -> str:
+        return self.target.source or "SLUICE_URL"
 
-def _refused(status: int, body: bytes) -> Refused:
-    try:
-        said = msgspec.json.decode(body)
-        where = said.get("pointer") or said.get("parameter")
-        return Refused(f"{said['detail']}{f' ({where})' if where else ''}", status, said["code"])
-    except (msgspec.DecodeError, KeyError, AttributeError, TypeError):
-        return Refused(f"the gateway answered {status}", status)
+    def _search(self) -> str:
+        if self.target.source:
+            return f"start `sluice up` again (it wrote this address to {self.target.source}), or set SLUICE_URL"
+        return "see that SLUICE_URL is right and the gateway runs there: its /readyz says how it is"
+
+    def _refused(self, status: int, body: bytes) -> Refused:
+        try:
+            said = msgspec.json.decode(body)
+            where = said.get("pointer") or said.get("parameter")
+            sentence, code = f"{said['detail']}{f' ({where})' if where else ''}", said["code"]
+        except (msgspec.DecodeError, KeyError, AttributeError, TypeError):
+            todo = f"see that {self._place()} names the gateway itself: this is no answer of Sluice"
+            if status >= 500:
+                todo = "look in the log of the gateway, or of the proxy in front of it"
+            return Refused(f"{self.target.url} answered {status}", status, todo=todo)
+        again = said.get("retry_after_s")
+        todo = self._todo(status, code, again)
+        return Refused(sentence, status, code, todo=todo, request_id=said.get("request_id") or "", retry_after_s=again)
+
+    def _todo(self, status: int, code: str, again: float | None) -> str:
+        """What a person does about it; empty where the sentence says that already."""
+        match code:
+            case "no_key" | "wrong_key":
+                return f"check SLUICE_KEY ({self.target.source or 'from the environment'}), or: sluice keys create"
+            case "key_expired" | "scope_missing" | "class_not_allowed" | "address_not_allowed":
+                return "take another key, or have one made: sluice keys create --help"
+            case "unknown_message":
+                return "sluice trace also finds by ref and by number; another client's messages are not shown"
+            case "internal_error":
+                return "look in the gateway's log for the request id"
+            case "shard_closed":
+                return "an operator runs `sluice recover`; /readyz says why it is closed"
+        if again is not None or status in (429, 503):
+            return f"repeat it in {again or 1:g} s; `sluice top` shows what limits"
+        return ""
 
 
 def print_json(document: object) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import click
 
 from gateway.commands.settings import read_settings
+from gateway.commands.teaching import SETTINGS, lesson
 from gateway.store.migrate import MigrationError, migrate
 from gateway.store.pool import StoreAwayError
 
 
-@click.group("db")
+@click.group("db", epilog=lesson("sluice db migrate", source=SETTINGS))
 def command() -> None:
     """The schema in PostgreSQL.
 
@@ -23,7 +24,10 @@ def command() -> None:
     """
 
 
-@command.command("migrate")
+@command.command(
+    "migrate",
+    epilog=lesson("sluice db migrate --postgres-url postgresql://sluice@db/sluice", source=SETTINGS),
+)
 @click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
 @click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")
 def migrate_command(path: Path | None, postgres_url: str | None) -> None:

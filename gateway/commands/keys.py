@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.table import Table
 
 from gateway.api.keyring import publish
-from gateway.commands.client import Client, console, print_json
+from gateway.commands.client import Client, print_json
 from gateway.commands.settings import read_settings
-from gateway.commands.timeline import clock
+from gateway.commands.tables import Column, show
+from gateway.commands.teaching import EITHER, lesson
+from gateway.commands.times import clock
 from gateway.message import CLASSES
 from gateway.store import keys
 from gateway.store.pool import Pool, StoreAwayError
@@ -39,15 +40,29 @@ _CONFIG = click.option(
 )
 
 
-@click.group("keys")
+@click.group(
+    "keys",
+    epilog=lesson(
+        "sluice keys create --client shop --scopes send,read",
+        "sluice keys list",
+        "sluice keys revoke key_5f3a",
+        source=f"The key needs the scope admin. {EITHER}",
+    ),
+)
 def command() -> None:
-    """Clients' keys. The first key of an installation: with --config or SLUICE_POSTGRES_URL and SLUICE_REDIS_URL.
-
-    Otherwise SLUICE_URL and SLUICE_KEY, or what `sluice up` wrote, name a gateway and a key with the scope admin.
-    """
+    """Clients' keys. The first one of an installation is made on the servers themselves."""
 
 
-@command.command("create")
+@command.command(
+    "create",
+    epilog=lesson(
+        "sluice keys create --client shop --name web --expires 90d",
+        "sluice keys create --client shop --test       # to try: sandbox carriers only",
+        "sluice keys create --client noc --scopes read,stats,ops",
+        "KEY=$(sluice keys create --client shop 2>/dev/null)",
+        source=EITHER,
+    ),
+)
 @click.option("--client", required=True, help="The application that gets it; made when it is new.")
 @click.option("--name", default="", help="A note for people.")
 @click.option("--scopes", default="send,read,stats", show_default=True, help=f"Of {', '.join(keys.SCOPES)}.")
@@ -86,7 +101,7 @@ def create(client: str, as_json: bool, config: Path | None, **options: Any) -> N
     click.echo(secret)
 
 
-@command.command("list")
+@command.command("list", epilog=lesson("sluice keys list", "sluice keys list --json", source=EITHER))
 @_JSON
 @_CONFIG
 def list_(as_json: bool, config: Path | None) -> None:
@@ -102,18 +117,12 @@ def list_(as_json: bool, config: Path | None) -> None:
     if as_json:
         print_json({"keys": found})
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "client", "name", "scopes", "classes", "networks", "created", "state"):
-        table.add_column(name)
-    for key in found:
-        lists = (", ".join(key[name]) for name in ("scopes", "classes", "networks"))
-        table.add_row(
-            key["id"], key["client"], key["name"], *lists, clock(key["created_at"], day=True)[:16], _state(key)
-        )
-    console().print(table)
+    columns = [Column("id", whole=True), Column("client", whole=True), Column("state", whole=True), Column("scopes")]
+    columns += [Column("classes"), Column("networks"), Column("created"), Column("name")]
+    show(columns, [_cells(key) for key in found])
 
 
-@command.command("revoke")
+@command.command("revoke", epilog=lesson("sluice keys revoke key_5f3a", source=EITHER))
 @click.argument("key_id", metavar="ID")
 @_JSON
 @_CONFIG
@@ -167,6 +176,14 @@ def _document(row: keys.KeyRow) -> dict[str, Any]:
         **{name: getattr(row, name) for name in ("id", "client", "name", "scopes", "classes", "networks", "test")},
         **{n: datetime.fromtimestamp(ms / 1000, UTC).isoformat() if ms else None for n, ms in times.items()},
     }
+
+
+def _cells(key: dict[str, Any]) -> tuple[str, ...]:
+    classes = "all" if set(key["classes"]) == set(CLASSES) else ", ".join(key["classes"])
+    scopes = "all" if set(key["scopes"]) == set(keys.SCOPES) else ", ".join(key["scopes"])
+    networks = ", ".join(key["networks"]) or "everywhere"
+    day = clock(key["created_at"], day=True)[:10]
+    return key["id"], key["client"], _state(key), scopes, classes, networks, day, key["name"]
 
 
 def _state(key: dict[str, Any]) -> str:

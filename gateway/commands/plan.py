@@ -15,10 +15,10 @@ from typing import IO, Any, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from gateway.commands.plan_access import MAX_HISTORY, Access, AccessError, find_access
+from gateway.commands.tables import Column, show
+from gateway.commands.teaching import EITHER, lesson
 from gateway.credentials import unreadable
 from gateway.plan.difference import Change, difference
 from gateway.plan.document import Plan
@@ -40,16 +40,22 @@ _CONFIG = click.option(
 )
 
 
-@click.group("plan")
+@click.group(
+    "plan",
+    epilog=lesson(
+        "sluice plan show > plan.toml          # then edit it",
+        "sluice plan check plan.toml",
+        "sluice plan diff plan.toml",
+        'sluice plan apply plan.toml --activate --note "north is cheaper"',
+        "sluice plan rollback",
+        source=f"The key needs the scope plan. {EITHER}",
+    ),
+)
 def command() -> None:
-    """The routing plan: carriers, operators, rates and routes in one TOML document.
-
-    Where the plans are: SLUICE_URL and SLUICE_KEY, or what `sluice up` wrote; with --config or SLUICE_POSTGRES_URL the
-    servers themselves.
-    """
+    """The routing plan: carriers, operators, rates and routes in one TOML document."""
 
 
-@command.command("check")
+@command.command("check", epilog=lesson("sluice plan check plan.toml --credentials", codes={1: "the plan has errors"}))
 @_FILE
 @click.option("--credentials", is_flag=True, help="Also see whether this machine can read every secret.")
 @_JSON
@@ -70,7 +76,10 @@ def check_command(file: IO[bytes], credentials: bool, as_json: bool) -> None:
     sys.exit(1 if wrong else 0)
 
 
-@command.command("apply")
+@command.command(
+    "apply",
+    epilog=lesson('sluice plan apply plan.toml --activate --note "north is cheaper"', source=EITHER),
+)
 @_FILE
 @click.option("--activate", is_flag=True, help="Make it live at once.")
 @click.option("--note", default="", help="Why: kept in the history.")
@@ -102,7 +111,7 @@ def apply_command(file: IO[bytes], activate: bool, note: str, as_json: bool, con
         click.echo(f"Version {version} is kept. To use it: sluice plan activate {version}")
 
 
-@command.command("activate")
+@command.command("activate", epilog=lesson("sluice plan activate 12", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1))
 @_JSON
 @_CONFIG
@@ -116,7 +125,7 @@ def activate_command(version: int, as_json: bool, config: Path | None) -> None:
     _say_live(version, as_json)
 
 
-@command.command("rollback")
+@command.command("rollback", epilog=lesson("sluice plan rollback", "sluice plan rollback 11", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @_JSON
 @_CONFIG
@@ -129,7 +138,7 @@ def rollback_command(version: int | None, as_json: bool, config: Path | None) ->
     _say_live(_run(work, config), as_json)
 
 
-@command.command("history")
+@command.command("history", epilog=lesson("sluice plan history --limit 5", source=EITHER))
 @click.option("--limit", type=click.IntRange(1, MAX_HISTORY), default=20, show_default=True, help="How many versions.")
 @_JSON
 @_CONFIG
@@ -143,14 +152,15 @@ def history_command(limit: int, as_json: bool, config: Path | None) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = _table("", "version", "note", "kept", "by", "activated", "by")
+    columns = _columns("", "version", "note", "kept", "by", "activated", "by")
+    cells = []
     for row in rows:
         values = (_time(row.created_ms), row.created_by, _time(row.activated_ms), row.activated_by or "")
-        table.add_row("live" if row.active else "", str(row.version), row.note, *values)
-    _print_table(table, len(rows), "No plan was kept yet: sluice plan apply FILE --activate")
+        cells.append(("live" if row.active else "", str(row.version), row.note, *values))
+    _show(columns, cells, "No plan was kept yet: sluice plan apply FILE --activate")
 
 
-@command.command("show")
+@command.command("show", epilog=lesson("sluice plan show > plan.toml", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @_JSON
 @_CONFIG
@@ -163,7 +173,9 @@ def show_command(version: int | None, as_json: bool, config: Path | None) -> Non
         click.echo(text, nl=not text.endswith("\n"))
 
 
-@command.command("diff")
+@command.command(
+    "diff", epilog=lesson("sluice plan diff plan.toml", "sluice plan diff plan.toml --version 11", source=EITHER)
+)
 @_FILE
 @click.option("--version", type=click.IntRange(min=1), help="Compare with this version instead of the live one.")
 @_JSON
@@ -182,10 +194,8 @@ def diff_command(file: IO[bytes], version: int | None, as_json: bool, config: Pa
     if as_json:
         _print_json({"version": number, "changes": changes})
         return
-    table = _table("", "what", "field", f"version {number}", _name(file))
-    for change in changes:
-        table.add_row(*_cells(change))
-    _print_table(table, len(changes), f"No difference to version {number}.")
+    columns = _columns("", "what", "field", f"version {number}", _name(file))
+    _show(columns, [_cells(change) for change in changes], f"No difference to version {number}.")
 
 
 async def _document(access: Access, version: int | None) -> tuple[int, str]:
@@ -262,19 +272,12 @@ def _print_json(value: Any) -> None:
     click.echo(msgspec.json.encode(value))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+def _columns(*names: str) -> list[Column]:
+    return [Column(name) for name in names]
 
 
-def _print_table(table: Table, rows: int, empty: str) -> None:
-    """A table as wide as the terminal; without one, wide enough for anything."""
-    if not rows:
+def _show(columns: Sequence[Column], rows: Sequence[Sequence[str]], empty: str) -> None:
+    if rows:
+        show(columns, rows)
+    else:
         click.echo(empty)
-        return
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 240
-    console.print(table)

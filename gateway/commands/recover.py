@@ -11,13 +11,17 @@ from pathlib import Path
 import click
 
 from gateway.commands.settings import read_settings
+from gateway.commands.teaching import SETTINGS, lesson
 from gateway.config import Settings
 from gateway.ops.recover import Recovered, recover
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis, RedisAwayError
 
 
-@click.command("recover")
+@click.command(
+    "recover",
+    epilog=lesson("sluice recover --dry-run        # look first", "sluice recover", source=SETTINGS),
+)
 @click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
 @click.option("--redis-url", metavar="URL", help="Redis >= 7 or Valkey.")
 @click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")

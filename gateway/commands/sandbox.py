@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from gateway.commands.teaching import lesson
 from gateway.embedded.address import parse
 from gateway.embedded.child import StartError
 from gateway.embedded.sandbox.profile import Profile, ProfileError, make_profile, read_profile, shipped_names
@@ -23,7 +24,14 @@ from gateway.embedded.sandbox.smsc import Smsc
 Address = tuple[str, int]
 
 
-@click.command("sandbox")
+@click.command(
+    "sandbox",
+    epilog=lesson(
+        "sluice sandbox --password-file password.txt",
+        "sluice sandbox --password-file password.txt --smpp 127.0.0.1:0 --control 127.0.0.1:0",
+        codes={0: "stopped by a signal"},
+    ),
+)
 @click.option(
     "--smpp",
     metavar="HOST:PORT",

@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from gateway.commands.client import Client, console, print_json
-from gateway.commands.timeline import clock
+from gateway.commands.times import clock
 
 _SPAN = re.compile(r"(\d+)(min|h|d)")
 _UNITS = {"min": "minutes", "h": "hours", "d": "days"}

@@ -1,23 +1,80 @@
-"""A message's timeline for people: one line a moment, from the documents of the API. Pure."""
+"""A message's timeline for people: what each moment says and what it means, from the documents of the API. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+
+from gateway.commands.times import clock
+from gateway.provider import RULES, Reason
 
 Moment = Mapping[str, Any]
 
+WAITS: Final = {
+    "paused": "an operator paused the carrier: sluice carriers resume NAME",
+    "draining": "an operator drains the carrier: sluice carriers resume NAME",
+    "no_bind": "the carrier has no link now: sluice carriers check NAME",
+    "no_connector": "no process serves the carrier: start one with the role connector",
+    "settings": "the carrier's settings cannot be used: sluice carriers check NAME",
+    "rate": "the carrier's rate is used up",
+    "window": "the carrier's window is full: it answers slower than messages come",
+    "memory": "Redis is nearly full, so that sending stands still",
+    "no_plan": "no plan is active: sluice plan apply FILE --activate",
+}
+"""Why something waits, beside the reasons of `gateway.provider`."""
 
-def clock(at: str, day: bool = False) -> str:
-    """A time of the API in local time, to the millisecond."""
-    local = datetime.fromisoformat(at).astimezone()
-    return local.strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S") + f".{local.microsecond // 1000:03d}"
+_OUTCOMES: Final = {
+    "accepted": "the carrier took it; its receipt will tell what became of it",
+    "deferred": "the carrier does not take it now; it is tried again",
+    "refused": "the carrier refused it",
+    "uncertain": "no answer came: it may have reached the phone or not",
+}
+_STATES: Final = {
+    "delivered": "the phone has it",
+    "undeliverable": "it did not reach the phone",
+    "rejected": "the carrier refused it for good",
+    "failed": "we could not hand it to any carrier",
+    "expired": "its time was over before it was delivered",
+    "cancelled": "it was taken back before it was sent",
+    "unknown": "nobody knows yet; a late receipt may still tell",
+}
+_EVENTS: Final = {
+    "scheduled": "it is kept until its time",
+    "parked": "it is set aside until then, and tried again",
+    "held": "nobody knows whether it was sent; its class is never sent twice",
+    "rescheduled": "it has another time now",
+    "callback": "what your application was told",
+}
 
 
 def line_of(moment: Moment) -> str:
     """Time, event and what belongs to it."""
     return f"{clock(moment['at'])}  {moment['event']:<11} {says(moment)}".rstrip()
+
+
+def reason_in_words(reason: str | None) -> str:
+    """What a reason means; empty when there is none."""
+    if not reason:
+        return ""
+    return RULES[Reason(reason)].words if reason in Reason.__members__.values() else WAITS.get(reason, reason)
+
+
+def means(m: Moment) -> str:
+    """What a moment means to somebody who sees it for the first time; empty where the event says it all."""
+    why = reason_in_words(m.get("reason"))
+    match m["event"]:
+        case "accepted":
+            return "it is durably ours, and will end in one final state"
+        case "waiting":
+            return why or "it waits for its turn"
+        case "submitted":
+            said = _OUTCOMES.get(m.get("outcome") or "", "it is on the wire, the carrier has not answered yet")
+        case "receipt" | "ended":
+            said = _STATES.get(m.get("state") or "", "")
+        case _:
+            said = _EVENTS.get(m["event"], "")
+    return f"{said}: {why}" if said and why else said or why
 
 
 def says(m: Moment) -> str:
@@ -28,7 +85,7 @@ def says(m: Moment) -> str:
             words = [
                 _part(m),
                 f"to {m['carrier']}" + (f" by {m['bind']}" if m.get("bind") else ""),
-                f"{m['outcome']}{_took(m)}",
+                f"{m['outcome']}{_took(m)}" if m.get("outcome") else "",
                 _named("route", m.get("route")),
                 _named("operator", m.get("operator")),
                 _named("plan", m.get("plan_version")),

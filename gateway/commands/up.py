@@ -19,6 +19,7 @@ from rich.spinner import Spinner
 
 from gateway import __version__, config, logs
 from gateway.commands.target import DEFAULT_DATA
+from gateway.commands.teaching import SETTINGS, lesson
 from gateway.embedded.child import StartError
 from gateway.embedded.up import Ready, Up, open_up
 
@@ -42,7 +43,15 @@ Ctrl-C stops everything; the data stays in {data}.
 """
 
 
-@click.command("up")
+@click.command(
+    "up",
+    epilog=lesson(
+        "sluice up",
+        "sluice up --data /srv/sluice --listen 0.0.0.0:8080",
+        source=SETTINGS,
+        codes={0: "stopped by a signal, nothing is left running", 1: "it cannot start: the message says what to do"},
+    ),
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, readable=False),

@@ -1,0 +1,1 @@
+"""What `sluice top` and `sluice carriers check` see: samples, rates, and the rule that says what limits."""
