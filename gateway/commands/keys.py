@@ -19,7 +19,7 @@ import click
 
 from gateway.api.keyring import publish
 from gateway.commands.client import Client, print_json
-from gateway.commands.settings import read_settings
+from gateway.commands.settings import names_servers, read_settings
 from gateway.commands.tables import Column, show
 from gateway.commands.teaching import EITHER, lesson
 from gateway.commands.times import clock
@@ -148,7 +148,7 @@ def revoke(key_id: str, as_json: bool, config: Path | None) -> None:
 
 
 def _by_servers(config: Path | None) -> bool:
-    return config is not None or bool(os.environ.get("SLUICE_POSTGRES_URL"))
+    return names_servers(config)
 
 
 def _run(config: Path | None, work: Callable[[Pool, Redis], Awaitable[T]]) -> T:

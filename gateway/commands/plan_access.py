@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from gateway import live_plan
-from gateway.commands.settings import read_settings
+from gateway.commands.settings import names_servers, read_settings
 from gateway.commands.target import Target, find_target
 from gateway.config import Settings
 from gateway.plan.problems import Problem
@@ -72,7 +72,7 @@ class Access(Protocol):
 @asynccontextmanager
 async def find_access(config: Path | None) -> AsyncIterator[Access]:
     """The servers themselves when a configuration or SLUICE_POSTGRES_URL names them, else the API of `find_target`."""
-    if config is not None or os.environ.get("SLUICE_POSTGRES_URL"):
+    if names_servers(config):
         settings = read_settings(config)
         pool = await Pool.open(settings.postgres_url, size=1)
         try:

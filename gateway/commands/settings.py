@@ -5,6 +5,7 @@ In: a file, the environment, options. Out: settings whose addresses and URLs can
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,11 @@ def read_settings(path: Path | None, **given: Any) -> Settings:
         except StartError as e:
             raise SettingsError(f"{name}: {e}") from e
     return settings
+
+
+def names_servers(config: Path | None) -> bool:
+    """Whether a command was told of a Redis and a PostgreSQL, and so works on them instead of asking the API."""
+    return config is not None or any(os.environ.get(f"SLUICE_POSTGRES_URL{end}") for end in ("", "_FILE"))
 
 
 def _check_port(name: str, url: str) -> None:
