@@ -2,7 +2,8 @@
 
 One script makes one entry, however many facts. Entry fields, in order:
     r <run id>                         the Redis server that took the entry
-    A "" <id 16 B> <message value> …   messages accepted (the values of `message.pack_message`)
+    P <pack>                           messages accepted (streams/packs.py); any number of times
+    A "" <id 16 B> <message value> …   messages accepted for later (the values of `message.pack_message`)
     F <blob>                           other facts: version byte and a msgpack list of `Fact`
 The time of the facts is the entry's own id (ms of Redis' clock) unless a fact carries its own. Pure.
 """
@@ -18,6 +19,7 @@ from gateway.message import VERSION, NotTextError, UnknownVersionError
 from gateway.provider import Inbound, Receipt
 
 RUN: Final = b"r"
+PACK: Final = b"P"
 ACCEPTED: Final = b"A"
 FACTS: Final = b"F"
 

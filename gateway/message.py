@@ -116,12 +116,12 @@ def pack_message(message: Message) -> bytes:
     return VERSION + _encode(message)
 
 
-def unpack_message(data: bytes) -> Message:
-    """Inverse of `pack_message`. Raises UnknownVersionError or msgspec.DecodeError."""
-    if data[:1] != VERSION:
-        raise UnknownVersionError(f"message value has version {data[:1]!r}, this release reads {VERSION!r}")
+def unpack_message(data: bytes, at: int = 0) -> Message:
+    """Inverse of `pack_message`, from place `at` on. Raises UnknownVersionError or msgspec.DecodeError."""
+    if data[at : at + 1] != VERSION:
+        raise UnknownVersionError(f"message value has version {data[at : at + 1]!r}, this release reads {VERSION!r}")
     try:
-        return _message(memoryview(data)[1:])
+        return _message(memoryview(data)[at + 1 :])
     except UnicodeDecodeError as e:
         raise NotTextError(str(e)) from e
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.events import AnyFact, unpack_facts
 from gateway.message import pack_journey
-from gateway.streams import facts
-from gateway.streams.facts import next_id
+from gateway.streams import facts, packs
+from gateway.streams.facts import next_id, order
 from gateway.streams.lease import Lease, fence
 from gateway.streams.link import Redis
 from gateway.streams.reader import Queued, epoch, read
@@ -29,17 +29,25 @@ class Moves:
         assert await fence(self.link, "north", self.token)
 
     async def intake(self) -> list[Queued]:
-        return await read(self.link, f"intake:{self.lane}", b"0-0", 10_000)
+        """Every message, packed or single."""
+        return [queued async for page in packs.pages(self.link, self.lane) for e in page for queued in e.messages]
 
     async def outbox(self, kind: str = "outbox") -> list[Queued]:
         return await read(self.link, f"{kind}:north:{self.lane}", b"0-0", 10_000)
 
     async def route(self, entries: Sequence[Queued], at: bytes | None = None) -> bytes:
-        """To north's outbox."""
+        """To north's outbox: messages of whole entries."""
         args: list[Any] = [self.link.run_id, self.router.token, await epoch(self.link) if at is None else at, self.lane]
-        args += [entries[0].entry_id, next_id(entries[-1].entry_id), b""]
-        for entry in entries:
-            args += ["o", f"north:{self.lane}", entry.value, pack_journey(journey())]
+        struck, last = await packs.struck_out(self.link, self.lane), entries[-1].entry_id
+        gone = [
+            queued.message_id
+            for entry in await packs.read(self.link, self.lane, b"0-0", 10_000)
+            for queued in entry.messages
+            if order(entry.entry_id) <= order(last) and queued.message_id in struck
+        ]
+        args += [entries[0].entry_id, next_id(last), b"", -len(entries), b"".join(gone)]
+        args += [1, "o", f"north:{self.lane}", pack_journey(journey()), b"\1\0" * len(entries)]
+        args += [entry.value for entry in entries]
         reply = await self.link.script("route", (), args)
         assert isinstance(reply, bytes)
         return reply

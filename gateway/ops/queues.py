@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from gateway import logs, metrics
+from gateway.streams import packs
 from gateway.streams.keys import lane_parts, prefix
 from gateway.streams.link import Link, Redis, RedisAwayError, ScriptError
 
@@ -56,6 +57,7 @@ async def measure(redis: Redis) -> Measured:
     for shard in range(redis.shards):
         link, s = redis.link(shard), prefix(shard)
         streams = [(Queue("events"), f"{s}events")]
+        depths = await packs.depths(link)
         for lane in await _names(link, f"{s}lanes"):
             streams.append((Queue("intake", lane_parts(lane)[0]), f"{s}intake:{lane}"))
         for carrier in await _names(link, f"{s}carriers"):
@@ -63,7 +65,8 @@ async def measure(redis: Redis) -> Measured:
                 for name in ("outbox", "again"):
                     queue = Queue(name, lane_parts(lane)[0], carrier)
                     streams.append((queue, f"{s}{name}:{carrier}:{lane}"))
-        await asyncio.gather(*(_stream(link, queue, key, measured) for queue, key in streams))
+        least = {f"{s}intake:{lane.decode()}": depth for lane, depth in depths.items()}
+        await asyncio.gather(*(_stream(link, queue, key, measured, least.get(key, 0)) for queue, key in streams))
         await _later(link, f"{s}later", measured)
     return measured
 
@@ -83,10 +86,11 @@ async def _names(link: Link, key: str) -> list[str]:
     return sorted(name.decode() for name in found)
 
 
-async def _stream(link: Link, queue: Queue, key: str, measured: Measured) -> None:
+async def _stream(link: Link, queue: Queue, key: str, measured: Measured, least: int) -> None:
+    """An entry of intake may hold many messages: they are counted beside it."""
     length, first = await asyncio.gather(link.call("XLEN", key), link.call("XRANGE", key, "-", "+", "COUNT", 1))
     since_ms = int(first[0][0].partition(b"-")[0]) if first else 0
-    measured.add(queue, int(length), since_ms)
+    measured.add(queue, max(int(length), least), since_ms)
 
 
 async def _later(link: Link, key: str, measured: Measured) -> None:

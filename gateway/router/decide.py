@@ -44,11 +44,18 @@ class Move(msgspec.Struct, gc=False):
     fact: AnyFact | None = None
 
 
-def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: int) -> Move:
-    """Choose for one entry. Never raises for what is stored: an unreadable entry ends as `damaged`."""
+Moves = dict[tuple[int, str, str], Move]
+"""Moves of fresh messages under one plan at one time: by place of the choice in memory, class and client."""
+
+
+def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: int, known: Moves | None = None) -> Move:
+    """Choose for one entry. Never raises for what is stored: an unreadable entry ends as `damaged`.
+
+    Fresh messages of one kind get the same Move out of `known`, which is good for one `plan` and `now_ms`.
+    """
     message_id = entry.message_id
     try:
-        message = unpack_message(entry.value[16:])
+        message = unpack_message(entry.value, 16)
         journey = unpack_journey(entry.journey) if entry.journey else None
     except (UnknownVersionError, msgspec.DecodeError):
         return Move("", fact=Ended(message_id, State.FAILED, Reason.DAMAGED))
@@ -60,6 +67,12 @@ def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: i
     tried = journey.tried if journey else ()
     choice = choose(plan, message, tried, live)
     if isinstance(choice, Choice):
+        if journey is None and known is not None and id_time_ms(message_id) <= now_ms:
+            kind = id(choice), message.klass, message.client  # the plan keeps its choices
+            move = known.get(kind)
+            if move is None:
+                move = known[kind] = _send(message, choice, 1, (), plan.version, now_ms)
+            return move
         routed_ms = max(now_ms, id_time_ms(message_id))  # our reading of Redis' clock may be a moment behind
         return _send(message, choice, attempt + 1, tried, plan.version, routed_ms)
     if journey is None or choice.reason != Reason.ATTEMPTS_EXHAUSTED:

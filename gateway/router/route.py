@@ -8,24 +8,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable
 
-from gateway import metrics
-from gateway.events import AnyFact, Ended, pack_facts
 from gateway.message import CLASSES
 from gateway.plan.choice import Compiled
-from gateway.router.decide import decide
+from gateway.router.batch import judged
+from gateway.streams import packs
 from gateway.streams.facts import next_id
 from gateway.streams.keys import lane_parts
 from gateway.streams.link import Arg, Link
-from gateway.streams.reader import START, Queued, epoch, read
+from gateway.streams.packs import Entry
+from gateway.streams.reader import START, epoch
 
 log = logging.getLogger("router")
 
 BULK = frozenset({"transactional", "marketing"})
 BATCH, BULK_BESIDE_URGENT = 500, 100
-"""Entries in one script. Bulk goes in small ones while urgent messages are about: none waits long behind one."""
+"""Messages in one script. Bulk goes in small ones while urgent messages are about: none waits long behind one."""
+
+_ENTRIES = 50  # read at once at the most: each may be a pack
 
 URGENT_S = 1.0
 """How long after the last urgent message bulk still goes in small scripts."""
@@ -48,13 +50,15 @@ class Intake:
         self, link: Link, token: int, plan: Callable[[], Compiled | None], live: Callable[[str], bool]
     ) -> None:
         self.link, self.token, self._plan, self._live = link, token, plan, live
-        self._hot: dict[str, OrderedDict[str, list[Queued] | None]] = {c: OrderedDict() for c in CLASSES}
+        self._hot: dict[str, OrderedDict[str, list[Entry] | None]] = {c: OrderedDict() for c in CLASSES}
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
         self._urgent_at = -URGENT_S  # when something urgent was last told of
         self._due: dict[str, float] = {}  # bulk lanes that gather
         self._blind = True
         self._epoch = b""
+        self._struck: dict[str, set[bytes]] = {}  # by lane, as of the epoch
+        self._largest: dict[str, int] = {}  # pack of a lane's last batch
 
     def tell(self, name: str) -> None:
         """A lane got something; an empty name: any may have."""
@@ -110,59 +114,71 @@ class Intake:
         size = BULK_BESIDE_URGENT if klass in BULK and now - self._urgent_at < URGENT_S else BATCH
         if not entries:
             self._dirty.discard(name)
-            entries = await read(self.link, f"intake:{name}", START, size)
+            entries = await self._read(name, START, self._count(name, size))
             if not entries:
                 if name not in self._dirty:
                     del hot[name]
                 return bool(hot)
-        if klass in BULK and len(entries) < size:
+        batch, ahead, held = first(entries, size)
+        if klass in BULK and not ahead and held < size and len(batch) < self._count(name, size):
             self._due[name] = now + LINGER_S
-        hot[name] = await self._route(name, entries, size)
+        hot[name] = await self._route(name, batch, ahead, size)
         return True
 
-    async def _route(self, name: str, entries: list[Queued], size: int) -> list[Queued] | None:
+    async def _read(self, name: str, after: bytes, count: int) -> list[Entry]:
+        """Entries of a lane, after what is struck out of it is known: that changes only with the epoch."""
+        if name not in self._struck:
+            self._struck[name] = await packs.struck_out(self.link, name)
+        return await packs.read(self.link, name, after, count)
+
+    def _count(self, name: str, size: int) -> int:
+        """How many entries of a lane to read for so many messages, when they are like those of its last batch."""
+        return min(max(size // self._largest.get(name, packs.MOST), 1), _ENTRIES)
+
+    async def _route(self, name: str, entries: list[Entry], ahead: list[Entry], size: int) -> list[Entry] | None:
         plan = self._plan()
         assert plan is not None
-        now, link = self.link.clock_ms(), self.link
-        facts: list[AnyFact] = []
-        moves: list[Arg] = []
-        for entry in entries:
-            move = decide(entry, plan, self._live, now)
-            if move.fact is not None:
-                facts.append(move.fact)
-            if move.op:
-                moves += (move.op, move.where, entry.value, move.journey)
-        last = entries[-1].entry_id
-        head: list[Arg] = [link.run_id, self.token, self._epoch, name, entries[0].entry_id, next_id(last)]
-        blob = pack_facts(facts) if facts else b""
-        routing = link.start_script("route", (), [*head, blob, *moves])
-        reading = asyncio.ensure_future(read(link, f"intake:{name}", last, size))
+        link = self.link
+        batch = judged(entries, self._struck[name], plan, self._live, link.clock_ms())
+        head: list[Arg] = [link.run_id, self.token, self._epoch, name]
+        head += (entries[0].entry_id, next_id(entries[-1].entry_id))
+        routing = link.start_script("route", (), [*head, *batch.arguments()])
+        reading: asyncio.Future[list[Entry]] | None = None
+        self._largest[name] = max(max(len(entry.messages) for entry in entries), 1)
+        if not ahead:
+            more = packs.read(link, name, entries[-1].entry_id, self._count(name, size))
+            reading = asyncio.ensure_future(more)
         try:
             reply = await routing
         except BaseException:
-            reading.cancel()
+            if reading is not None:
+                reading.cancel()
             raise
-        ahead = await reading
+        if reading is not None:
+            ahead = await reading
         if reply == b"ok":
-            count(name, moves, facts)
+            batch.count(lane_parts(name)[0])
+            self._struck[name] -= batch.struck
+            for entry_id in batch.unreadable:
+                log.error("damaged_pack", extra={"lane": name, "entry": entry_id.decode()})
             return ahead or None
         if reply == b"fenced":
             raise FencedError
         if reply == b"closed":
             await asyncio.sleep(0.1)
         self._epoch = await epoch(link)
+        self._struck.clear()
         for hot in self._hot.values():  # what was read before that may hold what is there no more
             for lane in hot:
                 hot[lane] = None
         return None
 
 
-def count(name: str, moves: Sequence[Arg], facts: Sequence[AnyFact]) -> None:
-    """Into the metrics: where a batch of one lane went."""
-    klass = lane_parts(name)[0]
-    carriers = Counter(str(moves[i + 1]).partition(":")[0] for i in range(0, len(moves), 4) if moves[i] == "o")
-    for carrier, number in carriers.items():
-        metrics.routed.labels(carrier, klass).inc(number)
-    for fact in facts:
-        if isinstance(fact, Ended):
-            metrics.ended.labels(fact.state, fact.reason).inc()
+def first(entries: list[Entry], size: int) -> tuple[list[Entry], list[Entry], int]:
+    """The first entries with at most `size` messages together, but one at least; the others; how many messages."""
+    held = 0
+    for n, entry in enumerate(entries):
+        if n and held + len(entry.messages) > size:
+            return entries[:n], entries[n:], held
+        held += len(entry.messages)
+    return entries, [], held

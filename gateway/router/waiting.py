@@ -9,10 +9,9 @@ import asyncio
 
 from gateway.events import AnyFact, Waiting, pack_facts
 from gateway.router.liveness import Liveness
-from gateway.streams import facts
+from gateway.streams import facts, packs
 from gateway.streams.keys import lane_parts
 from gateway.streams.link import Link
-from gateway.streams.reader import queued
 
 AGE_MS = 5_000
 
@@ -49,17 +48,24 @@ class WaitingWatch:
         key = self.link.prefix + stream
         oldest = await self.link.call(b"XRANGE", key, b"-", b"+", b"COUNT", 1)
         limit = self.link.clock_ms() - AGE_MS
-        if not oldest or queued(oldest[0]).at_ms > limit:
+        if not oldest or _at_ms(oldest[0][0]) > limit:
             self._told.pop(stream, None)
             return []
-        newest = queued((await self.link.call(b"XREVRANGE", key, limit, b"-", b"COUNT", 1) or oldest)[0])
+        newest = (await self.link.call(b"XREVRANGE", key, limit, b"-", b"COUNT", 1) or oldest)[0]
         why = self._liveness.why(carrier) if carrier else "no_plan"
         told = self._told.get(stream)
-        if told == (newest.entry_id, why):
+        if told == (newest[0], why):
             return []
-        self._told[stream] = (newest.entry_id, why)
+        self._told[stream] = (newest[0], why)
         klass, client = lane_parts(name)
         # Of messages accepted in one millisecond any may have the smallest id, so whole milliseconds are named.
-        first, last = sorted((queued(oldest[0]).message_id[:6], newest.message_id[:6]))
+        first, last = sorted((packs.accepted_at(oldest[0]), packs.accepted_at(newest)))
         count = int(await self.link.call(b"XLEN", key))
+        if not carrier:  # packs are counted as what they hold
+            count = max(count, int(await self.link.call(b"HGET", self.link.prefix + "depths", name) or 0))
         return [Waiting(where, klass, client, carrier, why, first + bytes(10), last + b"\xff" * 10, count)]
+
+
+def _at_ms(entry_id: bytes) -> int:
+    """When an entry came into its stream."""
+    return int(entry_id.partition(b"-")[0])

@@ -10,6 +10,8 @@ import asyncio
 import collections
 import contextlib
 import os
+import sys
+from array import array
 from collections.abc import Sequence
 from typing import Literal
 
@@ -18,6 +20,7 @@ import msgspec
 from gateway import metrics
 from gateway.config import Settings
 from gateway.message import make_id
+from gateway.streams import packs
 from gateway.streams.keys import lane
 from gateway.streams.link import Arg, Link, OutOfMemoryError, Redis, RedisAwayError
 
@@ -132,9 +135,7 @@ class _Queue:
             self.flush()
 
     async def run(self, asks: Sequence[Ask], head: tuple[bytes, bytes, bytes, int]) -> list[Verdict]:
-        tail: list[Arg] = [*head, self.ref_ttl_ms]
-        for a in asks:
-            tail += (a.tail, lane(a.klass, a.client), a.due_ms, a.ref_key, a.body_hash, a.value)
+        tail: list[Arg] = [*head, self.ref_ttl_ms, *arguments(asks)]
         deadline, lost = 0.0, False
         loop = asyncio.get_running_loop()
         while True:
@@ -166,8 +167,48 @@ class _Queue:
         await asyncio.sleep(0.02)
 
 
+def arguments(asks: Sequence[Ask]) -> list[Arg]:
+    """The accept script's arguments after its head (they are described above the script)."""
+    full = 2 * packs.MOST
+    open_packs: dict[tuple[str, str], tuple[int, list[bytes]]] = {}
+    packed: list[tuple[str, list[bytes]]] = []
+    later, refs, kept, spots = list[Arg](), list[Arg](), list[bytes](), array("H")
+    for number, a in enumerate(asks, 1):
+        if a.due_ms:
+            later += (a.tail, lane(a.klass, a.client), a.due_ms, a.value)
+            spot, place = 0, len(later) // 4
+        else:
+            key = a.klass, a.client
+            spot, items = open_packs.get(key, _NO_PACK)
+            if not spot or len(items) == full:
+                items = []
+                packed.append((lane(*key), items))
+                spot = len(packed)
+                open_packs[key] = spot, items
+            items.append(a.tail)
+            items.append(a.value)
+            place = len(items) // 2
+        if a.ref_key:
+            refs.append(a.ref_key)
+            kept.append(a.tail)
+            kept.append(a.body_hash)
+            spots.extend((number, spot, place))
+    if sys.byteorder != "little":
+        spots.byteswap()
+    found: list[Arg] = [len(asks), len(packed), len(later) // 4, len(refs), b"".join(kept), spots.tobytes()]
+    for name, items in packed:
+        found += (name, len(items) // 2, packs.pack(items))
+    return found + later + refs
+
+
+_NO_PACK: tuple[int, list[bytes]] = (0, [])
+
+
 def verdicts_of(reply: bytes, asks: Sequence[Ask]) -> list[Verdict]:
     """Read the accept script's reply (its form stands above the script)."""
+    if len(reply) == 8 + len(asks):  # each code is \0
+        stamp = reply[:6]
+        return [Verdict("accepted", stamp + ask.tail) for ask in asks]
     ms, at, verdicts = int.from_bytes(reply[:6], "big"), 8, []
     for ask in asks:
         code = reply[at]
@@ -228,10 +269,7 @@ class Acceptor:
         while True:
             for queue in self._queues:
                 with contextlib.suppress(RedisAwayError):
-                    p = queue.link.prefix
-                    lanes = await queue.link.call(b"SMEMBERS", p + "lanes")
-                    lengths = [queue.link.send(b"XLEN", p.encode() + b"intake:" + name) for name in lanes]
-                    queue.depth = sum([await length for length in lengths])
+                    queue.depth = sum((await packs.depths(queue.link)).values())
             self.room = max(0, self._settings.intake_limit - max(queue.depth for queue in self._queues))
             await asyncio.sleep(1.0)
 

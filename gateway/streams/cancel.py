@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from gateway.events import Ended, Rescheduled, pack_facts
 from gateway.message import State, id_shard
 from gateway.provider import Reason
+from gateway.streams import packs
 from gateway.streams.accept import ShardClosedError, closed_reason
 from gateway.streams.keys import lane
 from gateway.streams.link import Link, Redis
@@ -51,7 +52,12 @@ async def _cancel_lane(link: Link, name: str, ids: set[bytes]) -> dict[bytes, st
 
 async def _places(link: Link, name: str, ids: set[bytes]) -> AsyncIterator[tuple[str, bytes, bytes]]:
     # Streams in the order in which messages travel, so that one that moves meanwhile is met again further on.
-    streams = [f"intake:{name}"]
+    async for page in packs.pages(link, name):
+        for entry in page:
+            for waiting in entry.messages:
+                if waiting.message_id in ids:
+                    yield f"intake:{name}", entry.entry_id, waiting.message_id
+    streams: list[str] = []
     for key in await _carriers(link):
         streams += [f"outbox:{key}:{name}", f"again:{key}:{name}"]
     for stream in streams:

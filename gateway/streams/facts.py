@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.events import ACCEPTED, FACTS, RUN
+from gateway.events import ACCEPTED, FACTS, PACK, RUN
+from gateway.streams import packs
 from gateway.streams.link import Link
 
 
@@ -40,12 +41,22 @@ def _entry(raw: Sequence[object]) -> Entry:
             entry.run = fields[i + 1]
         elif fields[i] == FACTS:
             entry.facts = fields[i + 1]
+        elif fields[i] == PACK:
+            entry.accepted += _packed(fields[i + 1])
         elif fields[i] == ACCEPTED:
             pairs = iter(fields[i + 2 :])
-            entry.accepted = list(zip(pairs, pairs, strict=True))
+            entry.accepted += zip(pairs, pairs, strict=True)
             break
         i += 2
     return entry
+
+
+def _packed(data: bytes) -> list[tuple[bytes, bytes]]:
+    """What cannot be read stands as one value that is no message, under an id of zeros."""
+    try:
+        return packs.unpack(data)
+    except (ValueError, msgspec.DecodeError):
+        return [(bytes(16), data)]
 
 
 async def read(link: Link, shard: int, after: bytes, count: int) -> list[Entry]:

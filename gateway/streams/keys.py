@@ -2,7 +2,9 @@
 
 A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g}:` holds what is not per shard.
 
-    {s}:intake:<class>:<client>            stream    waits for the router
+    {s}:intake:<class>:<client>            stream    waits for the router, in packs or singly
+    {s}:struck:<class>:<client>            set       ids in packs of that intake that are cancelled
+    {s}:depths                             hash      "<class>:<client>" → messages in its intake
     {s}:outbox:<carrier>:<class>:<client>  stream    waits for the carrier's connector, and what is on the wire
     {s}:again:<carrier>:<class>:<client>   stream    came back unsent; read before the outbox
     {s}:later, {s}:later:body              zset+hash due time → id; id → how to put it back
@@ -13,7 +15,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {s}:lease:<stage>, {g}:lease:<name>    hash      owner, token, until
     {s}:lanes, {s}:lanes:<carrier>         set       "<class>:<client>" ever seen
     {s}:carriers                           set       carriers that ever had an outbox
-    {s}:epoch                              counter   raised when an entry leaves a stream from its middle
+    {s}:epoch                              counter   raised when a message leaves a stream from its middle
     {s}:open, {s}:closed                   string    run id that may move messages; why the shard is closed
     {s}:f:<day>                            hash      refs of a day: hash of client, recipient and ref → id, body hash
     {s}:c:<writer>, {s}:i:<commit>         hash      replies of commits, to repeat them

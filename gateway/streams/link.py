@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import random
+import re
 import ssl
 import zlib
 from collections.abc import Callable, Sequence
@@ -82,16 +83,26 @@ class Address:
 
 @cache
 def scripts() -> dict[str, tuple[bytes, bytes]]:
-    """Every script by name: (SHA-1 in hex, source). The prelude stands before each, after its first line of flags."""
+    """Every script by name: (SHA-1 in hex, source). What it uses of the prelude stands after its first line of flags."""
     folder = resources.files("gateway.streams") / "scripts"
     prelude = (folder / "prelude.lua").read_text("utf-8")
     found = {}
     for file in folder.iterdir():
         if file.name.endswith(".lua") and file.name != "prelude.lua":
             flags, _, body = file.read_text("utf-8").partition("\n")
-            source = f"{flags}\n{prelude}\n{body}".encode()
+            source = f"{flags}\n{_with(prelude, body)}".encode()
             found[file.name[:-4]] = (hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(), source)
     return found
+
+
+def _with(prelude: str, body: str) -> str:
+    """A script's body behind those paragraphs of the prelude whose names it uses: making a function takes time too."""
+    text = body
+    for paragraph in reversed(prelude.split("\n\n")):
+        names = re.findall(r"^local (?:function )?(\w+)", paragraph, re.MULTILINE)
+        if any(re.search(rf"\b{name}\b", text) for name in names):
+            text = f"{paragraph}\n\n{text}"
+    return text
 
 
 class _Wire(asyncio.Protocol):

@@ -29,7 +29,7 @@ class Queued(msgspec.Struct, gc=False):
     def message(self) -> Message:
         """Decoded once. Raises UnknownVersionError or msgspec.DecodeError."""
         if self._message is None:
-            self._message = unpack_message(self.value[16:])
+            self._message = unpack_message(self.value, 16)
         return self._message
 
     @property

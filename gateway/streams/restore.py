@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from gateway.message import Message, pack_message
+from gateway.streams import packs
 from gateway.streams.keys import lane
 from gateway.streams.link import Link
 
@@ -20,15 +21,25 @@ _PAGE = 1000
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where one queued message stands. `entry_id` is empty in `later`."""
+    """Where one queued message stands. `entry_id` is empty in `later`; `lane` is given in intake."""
 
     stream: str
     entry_id: bytes
     message_id: bytes
+    lane: str = ""
+    packed: bool = False
 
 
 async def places(link: Link) -> AsyncIterator[list[Place]]:
     """Everything that waits in the shard, page by page."""
+    for raw in await link.call(b"SMEMBERS", link.prefix + "lanes"):
+        name = raw.decode()
+        async for page in packs.pages(link, name):
+            yield [
+                Place(f"intake:{name}", entry.entry_id, waiting.message_id, name, bool(entry.packed))
+                for entry in page
+                for waiting in entry.messages
+            ]
     for stream in await _streams(link):
         cursor = b"-"
         while entries := await link.call(b"XRANGE", link.prefix + stream, cursor, b"+", b"COUNT", _PAGE):
@@ -41,7 +52,7 @@ async def places(link: Link) -> AsyncIterator[list[Place]]:
 
 
 async def _streams(link: Link) -> list[str]:
-    found = [f"intake:{name.decode()}" for name in await link.call(b"SMEMBERS", link.prefix + "lanes")]
+    found: list[str] = []
     for raw in await link.call(b"SMEMBERS", link.prefix + "carriers"):
         carrier = raw.decode()
         for name in await link.call(b"SMEMBERS", link.prefix + "lanes:" + carrier):
@@ -55,7 +66,12 @@ async def drop(link: Link, gone: Sequence[Place]) -> None:
         if place.stream == LATER:
             link.send(b"HDEL", link.prefix + "later:body", place.message_id)
             await link.call(b"ZREM", link.prefix + "later", place.message_id)
+        elif place.packed:
+            link.send(b"HINCRBY", link.prefix + "depths", place.lane, -1)
+            await link.call(b"SADD", f"{link.prefix}struck:{place.lane}", place.message_id)
         else:
+            if place.lane:
+                link.send(b"HINCRBY", link.prefix + "depths", place.lane, -1)
             await link.call(b"XDEL", link.prefix + place.stream, place.entry_id)
     await link.call(b"INCR", link.prefix + "epoch")
 
@@ -71,4 +87,5 @@ async def put_back(link: Link, messages: Sequence[tuple[bytes, Message]]) -> Non
             await link.call(b"ZADD", link.prefix + "later", message.send_at_ms, message_id)
         else:
             link.send(b"SADD", link.prefix + "lanes", name)
+            link.send(b"HINCRBY", link.prefix + "depths", name, 1)
             await link.call(b"XADD", link.prefix + f"intake:{name}", b"*", b"m", value)

@@ -12,12 +12,11 @@ import pytest
 
 from gateway.embedded.valkey import Valkey
 from gateway.message import id_shard, id_text, id_time_ms, unpack_message
-from gateway.streams import facts
+from gateway.streams import facts, packs
 from gateway.streams.accept import BoundReachedError, ShardClosedError
 from gateway.streams.link import Redis, RedisAwayError
 from gateway.streams.lookup import find
 from gateway.streams.opening import close_shard, open_shard
-from gateway.streams.reader import read
 from tests.core_builders import ask
 from tests.core_redis import Proxy, accepting, client, dump, opened, until
 
@@ -39,7 +38,7 @@ async def test_an_accepted_message_stands_in_intake_and_in_events_under_one_id(v
     async with opened(valkey_url) as redis, accepting(redis) as acceptor:
         (verdict,) = await acceptor.accept(0, [ask(1, text="привет", encoding="ucs2")])
         assert verdict.kind == "accepted"
-        (entry,) = await read(redis.link(0), "intake:marketing:shop", b"0-0", 9)
+        ((entry,),) = [e.messages for e in await packs.read(redis.link(0), "marketing:shop", b"0-0", 9)]
         (event,) = await facts.read(redis.link(0), 0, b"0-0", 9)
         assert entry.message_id == verdict.id == event.accepted[0][0]
         assert unpack_message(entry.value[16:]) == unpack_message(event.accepted[0][1])
@@ -168,12 +167,12 @@ async def test_a_commit_whose_reply_was_lost_is_repeated_and_accepted_once(
     async with Proxy(tmp_path, valkey_url) as proxy, opened(proxy.url) as redis, accepting(redis) as acceptor:
         proxy.match = b"bodybody"
         setattr(proxy, when, 1)
-        (verdict,) = await acceptor.accept(0, [ask(1, body=b"bodybody")])
+        (verdict,) = await acceptor.accept(0, [ask(1, text="bodybody")])
         assert proxy.cuts == 1
         assert len(proxy.requests) == 2, "it was sent again"
         assert verdict.kind == "accepted"
         assert await all_accepted(redis) == [verdict.id]
-        (entry,) = await read(redis.link(0), "intake:marketing:shop", b"0-0", 9)
+        ((entry,),) = [e.messages for e in await packs.read(redis.link(0), "marketing:shop", b"0-0", 9)]
         assert entry.message_id == verdict.id
 
 
@@ -197,7 +196,9 @@ async def test_lost_replies_under_load_lose_and_double_nothing(valkey_url: str, 
         assert proxy.cuts >= 8
         assert len(set(accepted)) == 900
         assert sorted(await all_accepted(redis)) == sorted(accepted)
-        assert len(await read(redis.link(0), "intake:marketing:shop", b"0-0", 2000)) == 900
+        entries = await packs.read(redis.link(0), "marketing:shop", b"0-0", 2000)
+        assert sum(len(e.messages) for e in entries) == 900
+        assert await packs.depths(redis.link(0)) == {b"marketing:shop": 900}
 
 
 async def test_the_same_commit_gives_the_same_verdicts_and_ids_whenever_it_is_repeated(valkey_url: str) -> None:
@@ -268,7 +269,7 @@ async def test_what_repeating_cannot_settle_is_told_as_unknown_within_seconds(
     server = await own_valkey()
     async with Proxy(tmp_path, server.url) as proxy, opened(proxy.url) as redis, accepting(redis) as acceptor:
         proxy.match, proxy.cut_replies = b"bodybody", 1
-        accepting_one = asyncio.create_task(acceptor.accept(0, [ask(1, body=b"bodybody")]))
+        accepting_one = asyncio.create_task(acceptor.accept(0, [ask(1, text="bodybody")]))
         await until(lambda: proxy.requests, "the request")
         await server.kill()
         began = time.monotonic()
@@ -319,7 +320,7 @@ async def test_the_intake_bound_refuses_and_what_was_accepted_stays(valkey_url: 
         await until(refused, "the bound")
         count = len(await all_accepted(redis))
         with client(valkey_url) as c:
-            c.delete("{0}:intake:marketing:shop")
+            c.delete("{0}:intake:marketing:shop", "{0}:depths")
         await until(lambda: _accepts(acceptor.accept(0, [ask(100)])), "room again")
         assert len(await all_accepted(redis)) == count + 1
 

@@ -149,8 +149,9 @@ async def test_while_messages_move_through_every_stream_each_is_cancelled_or_sen
             while not done.is_set() or await moves.intake() or await moves.outbox() or await moves.outbox("again"):
                 turn += 1
                 at = await epoch(moves.link)  # before what it is about is read
-                if entries := (await moves.intake())[:7]:
-                    await moves.route(entries, at)
+                if entries := await moves.intake():
+                    first = [e for e in entries if e.entry_id == entries[0].entry_id]
+                    await moves.route(first, at)
                 for kind in ("again", "outbox"):
                     box = (await moves.outbox(kind))[:5]
                     if box and await moves.mark(box, kind, at) == b"ok":

@@ -10,6 +10,8 @@ import pytest
 
 from gateway.events import Ended, pack_facts, unpack_facts
 from gateway.message import pack_journey, pack_message
+from gateway.streams import packs
+from gateway.streams.accept import arguments
 from gateway.streams.lease import Lease, fence
 from gateway.streams.link import Link, Redis, ScriptError
 from gateway.streams.opening import close_shard
@@ -34,14 +36,16 @@ class Stage:
         await self.connector.acquire()
         await fence(self.link, "north", self.connector.token)
         async with accepting(self.redis) as acceptor:
-            await acceptor.accept(0, [ask(1), ask(2)])
+            for n in (1, 2):
+                await acceptor.accept(0, [ask(n), ask(n + 100)])
         values = [message_id() + pack_message(message()) for _ in range(4)]
         j = pack_journey(journey())
         for value in values[:2]:
             await self.link.call("XADD", "{0}:outbox:north:" + LANE, "*", "m", value, "r", j)
         await self.link.call("SADD", "{0}:carriers", "north")
         await self.link.call("SADD", "{0}:lanes:north", LANE)
-        self.intake = [e.entry_id for e in await read(self.link, f"intake:{LANE}", b"0-0", 9)]
+        self.intake = [e.entry_id for e in await packs.read(self.link, LANE, b"0-0", 9)]
+        self.packed = (await packs.read(self.link, LANE, b"0-0", 1))[0].messages[1].message_id
         self.outbox = [e.entry_id for e in await read(self.link, f"outbox:north:{LANE}", b"0-0", 9)]
         self.values, self.journey = values, j
         self.ids = [v[:16] for v in values]
@@ -56,15 +60,13 @@ class Stage:
     async def accept(self, run: bytes = b"") -> Any:
         one, two = ask(5, ref=b"r" * 16), ask(6, due_ms=2_000_000_000_000)
         args: list[Any] = [run or self.link.run_id, "c:w", "1", b"c" * 16, 1000, 1000]
-        for a, lane in ((one, LANE), (two, LANE), (ask(7), "otp:shop")):
-            args += [a.tail, lane, a.due_ms, a.ref_key, a.body_hash, a.value]
-        return await self.link.script("accept", (), args)
+        return await self.link.script("accept", (), [*args, *arguments([one, two, ask(7, klass="otp")])])
 
     async def route(self, run: bytes = b"", token: int = 0, at: bytes = b"", first: bytes = b"") -> Any:
         args: list[Any] = [run or self.link.run_id, token or self.router.token, at or await epoch(self.link), LANE]
-        args += [first or self.intake[0], self.intake[1], FACTS]
-        args += ["o", f"north:{LANE}", self.values[2], self.journey, "o", "south:" + LANE, self.values[2], self.journey]
-        args += ["l", "2000000000000", self.values[2], self.journey]
+        args += [first or self.intake[0], self.intake[1], FACTS, -3, self.ids[2], 3]
+        args += ["o", f"north:{LANE}", self.journey, "o", "south:" + LANE, self.journey]
+        args += ["l", "2000000000000", self.journey, b"\1\0\2\0\3\0", *[self.values[2]] * 3]
         return await self.link.script("route", (), args)
 
     async def mark(self, ids: list[bytes], run: bytes = b"", token: int = 0, at: bytes = b"") -> Any:
@@ -88,6 +90,7 @@ class Stage:
 
     async def cancel(self, run: bytes = b"") -> Any:
         args: list[Any] = [run or self.link.run_id, "", "0-0", self.ids[3], FACTS]
+        args += [f"intake:{LANE}", self.intake[0], self.packed, FACTS]
         return await self.link.script("cancel", (), [*args, f"outbox:north:{LANE}", self.outbox[1], self.ids[1], FACTS])
 
     async def reschedule(self, run: bytes = b"") -> Any:
@@ -125,7 +128,7 @@ async def test_each_script_does_change_things_when_all_is_right(valkey_url: str)
         (Stage.settle, b"ok"),
         (Stage.recall, 1),
         (Stage.release, [1, -1]),
-        (Stage.cancel, [b"cancelled", b"cancelled"]),
+        (Stage.cancel, [b"cancelled", b"cancelled", b"cancelled"]),
         (Stage.reserve, None),
         (Stage.append, None),
     ]
@@ -187,7 +190,7 @@ async def test_a_marked_entry_is_neither_recalled_nor_cancelled(valkey_url: str)
         stage = Stage(redis)
         await stage.build()
         await unchanged(valkey_url, lambda: stage.recall(at=0), b"marked")
-        args = [stage.link.run_id, f"outbox:north:{LANE}", stage.outbox[0], stage.ids[0], FACTS]
+        args: list[Any] = [stage.link.run_id, f"outbox:north:{LANE}", stage.outbox[0], stage.ids[0], FACTS]
         await unchanged(valkey_url, lambda: stage.link.script("cancel", (), args), [b"marked"])
 
 
@@ -214,7 +217,15 @@ async def test_a_repeated_settle_is_done_once(valkey_url: str) -> None:
 
 
 SPOILT: dict[str, list[str]] = {
-    "accept": ["{0}:intake:otp:shop", "{0}:events", "{0}:later", "{0}:later:body", "{0}:lanes", "{0}:c:w"],
+    "accept": [
+        "{0}:intake:otp:shop",
+        "{0}:events",
+        "{0}:later",
+        "{0}:later:body",
+        "{0}:lanes",
+        "{0}:c:w",
+        "{0}:depths",
+    ],
     "route": [
         "{0}:outbox:south:" + LANE,
         "{0}:events",
@@ -222,6 +233,8 @@ SPOILT: dict[str, list[str]] = {
         "{0}:later:body",
         "{0}:carriers",
         "{0}:lanes:south",
+        "{0}:struck:" + LANE,
+        "{0}:depths",
     ],
     "mark_second": ["{0}:marks:north"],
     "settle": [
@@ -233,10 +246,20 @@ SPOILT: dict[str, list[str]] = {
         "{0}:later:body",
         "{0}:marks:north",
         "{0}:lanes",
+        "{0}:depths",
     ],
-    "recall": ["{0}:intake:" + LANE, "{0}:events", "{0}:lanes", "{0}:epoch"],
-    "release": ["{0}:intake:" + LANE, "{0}:later:body", "{0}:lanes"],
-    "cancel": ["{0}:events", "{0}:later", "{0}:later:body", "{0}:epoch", "{0}:outbox:north:" + LANE],
+    "recall": ["{0}:intake:" + LANE, "{0}:events", "{0}:lanes", "{0}:epoch", "{0}:depths"],
+    "release": ["{0}:intake:" + LANE, "{0}:later:body", "{0}:lanes", "{0}:depths"],
+    "cancel": [
+        "{0}:events",
+        "{0}:later",
+        "{0}:later:body",
+        "{0}:epoch",
+        "{0}:outbox:north:" + LANE,
+        "{0}:intake:" + LANE,
+        "{0}:struck:" + LANE,
+        "{0}:depths",
+    ],
     "reschedule": ["{0}:events", "{0}:later", "{0}:later:body"],
     "append": ["{0}:events", "{0}:n:w"],
     "reserve": ["{0}:k:key"],
@@ -252,7 +275,8 @@ async def test_a_key_of_the_wrong_type_stops_a_script_before_its_first_write(
         await stage.build()
         with client(valkey_url) as c:
             c.delete(key)
-            if key.endswith(("events", "lanes", "later", "body", "carriers")) or ":n:" in key or "epoch" in key:
+            spoilt = ("events", "lanes", "later", "body", "carriers", "depths")
+            if key.endswith(spoilt) or ":n:" in key or "epoch" in key:
                 c.rpush(key, "spoilt")
             else:
                 c.set(key, "spoilt")
@@ -295,10 +319,8 @@ async def test_a_failing_script_between_two_others_of_one_connection_moves_nothi
 
         def commit(name: str, lanes: list[str]) -> list[Any]:
             args: list[Any] = [link.run_id, f"c:{name}", "1", name.encode() * 16, 1000, 1000]
-            for lane in lanes:
-                a = ask(9)
-                args += [a.tail, lane, 0, b"", a.body_hash, a.value]
-            return args
+            asks = [ask(9, klass=lane.partition(":")[0], client=lane.partition(":")[2]) for lane in lanes]
+            return [*args, *arguments(asks)]
 
         first = link.start_script("accept", (), commit("a", [LANE, LANE]))
         broken = link.start_script("accept", (), commit("b", [LANE, "otp:bad", LANE]))
@@ -308,6 +330,7 @@ async def test_a_failing_script_between_two_others_of_one_connection_moves_nothi
             await broken
         assert len(await last) == 9
         with client(valkey_url) as c:
-            assert c.xlen(f"{{0}}:intake:{LANE}") == known + 3
+            assert c.xlen(f"{{0}}:intake:{LANE}") == known + 2
+            assert c.hget("{0}:depths", LANE) == b"7"
             accepted = [len(fields) for _, fields in c.xrange("{0}:events")]
             assert len(accepted) == 2

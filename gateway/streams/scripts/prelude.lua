@@ -29,8 +29,13 @@ end
 -- What a script will write to is looked at first: each of these fails, before anything is written, when a key holds
 -- something else. A key that is not there yet is right.
 local function check_stream(name) call('XLEN', P .. name) end
+
 local function check_set(name) call('SCARD', P .. name) end
+
+local function check_hash(name) call('HLEN', P .. name) end
+
 local function check_later() call('ZCARD', P .. 'later') call('HLEN', P .. 'later:body') end
+
 local function check_epoch() assert(tonumber(call('GET', P .. 'epoch') or '0'), 'epoch is no number') end
 
 -- `later:body` holds: kind byte (s: scheduled, r: retry), lane, NUL, length of the message, message, journey.
@@ -55,4 +60,50 @@ local function is_after(a, b)
   am, bm = tonumber(am), tonumber(bm)
   if am ~= bm then return am > bm end
   return tonumber(as) > tonumber(bs)
+end
+
+-- Messages came into the intake of lanes: they are counted, and whoever reads is told. `added`: lane → how many.
+local function wake_intake(added)
+  for lane, count in pairs(added) do
+    call('HINCRBY', P .. 'depths', lane, count)
+    call('SADD', P .. 'lanes', lane)
+    call('SPUBLISH', P .. 'wake:intake', lane)
+  end
+end
+
+-- Where the messages of a pack's array begin, and where it ends; fails for what is no such array.
+local function places(array)
+  local kind, found = string.byte(array, 1), {}
+  local at = kind == 220 and 4 or kind == 221 and 6 or 2
+  while at <= #array do
+    found[#found + 1] = at
+    for _ = 1, 2 do  -- tail, value: msgpack bins with lengths of 8, 16 or 32 bits
+      local a, b, c, d, e = string.byte(array, at, at + 4)
+      if a == 196 then at = at + 2 + b
+      elseif a == 197 then at = at + 3 + b * 256 + c
+      else
+        assert(a == 198, 'damaged pack')
+        at = at + 5 + ((b * 256 + c) * 256 + d) * 256 + e
+      end
+    end
+  end
+  found[#found + 1] = at
+  return found
+end
+
+-- A pack's array without the messages at some places, and how many it has then.
+local function without(array, less)
+  local at, left = places(array), {}
+  for n = 1, #at - 1 do
+    if not less[n] then left[#left + 1] = string.sub(array, at[n], at[n + 1] - 1) end
+  end
+  return '\220' .. struct.pack('>I2', #left * 2) .. table.concat(left), #left
+end
+
+-- The set of ids in a pack.
+local function ids_of(pack)
+  local stamp, array, ids = string.sub(pack, 2, 7), string.sub(pack, 8), {}
+  local at = places(array)
+  for n = 1, #at - 1 do ids[stamp .. string.sub(array, at[n] + 2, at[n] + 11)] = true end
+  return ids
 end

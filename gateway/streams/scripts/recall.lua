@@ -17,13 +17,17 @@ if #there ~= #ids then return 'marked' end
 check_stream('intake:' .. ARGV[4])
 check_stream('events')
 check_set('lanes')
+check_hash('depths')
 check_epoch()
+local back = 0
 for i = 7, #ARGV, 3 do
-  if ARGV[i + 1] ~= '' then add_entry(P .. 'intake:' .. ARGV[4], ARGV[i + 1], ARGV[i + 2]) end
+  if ARGV[i + 1] ~= '' then
+    add_entry(P .. 'intake:' .. ARGV[4], ARGV[i + 1], ARGV[i + 2])
+    back = back + 1
+  end
 end
 call('XDEL', P .. stream, unpack(ids))
 call('INCR', P .. 'epoch')
 add_facts(ARGV[1], ARGV[6])
-call('SADD', P .. 'lanes', ARGV[4])
-call('SPUBLISH', P .. 'wake:intake', ARGV[4])
+wake_intake({ [ARGV[4]] = back })
 return #ids

@@ -8,11 +8,12 @@ if #ids > 0 then
   local bodies, found, lanes = call('HMGET', P .. 'later:body', unpack(ids)), {}, {}
   check_stream('events')
   check_set('lanes')
+  check_hash('depths')
   for n = 1, #ids do
     local lane, message, journey = unpark(bodies[n] or '')
     if lane then
       if not lanes[lane] then check_stream('intake:' .. lane) end
-      lanes[lane] = true
+      lanes[lane] = (lanes[lane] or 0) + 1
       found[n] = { lane, message, journey }
     end
   end
@@ -25,10 +26,7 @@ if #ids > 0 then
   end
   call('ZREM', key, unpack(ids))
   call('HDEL', P .. 'later:body', unpack(ids))
-  for lane in pairs(lanes) do
-    call('SADD', P .. 'lanes', lane)
-    call('SPUBLISH', P .. 'wake:intake', lane)
-  end
+  wake_intake(lanes)
 end
 local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
 return { #ids, head[2] and math.max(tonumber(head[2]) - now, 0) or -1 }

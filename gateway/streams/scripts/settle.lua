@@ -33,6 +33,7 @@ if ours then
     elseif op == 'i' then
       check_stream('intake:' .. where)
       check_set('lanes')
+      check_hash('depths')
     else check_later() end
   end)
 end
@@ -53,15 +54,12 @@ each(function(op, i)
       add_entry(P .. 'again:' .. carrier .. ':' .. where, message, journey)
     elseif op == 'i' then
       add_entry(P .. 'intake:' .. where, message, journey)
-      woken[where] = true
+      woken[where] = (woken[where] or 0) + 1
     else
       local due, lane = string.match(where, '^(%d+)|(.+)$')
       park('r', due, string.sub(message, 1, 16), lane, message, journey)
     end
   end
 end)
-for lane in pairs(woken) do
-  call('SADD', P .. 'lanes', lane)
-  call('SPUBLISH', P .. 'wake:intake', lane)
-end
+wake_intake(woken)
 return 'ok'

@@ -1,0 +1,82 @@
+"""What one `route` script does with the first entries of a lane. Pure.
+
+In: entries, what is struck out of them, plan, liveness, time. Out: the script's arguments, and what to count after it.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gateway import metrics
+from gateway.events import AnyFact, Ended, pack_facts
+from gateway.plan.choice import Compiled
+from gateway.router.decide import Move, Moves, decide
+from gateway.streams.link import Arg
+from gateway.streams.packs import Entry
+
+
+class Batch(msgspec.Struct, gc=False):
+    """`targets`: moves that differ; `numbers`: of each message in `values` its target, from 1."""
+
+    leaving: int = 0
+    targets: list[Move] = []
+    numbers: array[int] = msgspec.field(default_factory=lambda: array("H"))
+    values: list[bytes] = []
+    facts: list[AnyFact] = []
+    struck: set[bytes] = set()
+    unreadable: list[bytes] = []
+
+    def arguments(self) -> list[Arg]:
+        """From `facts` on, as described above the script."""
+        numbers = self.numbers[:]
+        if sys.byteorder != "little":
+            numbers.byteswap()
+        found: list[Arg] = [pack_facts(self.facts) if self.facts else b""]
+        found += (-self.leaving, b"".join(self.struck), len(self.targets))
+        for move in self.targets:
+            found += (move.op, move.where, move.journey)
+        return [*found, numbers.tobytes(), *self.values]
+
+    def count(self, klass: str) -> None:
+        """Into the metrics: where the messages of one class went."""
+        for number, messages in Counter(self.numbers).items():
+            move = self.targets[number - 1]
+            if move.op == "o":
+                metrics.routed.labels(move.where.partition(":")[0], klass).inc(messages)
+        for fact in self.facts:
+            if isinstance(fact, Ended):
+                metrics.ended.labels(fact.state, fact.reason).inc()
+
+
+def judged(
+    entries: Sequence[Entry], struck: set[bytes], plan: Compiled, live: Callable[[str], bool], now_ms: int
+) -> Batch:
+    """Decide for every message. What was struck out only leaves; a pack that cannot be read too."""
+    batch, known = Batch(), Moves()
+    numbers: dict[int, int] = {}
+    add_number, add_value = batch.numbers.append, batch.values.append
+    for entry in entries:
+        messages = entry.messages
+        if entry.packed is None:
+            batch.unreadable.append(entry.entry_id)
+        elif struck and entry.packed:
+            batch.struck.update(q.message_id for q in messages if q.message_id in struck)
+            messages = [q for q in messages if q.message_id not in struck]
+        batch.leaving += len(messages)
+        for queued in messages:
+            move = decide(queued, plan, live, now_ms, known)
+            if move.fact is not None:
+                batch.facts.append(move.fact)
+            if move.op:
+                number = numbers.get(id(move))
+                if number is None:
+                    batch.targets.append(move)  # and so it stays at its place in memory
+                    number = numbers[id(move)] = len(batch.targets)
+                add_number(number)
+                add_value(queued.value)
+    return batch
