@@ -149,7 +149,9 @@ class Fold:
                 notes.append(Note(fact.id, at_ms, "ended", fact.attempt, fact.state, fact.reason, fact.by))
 
     def _touch(self, row: Row, at_ms: int) -> None:
-        row.changed_ms = max(row.changed_ms, at_ms)
+        row.told = True
+        if at_ms > row.changed_ms:
+            row.changed_ms = at_ms
         if not row.touched:
             row.touched = True
             self.changes.rows.append(row)

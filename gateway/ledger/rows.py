@@ -76,6 +76,7 @@ class Row(msgspec.Struct, gc=False):
     message: Message | None = None
     touched: bool = False  # stands in the list of what this fold changed
     moved: bool = False  # this fold changed more than what a receipt changes
+    told: bool = False  # more is known of it than its acceptance
 
 
 def bucket_of(row: Row) -> Bucket:

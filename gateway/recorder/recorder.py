@@ -38,6 +38,7 @@ IDLE_S = 0.02
 """How often an empty stream is looked at, and how long a batch gathers while there is little to do."""
 
 _READ_EVENTS = 2_000
+_LARGEST_ENTRY = 500
 _QUIET_EVENTS = 200
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -93,7 +94,7 @@ class Recorder:
         self.known: Offsets = {}
         self.run_id = b""
         self.cursor: StreamId = ZERO
-        self._per_entry = 1.0
+        self._per_entry = float(_LARGEST_ENTRY)  # of a backlog, no more than meant is read at first
         self._window_s = IDLE_S
         self._oldest_ms = 0  # of what is read and not yet recorded; 0: nothing is
 

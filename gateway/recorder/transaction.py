@@ -7,6 +7,7 @@ So the offset always covers whole entries, and one bad value never stops the led
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -70,7 +71,7 @@ def is_refusal(error: Exception) -> bool:
     """Whether the values are at fault, and not the server, the schema or the code."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _DATA_CLASSES
-    return isinstance(error, (asyncpg.DataError, ValueError, OverflowError))
+    return isinstance(error, (asyncpg.DataError, ValueError, OverflowError, struct.error))
 
 
 class Transactions:

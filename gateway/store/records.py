@@ -1,4 +1,4 @@
-"""The columns of the ledger's tables and a fold's results as records of them, in the same order. Pure."""
+"""The columns of the ledger's tables and a fold's results as rows of them, in the same order. Pure."""
 
 from __future__ import annotations
 
@@ -6,74 +6,131 @@ from typing import Any
 
 from gateway.events import Came, Received, Submitted, Waiting
 from gateway.ledger.rows import Matched, Note, Row
-from gateway.store.recipients import recipient_hash
+from gateway.message import Message
+from gateway.store.copy_format import LENGTH_8, LENGTH_16, NULL, alike, integer, lengths, times, times_or_null
+from gateway.store.copy_format import Row as Encoded
+from gateway.store.recipients import recipient_digest, recipient_hash
 
 Record = tuple[Any, ...]
 
-MESSAGE = (
-    "id", "batch_id", "deadline", "send_at", "changed_at", "routed_at", "submitted_at", "final_at", "plan_version",
-    "price_micro", "cost_micro", "accepted_mask", "delivered_mask", "undeliverable_mask", "unsure_mask", "rev", "seq",
-    "concat_ref", "parts", "attempt", "units", "test", "recipient_hash", "earlier", "client", "class", "recipient",
-    "sender", "text", "encoding", "state", "reason", "ref", "tag", "meta", "callback_url", "key_id", "traceparent",
-    "carrier", "operator", "route", "currency",
+# Where thousands of rows are written, a row is made of bytes at once. Its columns stand in two groups: first those that
+# most rows have alike, encoded once for all of them, then each row's own.
+
+_MESSAGE_ALIKE = {
+    "batch_id": "uuid", "parts": "smallint", "test": "bool", "client": "text", "class": "text", "sender": "text",
+    "encoding": "text", "state": "text", "tag": "text", "callback_url": "text", "key_id": "text",
+}  # fmt: skip
+_MESSAGE_OWN = (
+    "id", "deadline", "send_at", "changed_at", "concat_ref", "recipient_hash", "recipient", "text", "ref", "meta",
+    "traceparent",
 )  # fmt: skip
+ACCEPTED = (*_MESSAGE_ALIKE, *_MESSAGE_OWN)
+"""Columns of a message of which nothing but its acceptance is known; the others have their defaults."""
+
+_TOLD_ALIKE = {
+    "reason": "text", "attempt": "smallint", "units": "smallint", "seq": "int", "carrier": "text", "operator": "text",
+    "route": "text", "plan_version": "bigint", "price_micro": "bigint", "currency": "text", "cost_micro": "bigint",
+    "accepted_mask": "bigint", "delivered_mask": "bigint", "undeliverable_mask": "bigint", "unsure_mask": "bigint",
+    "earlier": "bytea",
+}  # fmt: skip
+MESSAGE = (*_MESSAGE_ALIKE, *_TOLD_ALIKE, *_MESSAGE_OWN, "routed_at", "submitted_at", "final_at")
+"""Columns of any message."""
+
+_accepted_alike = alike(tuple(_MESSAGE_ALIKE.values()), len(ACCEPTED))
+_message_alike = alike(tuple((_MESSAGE_ALIKE | _TOLD_ALIKE).values()), len(MESSAGE))
 
 
-def message(key: bytes, row: Row) -> Record:
-    """A new message; `key` is that of `recipient_hash`."""
+def accepted(key: bytes, row: Row) -> Encoded:
+    """A new message by ACCEPTED; `key` is that of `recipient_hash`."""
     m = row.message
     assert m is not None
+    same = _accepted_alike[
+        m.batch_id or None, row.parts, m.test, m.client, m.klass, m.sender, m.encoding, row.state, m.tag,
+        m.callback_url, m.key_id,
+    ]  # fmt: skip
+    return _own(key, row, m, same)
+
+
+def message(key: bytes, row: Row) -> Encoded:
+    """A new message by MESSAGE."""
+    m = row.message
+    assert m is not None
+    same = _message_alike[
+        m.batch_id or None, row.parts, m.test, m.client, m.klass, m.sender, m.encoding, row.state, m.tag,
+        m.callback_url, m.key_id, row.reason, row.attempt, row.units, row.seq, row.carrier, row.operator, row.route,
+        row.plan_version, row.price_micro, row.currency, row.cost_micro, row.accepted, row.delivered,
+        row.undeliverable, row.unsure, row.earlier,
+    ]  # fmt: skip
     return (
-        row.id, m.batch_id or None, row.deadline_ms, row.send_at_ms or None, row.changed_ms, row.routed_ms or None,
-        row.submitted_ms or None, row.final_ms or None, row.plan_version, row.price_micro, row.cost_micro, row.accepted,
-        row.delivered, row.undeliverable, row.unsure, 1, row.seq, m.concat_ref, row.parts, row.attempt, row.units,
-        m.test, recipient_hash(key, m.to), row.earlier, m.client, m.klass, m.to, m.sender, m.text, m.encoding,
-        row.state, row.reason, m.ref, m.tag, m.meta.decode(), m.callback_url, m.key_id, m.traceparent, row.carrier,
-        row.operator, row.route, row.currency,
+        *_own(key, row, m, same), times_or_null[row.routed_ms], times_or_null[row.submitted_ms],
+        times_or_null[row.final_ms],
     )  # fmt: skip
 
 
-RECEIVED = {
-    "id": "uuid", "rev": "int", "state": "text", "reason": "text", "delivered_mask": "bigint",
-    "undeliverable_mask": "bigint", "earlier": "bytea", "final_at": "timestamptz", "changed_at": "timestamptz",
-    "seq": "int",
+def _own(key: bytes, row: Row, m: Message, same: bytes) -> Encoded:
+    to, text, ref = m.to.encode(), m.text.encode(), m.ref.encode()
+    trace = m.traceparent.encode()
+    return (
+        same, LENGTH_16, row.id, times[row.deadline_ms], times_or_null[row.send_at_ms], times[row.changed_ms],
+        integer(m.concat_ref), LENGTH_8, recipient_digest(key, to), lengths[len(to)], to, lengths[len(text)], text,
+        lengths[len(ref)], ref, lengths[len(m.meta)], m.meta, lengths[len(trace)], trace,
+    )  # fmt: skip
+
+
+_RECEIVED_ALIKE = {
+    "state": "text", "reason": "text", "delivered_mask": "bigint", "undeliverable_mask": "bigint", "earlier": "bytea",
+    "seq": "int", "rev": "int",
 }  # fmt: skip
+RECEIVED = _RECEIVED_ALIKE | {"id": "uuid", "final_at": "timestamptz", "changed_at": "timestamptz"}
 """What a receipt or an end changes in a row that is in the store; `id` and `rev` find it."""
 
+_received_alike = alike(tuple(_RECEIVED_ALIKE.values()), len(RECEIVED))
 
-def received(row: Row) -> Record:
+
+def received(row: Row) -> Encoded:
     """That, of one row."""
-    return (
-        row.id, row.rev, row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.final_ms or None,
-        row.changed_ms, row.seq,
-    )  # fmt: skip
+    same = _received_alike[
+        row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.seq, row.rev
+    ]  # fmt: skip
+    return same, LENGTH_16, row.id, times_or_null[row.final_ms], times[row.changed_ms]
 
 
-MOVED = RECEIVED | {
+_MOVED_ALIKE = _RECEIVED_ALIKE | {
     "attempt": "smallint", "parts": "smallint", "units": "smallint", "accepted_mask": "bigint",
     "unsure_mask": "bigint", "carrier": "text", "operator": "text", "route": "text", "plan_version": "bigint",
-    "price_micro": "bigint", "currency": "text", "cost_micro": "bigint", "send_at": "timestamptz",
-    "deadline": "timestamptz", "routed_at": "timestamptz", "submitted_at": "timestamptz",
+    "price_micro": "bigint", "currency": "text", "cost_micro": "bigint",
 }  # fmt: skip
+_MOVED_TIMES = ("final_at", "changed_at", "send_at", "deadline", "routed_at", "submitted_at")
+MOVED = _MOVED_ALIKE | {"id": "uuid"} | dict.fromkeys(_MOVED_TIMES, "timestamptz")
 """What any other fact changes."""
 
+_moved_alike = alike(tuple(_MOVED_ALIKE.values()), len(MOVED))
 
-def moved(row: Row) -> Record:
+
+def moved(row: Row) -> Encoded:
     """That, of one row."""
+    same = _moved_alike[
+        row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.seq, row.rev, row.attempt, row.parts,
+        row.units, row.accepted, row.unsure, row.carrier, row.operator, row.route, row.plan_version, row.price_micro,
+        row.currency, row.cost_micro,
+    ]  # fmt: skip
     return (
-        row.id, row.rev, row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.final_ms or None,
-        row.changed_ms, row.seq, row.attempt, row.parts, row.units, row.accepted, row.unsure, row.carrier, row.operator,
-        row.route, row.plan_version, row.price_micro, row.currency, row.cost_micro, row.send_at_ms or None,
-        row.deadline_ms, row.routed_ms or None, row.submitted_ms or None,
+        same, LENGTH_16, row.id, times_or_null[row.final_ms], times[row.changed_ms], times_or_null[row.send_at_ms],
+        times[row.deadline_ms], times_or_null[row.routed_ms], times_or_null[row.submitted_ms],
     )  # fmt: skip
 
 
-SUBMISSION = {
-    "message_id": "uuid", "sent_at": "timestamptz", "answered_at": "timestamptz", "routed_at": "timestamptz",
-    "price_micro": "bigint", "plan_version": "bigint", "echo": "int", "attempt": "smallint", "part": "smallint",
-    "parts": "smallint", "kind": "smallint", "late": "bool", "carrier": "text", "carrier_message_id": "text",
-    "bind": "text", "reason": "text", "code": "text", "operator": "text", "currency": "text", "route": "text",
+_SUBMISSION_ALIKE = {
+    "price_micro": "bigint", "plan_version": "bigint", "attempt": "smallint", "part": "smallint", "parts": "smallint",
+    "kind": "smallint", "late": "bool", "carrier": "text", "bind": "text", "reason": "text", "code": "text",
+    "operator": "text", "currency": "text", "route": "text",
 }  # fmt: skip
+SUBMISSION = _SUBMISSION_ALIKE | {
+    "message_id": "uuid", "sent_at": "timestamptz", "answered_at": "timestamptz", "routed_at": "timestamptz",
+    "echo": "int", "carrier_message_id": "text",
+}  # fmt: skip
+
+_submission_alike = alike(tuple(_SUBMISSION_ALIKE.values()), len(SUBMISSION))
 
 
 def sent_ms(fact: Submitted, at_ms: int) -> int:
@@ -81,32 +138,54 @@ def sent_ms(fact: Submitted, at_ms: int) -> int:
     return fact.sent_ms or fact.answered_ms or at_ms
 
 
-def submission(answer: tuple[int, Submitted]) -> Record:
+def submission(answer: tuple[int, Submitted]) -> Encoded:
     """A carrier's answer, and when its entry was made."""
     at_ms, f = answer
+    name = f.carrier_message_id.encode()
+    same = _submission_alike[
+        f.price_micro, f.plan_version, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.bind, f.reason, f.code,
+        f.operator, f.currency, f.route,
+    ]  # fmt: skip
     return (
-        f.id, f.sent_ms or f.answered_ms or at_ms, f.answered_ms or at_ms, f.routed_ms or None, f.price_micro,
-        f.plan_version, f.echo, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.carrier_message_id, f.bind,
-        f.reason, f.code, f.operator, f.currency, f.route,
+        same, LENGTH_16, f.id, times[f.sent_ms or f.answered_ms or at_ms], times[f.answered_ms or at_ms],
+        times_or_null[f.routed_ms], integer(f.echo), lengths[len(name)], name,
     )  # fmt: skip
 
 
-RECEIPT = (
-    "message_id", "at", "done_at", "echo", "attempt", "part", "carrier", "carrier_message_id", "bind", "state",
-    "reason", "code", "recipient", "sender", "raw", "matched_by",
-)  # fmt: skip
+def repeated(answer: tuple[int, Submitted]) -> Record:
+    """The same as values, for a statement that inserts it unless it is there."""
+    at_ms, f = answer
+    return (
+        f.price_micro, f.plan_version, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.bind, f.reason, f.code,
+        f.operator, f.currency, f.route, f.id, sent_ms(f, at_ms), f.answered_ms or at_ms, f.routed_ms or None, f.echo,
+        f.carrier_message_id,
+    )  # fmt: skip
 
 
-def receipt(matched: tuple[Received, Matched | None]) -> Record:
+_RECEIPT_ALIKE = {
+    "attempt": "smallint", "part": "smallint", "carrier": "text", "bind": "text", "state": "text", "reason": "text",
+    "code": "text", "sender": "text", "matched_by": "text",
+}  # fmt: skip
+RECEIPT = (*_RECEIPT_ALIKE, "message_id", "at", "done_at", "echo", "carrier_message_id", "recipient", "raw")
+
+_receipt_alike = alike(tuple(_RECEIPT_ALIKE.values()), len(RECEIPT))
+_FOUND_NOTHING: Matched = (b"", 0, 0, "")
+
+
+def receipt(matched: tuple[Received, Matched | None]) -> Encoded:
     """A receipt with its submission; None: an orphan."""
     fact, found = matched
     r = fact.receipt
-    message_id, attempt, part, by = found or (None, 0, 0, "")
+    message_id, attempt, part, by = found or _FOUND_NOTHING
+    name, recipient, raw = r.carrier_message_id.encode(), r.recipient.encode(), r.raw.encode()
+    same = _receipt_alike[attempt, part, fact.carrier, r.bind, r.state, r.reason, r.code, r.sender, by]
     return (
-        message_id, fact.at_ms, r.done_ms or None, r.echo, attempt, part, fact.carrier, r.carrier_message_id, r.bind,
-        r.state, r.reason, r.code, r.recipient, r.sender, r.raw, by,
+        same, LENGTH_16 if message_id else NULL, message_id, times[fact.at_ms], times_or_null[r.done_ms],
+        integer(r.echo), lengths[len(name)], name, lengths[len(recipient)], recipient, lengths[len(raw)], raw,
     )  # fmt: skip
 
+
+# The rest is seldom, and asyncpg encodes it.
 
 WAITING_RECEIPT = (
     "at", "done_at", "next_try_at", "echo", "carrier", "carrier_message_id", "bind", "state", "reason", "code",
