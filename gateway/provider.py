@@ -111,6 +111,16 @@ class Submission(msgspec.Struct, gc=False, eq=False):
     origin: Any = None  # the connector's own; a provider hands it back untouched
 
 
+class SecretText(str):
+    """A value of a carrier's settings that came from an environment variable or a file. Its repr does not show it, and
+    a provider never reads it as anything but itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
 class Kind(IntEnum):
     """What a carrier said to a submission."""
 
@@ -206,6 +216,8 @@ class Reports:
     on_state: Callable[[Link], None]
     clock_ms: Callable[[], int] = host_clock_ms
     """The gateway's clock: what a provider stamps is compared with what Redis stamped."""
+    callbacks_url: str = ""
+    """Where carriers reach `/v1/receipts/` from outside, such as https://sms.example.com; empty: nowhere."""
 
 
 class CallbackRequest(msgspec.Struct, frozen=True):
@@ -217,6 +229,8 @@ class CallbackRequest(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes
     remote: str
+    target: str = ""
+    """Path and query as they came, before anything was decoded."""
 
 
 class Callback(msgspec.Struct, frozen=True):
@@ -227,6 +241,17 @@ class Callback(msgspec.Struct, frozen=True):
     status: int = 200
     body: bytes = b""
     content_type: str = "text/plain"
+
+
+class CallbackRefusedError(Exception):
+    """A webhook request does not prove that it comes from the carrier. The text never shows what was given.
+
+    status: 401 without any proof, 403 with a wrong one.
+    """
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 class SettingsError(ValueError):
@@ -284,5 +309,5 @@ class ReadsCallbacks(Protocol):
     """A provider whose carrier reports by webhook. A pure function of the request: it may run in another process."""
 
     def parse_callback(self, request: CallbackRequest) -> Callback:
-        """Raises ValueError for a request that is not the carrier's."""
+        """Raises CallbackRefusedError for a request that proves nothing, ValueError for one that cannot be read."""
         ...
