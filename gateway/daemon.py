@@ -15,11 +15,15 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from gateway import metrics
 from gateway.api.app import serve
 from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
 from gateway.live_plan import LivePlan, keep_published
-from gateway.ops.health import Health, HealthServer, measure_loop_lag
+from gateway.ops.carriers import watch_carriers
+from gateway.ops.health import Health, HealthServer, LogCounter, measure_loop_lag
+from gateway.ops.movement import measure_movement
+from gateway.ops.probes import count_leftovers, probe_postgres, probe_redis
 from gateway.ops.queues import measure_queues
 from gateway.ops.startup import check_store
 from gateway.ops.systemd import Systemd, status_line
@@ -51,6 +55,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
     stop, failed = _stop_on_signals(), asyncio.Event()
     owner = f"{socket.gethostname()}:{os.getpid()}"
     systemd = Systemd.from_environ(os.environ)
+    _begin_metrics(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(systemd.close)
         redis = await Redis.open(settings.redis_url, settings.shards)
@@ -63,6 +68,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         stages = _Stages(stack, failed)
         stages.start("systemd", systemd.feed(stages.are_alive, lambda: status_line(health.reasons())))
         stages.start("loop lag", measure_loop_lag())
+        stages.start("postgres probe", probe_postgres(pool))
         openness = Openness(redis)
         stages.start("open shards", openness.run())
         health.add("shards", openness.closed)
@@ -76,11 +82,15 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
                 stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner))
         if "receipts" in roles:
             stages.start("receipts", run_matcher(settings, redis, pool, owner))
+            stages.start("leftovers", count_leftovers(pool, redis))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
         if "router" in roles:
             stages.start("router", router.run(settings, redis, owner, plan.current))
             stages.start("queue gauges", measure_queues(redis))
+            stages.start("queue movement", measure_movement(redis))
+            stages.start("carrier gauges", watch_carriers(redis, plan.current))
+            stages.start("redis probe", probe_redis(redis))
         url = await _listen(settings, redis, pool, plan, health, stack, "api" in roles)
         _settle_garbage()
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
@@ -90,6 +100,13 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         log.info("stopping")
         systemd.tell("STOPPING=1")
     stages.check()
+
+
+def _begin_metrics(settings: Settings) -> None:
+    metrics.begin(settings.roles)
+    metrics.redis_memory_threshold.labels("accept").set(settings.memory_accept)
+    metrics.redis_memory_threshold.labels("sending").set(settings.memory_mark)
+    logging.getLogger().addHandler(LogCounter())
 
 
 def _settle_garbage() -> None:

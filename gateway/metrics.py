@@ -26,6 +26,8 @@ WAITS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 DELIVERY: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
+LEASED: Final = "router connector recorder receipts"
+
 # api
 requests = histogram(
     "api",
@@ -55,20 +57,22 @@ redis_memory_threshold = gauge(
     "Share of maxmemory at which accept answers 429, or sending stops",
     "stops",
 )
-leases = gauge("router connector recorder receipts", "lease_held", "1 while this process holds the lease", "lease")
-leases_taken = counter(
-    "router connector recorder receipts", "leases_taken", "Times this process took the lease, with a new token", "lease"
-)
-leases_lost = counter(
-    "router connector recorder receipts", "leases_lost", "Leases lost to another process or to a pause", "lease"
-)
+leases = gauge(LEASED, "lease_held", "1 while this process holds the lease", "lease", "shard")
+leases_taken = counter(LEASED, "leases_taken", "Times this process took it, with a new token", "lease", "shard")
+leases_lost = counter(LEASED, "leases_lost", "Leases lost to another process or to a pause", "lease", "shard")
 shard_open = gauge("", "shard_open", "1 while this process sees the shard open, so that its messages move", "shard")
 
 # what waits in Redis: each router's process measures the whole of it, so take the max over instances, not the sum
 queued = gauge("router", "queue_messages", "Messages that wait; in outbox also what is with the carrier, unanswered",
                "queue", "class", "carrier")  # fmt: skip
-queue_entries = gauge("router", "queue_entries", "Entries that wait; of events each holds up to 1,000 facts",
-                      "queue", "class", "carrier")  # fmt: skip
+queue_entries = gauge(
+    "router",
+    "queue_entries",
+    "Entries that wait and should move: of later those that are due; of intake and events an entry holds many",
+    "queue",
+    "class",
+    "carrier",
+)
 queue_age = gauge("router", "queue_age_seconds", "Age of the oldest entry; in later how long the first has been due",
                   "queue", "class", "carrier")  # fmt: skip
 queue_moved = gauge("router", "queue_moved_timestamp_seconds",

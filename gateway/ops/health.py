@@ -7,6 +7,8 @@ Never: a secret, a check that waits.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable
 
 from aiohttp import web
@@ -28,10 +30,12 @@ class Health:
     def add(self, name: str, check: Check) -> None:
         """Register a check under a name that operators will read."""
         self._checks[name] = check
+        metrics.check_ok.labels(name).set_function(lambda: not check())
 
     def drop(self, name: str) -> None:
         """Forget a check whose stage has ended."""
         self._checks.pop(name, None)
+        metrics.check_ok.remove(name)
 
     def reasons(self) -> dict[str, str]:
         """What each check says; empty words are good."""
@@ -84,10 +88,20 @@ class HealthServer:
         await self._runner.cleanup()
 
 
+class LogCounter(logging.Handler):
+    """Counts what this process had to warn of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by every log line from WARNING on."""
+        metrics.log_records.labels("error" if record.levelno >= logging.ERROR else "warning").inc()
+
+
 async def measure_loop_lag() -> None:
     """Observe how late the event loop wakes us; runs until cancelled."""
-    loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + LAG_EVERY_S
+        due = time.perf_counter() + LAG_EVERY_S
         await asyncio.sleep(LAG_EVERY_S)
-        metrics.loop_lag.observe(max(0.0, loop.time() - due))
+        metrics.loop_lag.observe(max(0.0, time.perf_counter() - due))

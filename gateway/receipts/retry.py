@@ -57,7 +57,7 @@ async def retry(pool: Pool, days: Days, now_ms: int, audience: Audience = NOBODY
         await waiting.put_off(connection, later)
         put_off = {number for number, _ in later}
         await waiting.remove(connection, [w.id for w in due if w.id not in put_off])
-        metrics.receipts_unmatched.set(await waiting.count(connection))
+    metrics.receipts_orphaned.inc(len(given_up))
     if guesses or given_up:
         log.info("orphans", matched=len(guesses), given_up=len(given_up))
     return len(due)

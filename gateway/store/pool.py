@@ -154,6 +154,12 @@ class Pool:
             status: str = await connection.execute(sql, *values)
             return status
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Open ones in use and idle."""
+        idle = self._pool.get_idle_size()
+        return self._pool.get_size() - idle, idle
+
     async def recipient_key(self) -> bytes:
         """The key of `recipients.recipient_hash`; read once."""
         if not self._recipient_key:

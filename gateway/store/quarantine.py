@@ -18,6 +18,12 @@ class Refused(NamedTuple):
     raw: bytes
 
 
+async def count(connection: asyncpg.Connection) -> int:
+    """How many values wait for somebody to look."""
+    number: int = await connection.fetchval("select count(*) from quarantine")
+    return number
+
+
 async def keep(connection: asyncpg.Connection, shard: int, refused: Sequence[Refused]) -> None:
     """Add rows."""
     if refused:

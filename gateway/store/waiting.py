@@ -51,7 +51,9 @@ async def put_off(connection: asyncpg.Connection, until: Sequence[tuple[int, int
         )
 
 
-async def count(connection: asyncpg.Connection) -> int:
-    """How many wait."""
-    number: int = await connection.fetchval("select count(*) from receipts_waiting")
-    return number
+async def count(connection: asyncpg.Connection) -> tuple[int, int]:
+    """How many wait, and since when the oldest does (ms since the epoch)."""
+    number, since_ms = await connection.fetchrow(
+        "select count(*), coalesce(min(at), 'epoch'::timestamptz) from receipts_waiting"
+    )
+    return number, since_ms

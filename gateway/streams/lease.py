@@ -23,9 +23,9 @@ class Lease:
         self.link, self.key, self.ttl_s = link, key, ttl_s
         self.owner = f"{owner}:{os.urandom(4).hex()}"  # two processes of one name never take each other's
         self.token = 0
-        name = link.prefix + key
-        self._held, self._taken = metrics.leases.labels(name), metrics.leases_taken.labels(name)
-        self._losses = metrics.leases_lost.labels(name)
+        name = key.removeprefix("lease:"), "" if link.shard is None else str(link.shard)
+        self._held, self._taken = metrics.leases.labels(*name), metrics.leases_taken.labels(*name)
+        self._losses = metrics.leases_lost.labels(*name)
 
     async def acquire(self) -> int:
         """Wait until the lease is ours; the token."""
