@@ -84,7 +84,7 @@ class Address:
 
 @cache
 def scripts() -> dict[str, tuple[bytes, bytes]]:
-    """Every script by name: (SHA-1 in hex, source). What it uses of the prelude stands after its first line of flags."""
+    """Every script by name: (SHA-1 in hex, source). What it uses of the prelude stands after its line of flags."""
     folder = resources.files("gateway.streams") / "scripts"
     prelude = (folder / "prelude.lua").read_text("utf-8")
     found = {}
