@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway import metrics
-from gateway.events import AnyFact, Ended, pack_facts
+from gateway.events import AnyFact, Ended, Parked, pack_facts
 from gateway.plan.choice import Compiled
 from gateway.router.decide import Move, Moves, decide
 from gateway.streams.link import Arg
@@ -30,6 +30,7 @@ class Batch(msgspec.Struct, gc=False):
     facts: list[AnyFact] = []
     struck: set[bytes] = set()
     unreadable: list[bytes] = []
+    waited_ms: int = 0  # of the first in line
 
     def arguments(self) -> list[Arg]:
         """From `facts` on, as described above the script."""
@@ -44,6 +45,7 @@ class Batch(msgspec.Struct, gc=False):
 
     def count(self, klass: str) -> None:
         """Into the metrics: where the messages of one class went."""
+        metrics.intake_wait.labels(klass).observe(max(0, self.waited_ms) / 1000, self.leaving)
         for number, messages in Counter(self.numbers).items():
             move = self.targets[number - 1]
             if move.op == "o":
@@ -51,13 +53,15 @@ class Batch(msgspec.Struct, gc=False):
         for fact in self.facts:
             if isinstance(fact, Ended):
                 metrics.ended.labels(fact.state, fact.reason).inc()
+            elif isinstance(fact, Parked):
+                metrics.parked.labels(fact.reason).inc()
 
 
 def judged(
     entries: Sequence[Entry], struck: set[bytes], plan: Compiled, live: Callable[[str], bool], now_ms: int
 ) -> Batch:
     """Decide for every message. What was struck out only leaves; a pack that cannot be read too."""
-    batch, known = Batch(), Moves()
+    batch, known = Batch(waited_ms=now_ms - entries[0].at_ms), Moves()
     numbers: dict[int, int] = {}
     add_number, add_value = batch.numbers.append, batch.values.append
     for entry in entries:

@@ -36,6 +36,11 @@ class Entry(msgspec.Struct, gc=False):
     messages: list[Queued]
     packed: bool | None
 
+    @property
+    def at_ms(self) -> int:
+        """When it came into this stream."""
+        return int(self.entry_id.partition(b"-")[0])
+
 
 def pack(items: Sequence[bytes]) -> bytes:
     """The array of a pack, from tail, value, tail, value …; the accept script puts version and time before it."""
