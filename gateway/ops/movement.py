@@ -15,8 +15,8 @@ from collections import Counter
 from typing import Any, Final, NamedTuple
 
 from gateway import logs, metrics
-from gateway.ops.queues import EVERY_S, Queue
-from gateway.streams.keys import lane_parts, prefix
+from gateway.ops.queues import EVERY_S, Queue, streams_of
+from gateway.streams.keys import prefix
 from gateway.streams.link import Link, Redis, RedisAwayError, ScriptError
 
 log = logs.stage("ops")
@@ -79,26 +79,11 @@ async def look(redis: Redis) -> dict[str, Seen]:
     found: dict[str, Seen] = {}
     for shard in range(redis.shards):
         link, s = redis.link(shard), prefix(shard)
-        queues = await _queues(link, s)
-        seen = await asyncio.gather(*(_stream(link, queue, key) for key, queue in queues.items()))
-        found |= zip(queues, seen, strict=True)
+        streams = await streams_of(link, s)
+        seen = await asyncio.gather(*(_stream(link, queue, key) for key, queue in streams.items()))
+        found |= zip(streams, seen, strict=True)
         found[f"{s}later"] = await _later(link, f"{s}later", redis.clock_ms())
     return found
-
-
-async def _queues(link: Link, s: str) -> dict[str, Queue]:
-    queues = {f"{s}events": Queue("events")}
-    for lane in await _names(link, f"{s}lanes"):
-        queues[f"{s}intake:{lane}"] = Queue("intake", lane_parts(lane)[0])
-    for carrier in await _names(link, f"{s}carriers"):
-        for lane in await _names(link, f"{s}lanes:{carrier}"):
-            for name in ("outbox", "again"):
-                queues[f"{s}{name}:{carrier}:{lane}"] = Queue(name, lane_parts(lane)[0], carrier)
-    return queues
-
-
-async def _names(link: Link, key: str) -> list[str]:
-    return [name.decode() for name in await link.call(b"SMEMBERS", key)]
 
 
 async def _stream(link: Link, queue: Queue, key: str) -> Seen:

@@ -56,19 +56,24 @@ async def measure(redis: Redis) -> Measured:
     measured = Measured()
     for shard in range(redis.shards):
         link, s = redis.link(shard), prefix(shard)
-        streams = [(Queue("events"), f"{s}events")]
-        depths = await packs.depths(link)
-        for lane in await _names(link, f"{s}lanes"):
-            streams.append((Queue("intake", lane_parts(lane)[0]), f"{s}intake:{lane}"))
-        for carrier in await _names(link, f"{s}carriers"):
-            for lane in await _names(link, f"{s}lanes:{carrier}"):
-                for name in ("outbox", "again"):
-                    queue = Queue(name, lane_parts(lane)[0], carrier)
-                    streams.append((queue, f"{s}{name}:{carrier}:{lane}"))
-        least = {f"{s}intake:{lane.decode()}": depth for lane, depth in depths.items()}
-        await asyncio.gather(*(_stream(link, queue, key, measured, least.get(key, 0)) for queue, key in streams))
+        streams, depths = await streams_of(link, s), await packs.depths(link)
+        held = {f"{s}intake:{lane.decode()}": depth for lane, depth in depths.items()}
+        looks = (_stream(link, queue, key, measured, held.get(key, 0)) for key, queue in streams.items())
+        await asyncio.gather(*looks)
         await _later(link, f"{s}later", measured)
     return measured
+
+
+async def streams_of(link: Link, s: str) -> dict[str, Queue]:
+    """Every stream of a shard by its key, whether it holds something or not."""
+    streams = {f"{s}events": Queue("events")}
+    for lane in await _names(link, f"{s}lanes"):
+        streams[f"{s}intake:{lane}"] = Queue("intake", lane_parts(lane)[0])
+    for carrier in await _names(link, f"{s}carriers"):
+        for lane in await _names(link, f"{s}lanes:{carrier}"):
+            for name in ("outbox", "again"):
+                streams[f"{s}{name}:{carrier}:{lane}"] = Queue(name, lane_parts(lane)[0], carrier)
+    return streams
 
 
 def show(measured: Measured, now_ms: int) -> None:
@@ -76,7 +81,8 @@ def show(measured: Measured, now_ms: int) -> None:
     metrics.queued.clear()
     metrics.queue_age.clear()
     for queue, length in measured.lengths.items():
-        metrics.queued.labels(*queue).set(length)
+        if queue.name != "events":  # whose entries hold many facts: `queue_entries` counts them
+            metrics.queued.labels(*queue).set(length)
         age_ms = now_ms - measured.oldest.get(queue, now_ms)
         metrics.queue_age.labels(*queue).set(max(0, age_ms) / 1000)
 
