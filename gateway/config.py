@@ -62,6 +62,19 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     metrics_listen: Annotated[
         str, Meta(description="HOST:PORT of /metrics, /healthz and /readyz for roles without api; empty: none")
     ] = ""
+    callbacks_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$",
+            description="where carriers reach this gateway from outside, such as https://sms.example.com; empty: nowhere",
+        ),
+    ] = ""
+    callbacks_listen: Annotated[
+        str, Meta(description="HOST:PORT that serves carriers' webhooks and nothing else; empty: none")
+    ] = ""
+    callbacks_apart: Annotated[
+        bool, Meta(description="true: `listen` refuses carriers' webhooks, which have `callbacks_listen`")
+    ] = False
     quota_messages_per_s: Annotated[
         float, Meta(ge=0, description="what a client without a quota of its own may send each second; 0: no limit")
     ] = 0.0

@@ -122,7 +122,10 @@ unsettled = gauge("connector", "carrier_unsettled", "Submissions with an outcome
 taken_over = counter(
     "connector", "takeover_uncertain_messages", "Messages that a dead connector left in doubt on the wire", "carrier"
 )
-inbound = counter("connector", "inbound_messages", "Messages from subscribers", "carrier")
+inbound = counter("api connector", "inbound_messages", "Messages from subscribers", "carrier")
+carrier_reports = counter(
+    "api", "carrier_callbacks", "Webhook requests of carriers, by what became of them", "carrier", "result"
+)
 
 # receipts
 receipts = counter("api connector", "receipts", "Receipts that carriers sent, by what they report", "carrier", "state")

@@ -21,6 +21,8 @@ from gateway.api.call import Call, Gate
 from gateway.api.door import Entrance
 from gateway.api.endpoints import TABLE
 from gateway.api.problems import Code, Problem, problem
+from gateway.api.receipts import PREFIX
+from gateway.api.routes import Table
 from gateway.config import Settings
 from gateway.plan.choice import Compiled
 from gateway.store.pool import Pool
@@ -31,6 +33,9 @@ log = logs.stage("api")
 
 STOP_S: Final = 10.0
 """How long requests in flight may take when the server stops."""
+
+_CALLBACKS: Final = Table(route for route in TABLE.routes if route.path.startswith(PREFIX))
+_WITHOUT_CALLBACKS: Final = Table(route for route in TABLE.routes if not route.path.startswith(PREFIX))
 
 
 class Health(Protocol):
@@ -44,18 +49,18 @@ class Health(Protocol):
 class Api:
     """Answers one request after the other; one a process."""
 
-    def __init__(self, gate: Gate, ids: call.RequestIds) -> None:
-        self._gate, self._ids = gate, ids
+    def __init__(self, gate: Gate, ids: call.RequestIds, table: Table = TABLE) -> None:
+        self._gate, self._ids, self._table = gate, ids, table
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """aiohttp's low-level handler."""
         began = time.perf_counter()
         request_id = self._ids.of(request.headers.get("X-Request-Id"))
-        found = TABLE.find(request.method, request.path)
+        found = self._table.find(request.method, request.path)
         name, quota = "unknown", None
         try:
             if found is None:
-                said: call.Answer = _no_route(request)
+                said: call.Answer = _no_route(request, self._table)
             else:
                 route, params = found
                 name = route.name
@@ -72,7 +77,7 @@ class Api:
             metrics.refused.labels(said.code).inc()
             said = call.refusal(said, request_id)
             if said.status == 405:
-                said.headers["Allow"] = ", ".join(TABLE.methods(request.path))
+                said.headers["Allow"] = ", ".join(self._table.methods(request.path))
         said.headers["X-Request-Id"] = request_id
         if quota is not None:
             said.headers[quotas.POLICY] = quota.policy
@@ -99,9 +104,9 @@ class Api:
 class Server:
     """A running API. `close` ends it: no new connections, requests in flight are answered."""
 
-    def __init__(self, runner: web.ServerRunner, url: str, stack: contextlib.AsyncExitStack) -> None:
-        self._runner, self._stack = runner, stack
-        self.url = url
+    def __init__(self, url: str, callbacks: str, stack: contextlib.AsyncExitStack) -> None:
+        self._stack = stack
+        self.url, self.callbacks = url, callbacks
 
     async def close(self) -> None:
         """Returns when the last request is answered, after STOP_S at the latest."""
@@ -127,14 +132,27 @@ async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons)
         stack.push_async_callback(gate.close)
-        runner = web.ServerRunner(build(gate), shutdown_timeout=STOP_S)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        host, _, port = settings.listen.rpartition(":")
-        await web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024).start()
-        url = f"http://{host}:{runner.addresses[0][1]}"
-        return Server(runner, url, stack.pop_all())
+        url = await _open(stack, build(gate), settings.listen)
+        callbacks = url
+        if settings.callbacks_listen:
+            callbacks = await _open(stack, build_callbacks(gate), settings.callbacks_listen)
+        return Server(url, callbacks, stack.pop_all())
     raise AssertionError("unreachable")
+
+
+async def _open(stack: contextlib.AsyncExitStack, server: web.Server, listen: str) -> str:
+    """Listen; the URL of it."""
+    runner = web.ServerRunner(server, shutdown_timeout=STOP_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    host, _, port = listen.rpartition(":")
+    await web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024).start()
+    return f"http://{host}:{runner.addresses[0][1]}"
+
+
+def build_callbacks(gate: Gate) -> web.Server:
+    """The low-level server of the address that serves carriers' webhooks and nothing else."""
+    return web.Server(Api(gate, call.RequestIds(), _CALLBACKS), access_log=None, logger=_quiet())
 
 
 def build(gate: Gate) -> web.Server:
@@ -145,11 +163,17 @@ def build(gate: Gate) -> web.Server:
     def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
-    # What is no HTTP is the caller's mistake, answered with 400 and not ours to log; what fails in us, `Api` logs.
+    ids = call.RequestIds()
+    apart = gate.settings.callbacks_apart and gate.settings.callbacks_listen
+    api = Api(gate, ids, _WITHOUT_CALLBACKS if apart else TABLE)
+    return Entrance(gate, ids, api, request_factory=request, access_log=None, logger=_quiet())
+
+
+def _quiet() -> logging.Logger:
+    """What is no HTTP is the caller's mistake, answered with 400 and not ours to log; what fails in us, `Api` logs."""
     quiet = logging.getLogger("api.http")
     quiet.setLevel(logging.CRITICAL)
-    ids = call.RequestIds()
-    return Entrance(gate, ids, Api(gate, ids), request_factory=request, access_log=None, logger=quiet)
+    return quiet
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -158,7 +182,7 @@ async def _end(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _no_route(request: web.BaseRequest) -> Problem:
-    if methods := TABLE.methods(request.path):
+def _no_route(request: web.BaseRequest, table: Table) -> Problem:
+    if methods := table.methods(request.path):
         return problem(Code.METHOD_NOT_ALLOWED, f"This path takes {', '.join(methods)}.")
     return problem(Code.NO_SUCH_ROUTE, "See /docs for what there is.")

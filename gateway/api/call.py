@@ -21,6 +21,7 @@ from multidict import CIMultiDict
 
 from gateway import metrics
 from gateway.api.checks import Rules, Sender
+from gateway.api.desk import Desk, Keeper, Readers
 from gateway.api.intake import Intake
 from gateway.api.keyring import Keyring, Network, Rights
 from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
@@ -53,6 +54,7 @@ class Gate:
     """The plan in use, as this process knows it."""
     reasons: Callable[[], Mapping[str, str]] = dict
     """Why this process is not ready, by check; empty words are good."""
+    desk: Desk = field(init=False)
     rules: Rules = field(init=False)
     intake: Intake = field(init=False)
     proxies: tuple[Network, ...] = field(init=False)
@@ -62,6 +64,8 @@ class Gate:
     def __post_init__(self) -> None:
         self.intake = Intake(self.redis, self.acceptor)
         self.rules = Rules(self.settings)
+        readers = Readers(self.plan, self.settings.callbacks_url)
+        self.desk = Desk(readers.find, Keeper(self.redis, self.afterwards).keep)
         try:
             self.proxies = tuple(ipaddress.ip_network(n) for n in self.settings.trusted_proxies)
         except ValueError as e:

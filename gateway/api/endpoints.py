@@ -14,6 +14,7 @@ from gateway.api import (
     pages,
     plans,
     reading,
+    receipts,
     sending,
     service,
     statistics,
@@ -299,6 +300,26 @@ TABLE: Final[Table] = Table(
             {200: ClientView},
             NewQuota,
             codes=(Code.NOT_JSON, Code.INVALID_VALUE, Code.UNKNOWN_CLIENT, Code.POSTGRES_AWAY),
+        ),
+        *(
+            Route(
+                method,
+                path,
+                None,
+                receipts.take,
+                "What a carrier reports by webhook. Answered, as that carrier wants it, once it is durable.",
+                {200: "text/plain"},
+                codes=(
+                    Code.UNKNOWN_CARRIER,
+                    Code.CALLBACK_UNPROVEN,
+                    Code.CALLBACK_REFUSED,
+                    Code.CALLBACK_UNREADABLE,
+                    Code.TOO_LARGE,
+                    Code.REDIS_AWAY,
+                ),
+            )
+            for method in ("GET", "POST")
+            for path in ("/v1/receipts/{carrier}", "/v1/receipts/{carrier}/{token}")
         ),
         Route("GET", "/healthz", None, service.alive, "The process lives.", {200: "application/json"}),
         Route(

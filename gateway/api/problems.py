@@ -66,6 +66,9 @@ class Code(StrEnum):
     VALIDITY_OUT_OF_RANGE = "validity_out_of_range"
     META_TOO_LARGE = "meta_too_large"
     CALLBACK_URL_INVALID = "callback_url_invalid"
+    CALLBACK_UNREADABLE = "callback_unreadable"
+    CALLBACK_UNPROVEN = "callback_unproven"
+    CALLBACK_REFUSED = "callback_refused"
     NO_MESSAGES = "no_messages"
     TOO_MANY_MESSAGES = "too_many_messages"
     IDEMPOTENCY_KEY_INVALID = "idempotency_key_invalid"
@@ -95,6 +98,9 @@ _FIELD: Final = "A field has a value that cannot be used"
 
 TABLE: Final[Mapping[Code, Kind]] = {
     Code.NOT_JSON: Kind(400, "The body is not JSON"),
+    Code.CALLBACK_UNREADABLE: Kind(400, "The report cannot be read"),
+    Code.CALLBACK_UNPROVEN: Kind(401, "The report does not prove whose it is"),
+    Code.CALLBACK_REFUSED: Kind(403, "The report's proof is wrong"),
     Code.NO_KEY: Kind(401, "A key is needed"),
     Code.WRONG_KEY: Kind(401, "The key is not known"),
     Code.KEY_EXPIRED: Kind(401, "The key has expired"),
