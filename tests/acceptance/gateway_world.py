@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -87,6 +88,14 @@ async def until(condition: Callable[[], Awaitable[T]], what: str, deadline_s: fl
     return found
 
 
+def code_of(release: Path | None) -> dict[str, str]:
+    """The environment in which Python finds the code of this folder first, and measures no coverage of it."""
+    if release is None:
+        return {}
+    names = (name for name in os.environ if name.startswith("COVERAGE_PROCESS"))
+    return {"PYTHONPATH": str(release), "PYTHONSAFEPATH": "1"} | dict.fromkeys(names, "")
+
+
 class Carrier:
     """A sandbox SMSC in a process of its own."""
 
@@ -145,10 +154,10 @@ class World:
         said = [str(p.said.get("ready", "")) for p in self.processes.values() if p.pid]
         return [url for url in said if url]
 
-    def process(self, name: str, *arguments: str) -> Process:
-        """A `sluice …` process, not yet started."""
-        log = self.directory.log(name)
-        return Process(name, arguments, env=self.env, log=log, run=self.directory.run, stop_s=25)
+    def process(self, name: str, *arguments: str, release: Path | None = None) -> Process:
+        """A `sluice …` process, not yet started; `release`: of the code in this folder instead of ours."""
+        log, env = self.directory.log(name), self.env | code_of(release)
+        return Process(name, arguments, env=env, log=log, run=self.directory.run, stop_s=25)
 
     def last_words(self) -> dict[str, str]:
         """What each server and process logged last."""
@@ -187,11 +196,11 @@ class World:
         async with self.http.get(secrets.choice(self.urls) + path, headers=headers) as response:
             return response.status, await response.json()
 
-    async def sluice(self, *arguments: str) -> str:
+    async def sluice(self, *arguments: str, release: Path | None = None) -> str:
         """Run a `sluice` command to its end; what it said."""
         run = await asyncio.create_subprocess_exec(
             *command([sys.executable, "-m", "gateway", *arguments], death=signal.SIGKILL),
-            env=dict(os.environ) | self.env,
+            env=dict(os.environ) | self.env | code_of(release),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -199,7 +208,9 @@ class World:
         assert run.returncode == 0, said.decode()
         return said.decode()
 
-    async def apply_plan(self, *, window: int = WINDOW, rates: Mapping[str, float] | None = None) -> None:
+    async def apply_plan(
+        self, *, window: int = WINDOW, rates: Mapping[str, float] | None = None, release: Path | None = None
+    ) -> None:
         """Make a plan live that routes everything over all carriers, in their order."""
         password, text = self.directory.secrets / "carrier", ""
         for name, carrier in self.carriers.items():
@@ -207,7 +218,7 @@ class World:
             text += PLAN.format(name=name, rate=rate, port=carrier.port, password=password, window=window)
         document = self.directory.path / "plan.toml"
         document.write_text(text + ROUTE.format(names=", ".join(f'"{name}"' for name in self.carriers)))
-        await self.sluice("plan", "apply", str(document), "--activate")
+        await self.sluice("plan", "apply", str(document), "--activate", release=release)
 
     async def make_key(self, client: str) -> str:
         """A key of a client, with every scope."""
@@ -220,6 +231,14 @@ class World:
             await link.close()
             await pool.close()
         return secret
+
+    async def make_key_of(self, release: Path, client: str) -> str:
+        """The same, by another release, which knows its own schema."""
+        scopes = ",".join(keys.SCOPES)
+        said = await self.sluice("keys", "create", "--client", client, "--scopes", scopes, "--json", release=release)
+        found = re.search(r'"secret": ?"([^"]+)"', said)
+        assert found, "no secret was shown"
+        return found[1]
 
     async def owner(self, lease: str) -> tuple[str, int]:
         """The process that holds a lease, and the lease's token."""
@@ -251,25 +270,27 @@ async def world(
     lease_s: float = LEASE_S,
     cluster: Path | None = None,
     rates: Mapping[str, float] | None = None,
+    release: Path | None = None,
 ) -> AsyncIterator[World]:
     """Everything running and bound. `processes`: roles by name; `profile`: how carriers behave; `cluster`: a migrated
-    PostgreSQL data directory to begin with."""
+    PostgreSQL data directory to begin with; `release`: whose schema and processes these are, if not ours."""
     async with AsyncExitStack() as stack:
         directory = DataDir.open(path)
         stack.callback(directory.close)
         w = World(directory, shards, lease_s)
         w.http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(15)))
         await _start_servers(w, stack, cluster)
+        await (migrate(w.postgres.url) if release is None else w.sluice("db", "migrate", release=release))
         w.redis = redis.Redis(unix_socket_path=str(w.valkey.socket))
         stack.push_async_callback(w.redis.aclose)
         directory.write_private(directory.secrets / "carrier", secrets.token_hex(4) + "\n")
         started = await asyncio.gather(*(_start_carrier(w, stack, name, profile or {}) for name in carriers))
         w.carriers = {carrier.name: carrier for carrier in started}  # in the order of preference
-        await w.apply_plan(rates=rates)
-        w.key = await w.make_key("shop")
+        await w.apply_plan(rates=rates, release=release)
+        w.key = await (w.make_key("shop") if release is None else w.make_key_of(release, "shop"))
         for name, roles in processes.items():
             listen = ("--listen", "127.0.0.1:0") if "api" in roles else ()
-            w.processes[name] = w.process(name, "run", "--roles", roles, *listen)
+            w.processes[name] = w.process(name, "run", "--roles", roles, *listen, release=release)
             stack.push_async_callback(w.processes[name].stop)
         await asyncio.gather(*(process.start() for process in w.processes.values()))
         await until(w.bound, "the carriers to be bound", READY_S)
@@ -283,7 +304,6 @@ async def _start_servers(w: World, stack: AsyncExitStack, cluster: Path | None) 
     for server in (w.valkey, w.postgres):
         stack.push_async_callback(server.stop)
     await asyncio.gather(w.valkey.start(), w.postgres.start())
-    await migrate(w.postgres.url)
 
 
 async def _start_carrier(w: World, stack: AsyncExitStack, name: str, profile: Mapping[str, Any]) -> Carrier:
