@@ -20,6 +20,7 @@ from gateway.api import (
     statistics,
 )
 from gateway.api.admin_documents import (
+    Alive,
     Carriers,
     CarrierView,
     ClientView,
@@ -35,6 +36,7 @@ from gateway.api.admin_documents import (
     PlanKept,
     PlanText,
     PlanVersions,
+    Readiness,
 )
 from gateway.api.documents import (
     Accepted,
@@ -51,13 +53,13 @@ from gateway.api.documents import (
     Reschedule,
     StateName,
 )
-from gateway.api.problems import Code
+from gateway.api.problems import MESSAGE_FAULTS, SEND_AT_FAULTS, Code
 from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.routes import Parameter, Route, Table
 
 _REDIS: Final = (Code.REDIS_AWAY, Code.SHARD_CLOSED)
 _FULL: Final = (Code.RATE_LIMITED, Code.INTAKE_FULL)
-_SENDING: Final = (Code.NOT_JSON, Code.CLASS_NOT_ALLOWED, Code.TEST_KEY, Code.TOO_LARGE, *_FULL, *_REDIS)
+_SENDING: Final = (Code.CLASS_NOT_ALLOWED, Code.TEST_KEY, *MESSAGE_FAULTS, *_FULL, *_REDIS)
 _IDEMPOTENT: Final = (Code.REQUEST_RUNNING, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_KEY_REUSED)
 _KEY: Final = Parameter(
     "Idempotency-Key",
@@ -90,7 +92,7 @@ TABLE: Final[Table] = Table(
             "Send one message. 202: it is durably ours. 200: the ref was known, nothing new was made.",
             {202: Accepted, 200: Accepted},
             NewMessage,
-            codes=(Code.MISSING_FIELD, Code.REF_CONFLICT, *_SENDING, *_IDEMPOTENT),
+            codes=(Code.REF_CONFLICT, *_SENDING, *_IDEMPOTENT),
             parameters=(_KEY,),
         ),
         Route(
@@ -113,7 +115,7 @@ TABLE: Final[Table] = Table(
             "Say what a message would be: its alphabet, its parts, its recipient in E.164. Nothing is sent.",
             {200: Preview},
             NewMessage,
-            codes=(Code.NOT_JSON, Code.MISSING_FIELD, Code.CLASS_NOT_ALLOWED, Code.TOO_LARGE),
+            codes=(Code.CLASS_NOT_ALLOWED, *MESSAGE_FAULTS),
         ),
         Route(
             "GET",
@@ -169,7 +171,7 @@ TABLE: Final[Table] = Table(
             "Give every message of a batch that is still scheduled another time.",
             {200: BatchChange},
             Reschedule,
-            codes=(Code.NOT_JSON, Code.SEND_AT_PAST, Code.UNKNOWN_BATCH, Code.NOT_READY, Code.POSTGRES_AWAY, *_REDIS),
+            codes=(*SEND_AT_FAULTS, Code.UNKNOWN_BATCH, Code.NOT_READY, Code.POSTGRES_AWAY, *_REDIS),
         ),
         Route(
             "GET",
@@ -224,7 +226,8 @@ TABLE: Final[Table] = Table(
             "Keep a plan as a new version. The body may also be the TOML itself (application/toml).",
             {201: PlanKept},
             NewPlan,
-            codes=(Code.NOT_JSON, Code.PLAN_INVALID, Code.POSTGRES_AWAY),
+            codes=(Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.POSTGRES_AWAY, Code.REDIS_AWAY),
+            texts=("application/toml",),
         ),
         Route(
             "POST",
@@ -234,7 +237,7 @@ TABLE: Final[Table] = Table(
             "Say what is wrong with a plan. Nothing is kept.",
             {200: PlanChecked},
             NewPlan,
-            codes=(Code.NOT_JSON,),
+            texts=("application/toml",),
         ),
         Route(
             "GET",
@@ -271,7 +274,7 @@ TABLE: Final[Table] = Table(
             "Make a key. The answer has its secret, which cannot be read again.",
             {201: KeyMade},
             NewKey,
-            codes=(Code.NOT_JSON, Code.INVALID_VALUE, Code.POSTGRES_AWAY),
+            codes=(Code.POSTGRES_AWAY,),
         ),
         Route(
             "POST",
@@ -299,7 +302,7 @@ TABLE: Final[Table] = Table(
             "Say how fast a client may send, everywhere within a second.",
             {200: ClientView},
             NewQuota,
-            codes=(Code.NOT_JSON, Code.INVALID_VALUE, Code.UNKNOWN_CLIENT, Code.POSTGRES_AWAY),
+            codes=(Code.UNKNOWN_CLIENT, Code.POSTGRES_AWAY),
         ),
         *(
             Route(
@@ -321,14 +324,14 @@ TABLE: Final[Table] = Table(
             for method in ("GET", "POST")
             for path in ("/v1/receipts/{carrier}", "/v1/receipts/{carrier}/{token}")
         ),
-        Route("GET", "/healthz", None, service.alive, "The process lives.", {200: "application/json"}),
+        Route("GET", "/healthz", None, service.alive, "The process lives.", {200: Alive}),
         Route(
             "GET",
             "/readyz",
             None,
             service.ready,
             "Whether the process can do its work, and why not.",
-            {200: "application/json", 503: "application/json"},
+            {200: Readiness, 503: Readiness},
         ),
         Route("GET", "/metrics", None, service.exposition, "Metrics for Prometheus.", {200: "text/plain"}),
         Route(

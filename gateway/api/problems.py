@@ -18,6 +18,7 @@ CONTENT_TYPE: Final = "application/problem+json"
 class Code(StrEnum):
     """Why a request, or one message of it, was refused. Stable: a code never changes its meaning."""
 
+    NOT_HTTP = "not_http"
     NOT_JSON = "not_json"
     BODY_TOO_SLOW = "body_too_slow"
     NO_KEY = "no_key"
@@ -97,6 +98,7 @@ _PERMISSION: Final = "The key is not allowed to do this"
 _FIELD: Final = "A field has a value that cannot be used"
 
 TABLE: Final[Mapping[Code, Kind]] = {
+    Code.NOT_HTTP: Kind(400, "The request is not HTTP"),
     Code.NOT_JSON: Kind(400, "The body is not JSON"),
     Code.CALLBACK_UNREADABLE: Kind(400, "The report cannot be read"),
     Code.CALLBACK_UNPROVEN: Kind(401, "The report does not prove whose it is"),
@@ -165,10 +167,36 @@ TABLE: Final[Mapping[Code, Kind]] = {
 }
 
 
+DOCUMENT_FAULTS: Final = (
+    Code.MISSING_FIELD,
+    Code.UNKNOWN_FIELD,
+    Code.WRONG_TYPE,
+    Code.INVALID_VALUE,
+    Code.FORBIDDEN_CHARACTER,
+)
+"""What any JSON document may have."""
+
+SEND_AT_FAULTS: Final = (
+    Code.SEND_AT_INVALID,
+    Code.SEND_AT_WITHOUT_OFFSET,
+    Code.SEND_AT_PAST,
+    Code.SEND_AT_TOO_FAR,
+)
+MESSAGE_FAULTS: Final = (
+    Code.INVALID_CLASS,
+    *(code for code in Code if code.startswith(("number_", "sender_", "text_"))),
+    *SEND_AT_FAULTS,
+    Code.VALIDITY_OUT_OF_RANGE,
+    Code.META_TOO_LARGE,
+    Code.CALLBACK_URL_INVALID,
+)
+"""What the fields of a message may have beside that."""
+
+
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that is wrong with a request."""
 
-    code: Code
+    code: Annotated[Code, Meta(description="what is wrong, as a stable word")]
     detail: Annotated[str, Meta(description="what is wrong, and what would be right")]
     pointer: Annotated[str, Meta(description="JSON pointer into the request (RFC 6901)")] = ""
 
@@ -178,7 +206,7 @@ class PlanFault(msgspec.Struct, frozen=True):
 
     line: Annotated[int, Meta(description="line of the document, from 1")]
     pointer: Annotated[str, Meta(description="JSON pointer into the document")]
-    code: str
+    code: Annotated[str, Meta(description="what is wrong, as a stable word")]
     sentence: Annotated[str, Meta(description="what is wrong, and what would be right")]
     severity: Annotated[str, Meta(description="error or warning")]
 
@@ -187,9 +215,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A problem document (RFC 9457). With several faults, `code`, `detail` and `pointer` are those of the first."""
 
     type: Annotated[str, Meta(description="where the code is explained; relative to this server")]
-    title: str
-    status: int
-    code: Code
+    title: Annotated[str, Meta(description="what all problems with this code have in common")]
+    status: Annotated[int, Meta(description="the HTTP status")]
+    code: Annotated[Code, Meta(description="what is wrong, as a stable word: what programs should look at")]
     detail: Annotated[str, Meta(description="what is wrong, and what would be right")]
     pointer: Annotated[str | None, Meta(description="JSON pointer into the request (RFC 6901)")] = None
     parameter: Annotated[str | None, Meta(description="the query parameter or header at fault")] = None

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway import __version__, metrics
 from gateway.api import call
+from gateway.api.admin_documents import Alive, Readiness
 from gateway.api.call import Answer, Call
 
 
@@ -17,7 +18,7 @@ async def exposition(c: Call) -> Answer:
 
 async def alive(c: Call) -> Answer:
     """The process lives."""
-    return call.answer({"status": "ok", "version": __version__})
+    return call.answer(Alive("ok", __version__))
 
 
 async def ready(c: Call) -> Answer:
@@ -26,5 +27,5 @@ async def ready(c: Call) -> Answer:
     if not c.gate.keyring.loaded:
         said["keys"] = "not loaded yet"
     is_ready = not any(said.values())
-    body = {"ready": is_ready, "checks": {name: reason or "ok" for name, reason in said.items()}}
+    body = Readiness(is_ready, {name: reason or "ok" for name, reason in said.items()})
     return call.answer(body, 200 if is_ready else 503)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from gateway.api import call, query
 from gateway.api.call import Answer, Call
@@ -36,25 +37,27 @@ PARAMETERS: Final = (
 class Group(msgspec.Struct, omit_defaults=True):
     """Sums of the messages that have these values. Only the dimensions asked for are there."""
 
-    messages: int
-    parts: int
-    cost: Price | None
-    at: datetime | None = None
-    client: str | None = None
-    klass: str | None = msgspec.field(default=None, name="class")
-    carrier: str | None = None
-    operator: str | None = None
-    state: str | None = None
-    tag: str | None = None
+    messages: Annotated[int, Meta(description="messages", examples=[1200])]
+    parts: Annotated[int, Meta(description="their parts", examples=[1310])]
+    cost: Annotated[Price | None, Meta(description="what carriers ask for them; null: nothing was submitted")]
+    at: Annotated[datetime | None, Meta(description="where the step begins; only with `step`")] = None
+    client: Annotated[str | None, Meta(description="the client", examples=["shop"])] = None
+    klass: Annotated[str | None, Meta(description="the class", examples=["otp"])] = msgspec.field(
+        default=None, name="class"
+    )
+    carrier: Annotated[str | None, Meta(description="the carrier; empty: none yet", examples=["north"])] = None
+    operator: Annotated[str | None, Meta(description="the recipients' network", examples=["mts"])] = None
+    state: Annotated[str | None, Meta(description="where they stand now", examples=["delivered"])] = None
+    tag: Annotated[str | None, Meta(description="your dimension", examples=["spring"])] = None
 
 
 class Statistics(msgspec.Struct):
     """Sums by group. A message counts where it stands now, at the time when it was accepted."""
 
-    since: datetime
-    until: datetime
-    by: Sequence[str]
-    groups: Sequence[Group]
+    since: Annotated[datetime, Meta(description="accepted then or later")]
+    until: Annotated[datetime, Meta(description="accepted before")]
+    by: Annotated[Sequence[str], Meta(description="the dimensions that groups are told apart by", examples=[["state"]])]
+    groups: Annotated[Sequence[Group], Meta(description="at most 10,000, oldest first")]
 
 
 async def get_stats(c: Call) -> Answer:
