@@ -23,13 +23,24 @@ class Lease:
         self.link, self.key, self.ttl_s = link, key, ttl_s
         self.owner = f"{owner}:{os.urandom(4).hex()}"  # two processes of one name never take each other's
         self.token = 0
-        name = key.removeprefix("lease:"), "" if link.shard is None else str(link.shard)
-        self._held, self._taken = metrics.leases.labels(*name), metrics.leases_taken.labels(*name)
-        self._losses = metrics.leases_lost.labels(*name)
+        self._name = key.removeprefix("lease:"), "" if link.shard is None else str(link.shard)
+        self._taken, self._losses = metrics.leases_taken.labels(*self._name), metrics.leases_lost.labels(*self._name)
 
     async def acquire(self) -> int:
         """Wait until the lease is ours; the token."""
         self.token = 0
+        metrics.leases.labels(*self._name).set(0)  # wanted: whoever watches sees when nobody holds it
+        try:
+            self.token = await self._take()
+        except BaseException:
+            metrics.leases.remove(*self._name)
+            raise
+        metrics.leases.labels(*self._name).set(1)
+        self._taken.inc()
+        log.info("lease_taken", extra={"lease": self.link.prefix + self.key, "token": self.token})
+        return self.token
+
+    async def _take(self) -> int:
         while True:
             try:
                 token, ms = await self._ask(0, self.ttl_s)
@@ -37,10 +48,6 @@ class Lease:
                 await self.link.up()
                 continue
             if token:
-                self.token = token
-                self._held.set(1)
-                self._taken.inc()
-                log.info("lease_taken", extra={"lease": self.link.prefix + self.key, "token": token})
                 return token
             await asyncio.sleep(min(max(ms / 1000, 0.01), self.ttl_s / 5))
 
@@ -54,14 +61,14 @@ class Lease:
                 await self.link.up()
                 continue
             if not token:
-                self._held.set(0)
+                metrics.leases.labels(*self._name).set(0)
                 self._losses.inc()
                 log.warning("lease_lost", extra={"lease": self.link.prefix + self.key, "token": self.token})
                 return
 
     async def release(self) -> None:
         """Give it up, so that the next owner need not wait."""
-        self._held.set(0)
+        metrics.leases.remove(*self._name)
         if self.token and self.link.is_up:
             try:
                 await self._ask(self.token, 0)

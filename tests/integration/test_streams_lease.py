@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from gateway import metrics
 from gateway.streams.lease import Lease, fence
 from tests.core_redis import Proxy, client, opened, until
 
@@ -133,3 +134,23 @@ async def test_a_lease_survives_dropped_connections(valkey_url: str) -> None:
         assert not holding.done()
         assert lease.token == token
         holding.cancel()
+
+
+async def test_who_holds_a_lease_or_waits_for_it_is_shown_and_who_does_neither_is_not(valkey_url: str) -> None:
+    def shown(name: str = "lease_held") -> float | None:
+        return metrics.REGISTRY.get_sample_value(f"sluice_{name}", {"lease": "carrier:shown", "shard": ""})
+
+    async with opened(valkey_url) as redis:
+        lease = Lease(redis.link(None), "lease:carrier:shown", "a", 30)
+        assert shown() is None
+        await lease.acquire()
+        assert (shown(), shown("leases_taken_total")) == (1, 1)
+        await lease.release()
+        assert shown() is None, "nobody here wants it any more"
+        other = Lease(redis.link(None), "lease:carrier:shown", "b", 30)
+        await other.acquire()
+        waiting = asyncio.create_task(lease.acquire())
+        await until(lambda: shown() == 0, "the lease to be waited for")
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert shown() is None
