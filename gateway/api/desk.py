@@ -66,7 +66,7 @@ class Readers:
         try:
             made = open_provider(carrier.name, carrier.provider, _readable(carrier.settings, carrier.name), reports)
         except SettingsError as e:
-            log.error("carrier settings", carrier=carrier.name, error=str(e))
+            log.error("carrier settings", carrier=carrier.name, reason=str(e))
             return None
         return made if isinstance(made, ReadsCallbacks) else None
 
@@ -96,7 +96,7 @@ class Desk:
             return problem(_REFUSALS[e.status], str(e))
         except ValueError as e:
             metrics.carrier_reports.labels(carrier, "unreadable").inc()
-            log.warning("callback unreadable", carrier=carrier, error=str(e))
+            log.warning("callback unreadable", carrier=carrier, reason=str(e))
             return problem(Code.CALLBACK_UNREADABLE, f"{str(e).capitalize()}.")
         try:
             await self._keep(carrier, said)
@@ -197,7 +197,7 @@ def _read(value: Any, carrier: str) -> Any:
         try:
             return resolve({"secret": value})["secret"]
         except CredentialError as e:
-            log.warning("callbacks without a secret", carrier=carrier, error=e.sentence)
+            log.warning("callbacks without a secret", carrier=carrier, reason=e.sentence)
             return SecretText(secrets.token_hex(32))
     if isinstance(value, dict):
         return {name: _read(inner, carrier) for name, inner in value.items()}

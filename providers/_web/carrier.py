@@ -111,6 +111,7 @@ class WebCarrier:
         """Take no more, wait for answers, report the rest uncertain, close every connection."""
         self._closing = True
         until = asyncio.get_running_loop().time() + timeout_s
+        self._line.leave()
         self._give_back(deferred(Reason.NOT_BOUND))
         try:
             async with asyncio.timeout_at(until):

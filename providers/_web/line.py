@@ -91,6 +91,11 @@ class Line:
         """The carrier took something: whatever was wrong before is forgotten."""
         self._failures = 0
 
+    def leave(self) -> None:
+        """Nothing new will be sent."""
+        if self.up:
+            self._set("unbinding")
+
     async def close(self) -> None:
         """Close every connection, end every task."""
         self._closed, self.up = True, False

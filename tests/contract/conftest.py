@@ -9,8 +9,17 @@ import pytest
 from gateway.provider import Provider
 from tests.contract.carrier import Carrier, Desk, Watch
 from tests.contract.smpp_carrier import SmppCarrier, SmppManyBindsCarrier, SmppPairCarrier
+from tests.contract.web_carrier import FormCarrier, JsonBatchCarrier, JsonCarrier, JsonPartsCarrier
 
-CARRIERS: list[type[Carrier]] = [SmppCarrier, SmppPairCarrier, SmppManyBindsCarrier]
+CARRIERS: list[type[Carrier]] = [
+    SmppCarrier,
+    SmppPairCarrier,
+    SmppManyBindsCarrier,
+    JsonCarrier,
+    JsonPartsCarrier,
+    JsonBatchCarrier,
+    FormCarrier,
+]
 
 
 @pytest.fixture
