@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.plan.lines import Path as Place
 from gateway.plan.lines import pointer
 from gateway.plan.parse import is_reference, references
+from gateway.provider import SecretText
 
 MAX_BYTES: Final = 65_536
 """Larger files are not secrets but mistakes."""
@@ -50,7 +51,9 @@ def unreadable(settings: Mapping[str, Any], environ: Mapping[str, str] | None = 
 
 def _resolve(value: Any, place: Place, environ: Mapping[str, str]) -> Any:
     if is_reference(value):
-        return _from_environment(value["env"], place, environ) if "env" in value else _from_file(value["file"], place)
+        return SecretText(
+            _from_environment(value["env"], place, environ) if "env" in value else _from_file(value["file"], place)
+        )
     if isinstance(value, dict):
         return {name: _resolve(inner, (*place, name), environ) for name, inner in value.items()}
     if isinstance(value, list):

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.config import Settings
@@ -23,13 +24,15 @@ log = logging.getLogger("connector")
 _RETRY_S = 5.0
 
 
-def opener(carrier: str, provider: str, settings: Mapping[str, Any]) -> Callable[[Reports], Provider]:
+def opener(
+    carrier: str, provider: str, settings: Mapping[str, Any], callbacks_url: str = ""
+) -> Callable[[Reports], Provider]:
     """A function that makes the provider by its name. Raises SettingsError for a name that no module has."""
     try:
         module = importlib.import_module(f"providers.{provider}")
     except ModuleNotFoundError as e:
         raise SettingsError(f"carrier {carrier}: there is no provider `{provider}`") from e
-    return lambda reports: module.open(carrier, settings, reports)
+    return lambda reports: module.open(carrier, settings, replace(reports, callbacks_url=callbacks_url))
 
 
 class Stage:
@@ -73,7 +76,7 @@ class Stage:
         while True:
             connector: Connector | None = None
             try:
-                make = opener(name, carrier.provider, resolve(carrier.settings))
+                make = opener(name, carrier.provider, resolve(carrier.settings), self._settings.callbacks_url)
                 work = Work(name, carrier.rate_per_s or 0.0, shares, make)
                 connector = Connector(
                     work, self._redis, self._owner, self._settings.lease_s, self._settings.memory_mark

@@ -1,4 +1,4 @@
-"""The contract suite's HTTP: a small server and a request of a client, on real sockets and without tasks of their own."""
+"""The contract suite's HTTP: a small server and a client's request, on real sockets, without tasks of their own."""
 
 from __future__ import annotations
 
