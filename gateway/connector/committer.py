@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from gateway.connector.flight import Flight, Verdict
+from gateway.connector.flight import Flight, Mark, Verdict
 from gateway.events import AnyFact, pack_facts
 from gateway.streams.link import Arg, Link, RedisAwayError
 
@@ -160,14 +160,20 @@ class Committer:
 def operations(verdicts: Sequence[tuple[Flight, Verdict]]) -> list[Arg]:
     """The arguments of `settle` after its head, as described above the script. Closes marks as they empty."""
     ops: list[Arg] = []
-    gone: dict[str, list[bytes]] = defaultdict(list)
+    gone: dict[Mark, list[bytes]] = defaultdict(list)
     for flight, verdict in verdicts:
-        gone[flight.mark.stream].append(flight.entry.entry_id)
+        gone[flight.mark].append(flight.entry.entry_id)
         if verdict.op:
             ops += (verdict.op, verdict.where, flight.entry.value, verdict.journey)
         flight.mark.open -= 1
         if flight.mark.open == 0 and flight.mark.first:
             ops += ("u", flight.mark.field)
-    for stream, ids in gone.items():
-        ops += ("d", stream, len(ids), *ids)
+    for mark, ids in gone.items():
+        front = mark.advance(ids)
+        if len(front) > 1 and mark.leads:  # the front of the stream goes as a whole, which costs next to nothing
+            ops += ("t", mark.stream, mark.first, front[-1])
+            covered = frozenset(front)
+            ids = [i for i in ids if i not in covered]
+        if ids:
+            ops += ("d", mark.stream, len(ids), *ids)
     return ops

@@ -22,18 +22,45 @@ MAX_THROTTLED = 30
 
 
 class Mark(msgspec.Struct, gc=False, eq=False):
-    """A range of a stream noted as on the wire; `open` entries of it have no outcome yet."""
+    """A range of a stream noted as on the wire; `open` entries of it have no outcome yet.
+
+    `ids`: every entry of it, where no other mark overlaps it; `before`: the mark before it in its stream.
+    """
 
     shard: int
     stream: str
     first: bytes
     last: bytes
     open: int
+    ids: Sequence[bytes] = ()
+    before: Mark | None = None
+    _settled: set[bytes] = msgspec.field(default_factory=set)
+    _head: int = 0  # entries at the front that are settled
 
     @property
     def field(self) -> bytes:
         """How `{s}:marks:<carrier>` names it."""
         return b"%s|%s|%s" % (self.stream.encode(), self.first, self.last)
+
+    @property
+    def leads(self) -> bool:
+        """Whether nothing before it in its stream is still on the wire."""
+        while self.before is not None and self.before.open == 0:
+            self.before = self.before.before
+        return self.before is None
+
+    def advance(self, settled: Sequence[bytes]) -> Sequence[bytes]:
+        """Take entries as settled; those at the front that are settled now and were not all before."""
+        head, ids, known = self._head, self.ids, self._settled
+        if not ids:
+            return ()
+        known.update(settled)
+        while head < len(ids) and ids[head] in known:
+            head += 1
+        front, self._head = ids[self._head : head], head
+        if head == len(ids):
+            self.ids, self._settled = (), set()
+        return front
 
 
 class Flight(msgspec.Struct, gc=False, eq=False):

@@ -79,6 +79,7 @@ class Stage:
         args += ["a", LANE, self.values[0], self.journey, "i", LANE, self.values[0], self.journey]
         args += ["l", f"2000000000000|{LANE}", self.values[0], self.journey]
         args += ["u", f"outbox:north:{LANE}|" + f"{self.outbox[0].decode()}|{self.outbox[0].decode()}"]
+        args += ["t", f"again:south:{LANE}", "1-1", "1-2"]
         return await self.link.script("settle", (), [*args, "d", f"outbox:north:{LANE}", 1, self.outbox[0]])
 
     async def recall(self, run: bytes = b"", token: int = 0, at: int = 1) -> Any:
@@ -207,6 +208,27 @@ async def test_a_settle_under_an_old_token_keeps_its_facts_and_moves_nothing(val
         assert dump(valkey_url, but=(events, b"{0}:n:")) == before
 
 
+async def test_a_range_is_deleted_whether_it_is_the_front_of_its_stream_or_not(valkey_url: str) -> None:
+    async with opened(valkey_url) as redis:
+        stage = Stage(redis)
+        await stage.build()
+        link, stream = stage.link, f"{{0}}:outbox:north:{LANE}"
+        with client(valkey_url) as c:
+            ids = [c.xadd(stream, {"m": b"x" * 20}) for _ in range(8)]
+
+            async def settle(number: int, first: bytes, last: bytes) -> list[bytes]:
+                head = [link.run_id, "north", stage.connector.token, "w", number, b""]
+                assert await link.script("settle", (), [*head, "t", stream[4:], first, last]) == b"ok"
+                return [i for i, _ in c.xrange(stream)]
+
+            assert await settle(1, ids[1], ids[2]) == [*stage.outbox, ids[0], *ids[3:]], "others are before it"
+            assert await settle(2, stage.outbox[0], ids[0]) == ids[3:], "the front"
+            assert await settle(3, ids[2], ids[4]) == ids[5:], "its first entries are gone already"
+            assert await settle(4, ids[0], ids[4]) == ids[5:], "all of it is gone already"
+            assert await settle(5, ids[5], ids[7]) == []
+            assert await settle(6, ids[5], ids[7]) == []
+
+
 async def test_a_repeated_settle_is_done_once(valkey_url: str) -> None:
     async with opened(valkey_url) as redis:
         stage = Stage(redis)
@@ -239,6 +261,7 @@ SPOILT: dict[str, list[str]] = {
     "mark_second": ["{0}:marks:north"],
     "settle": [
         "{0}:again:north:" + LANE,
+        "{0}:again:south:" + LANE,
         "{0}:intake:" + LANE,
         "{0}:outbox:north:" + LANE,
         "{0}:events",

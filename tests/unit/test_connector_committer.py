@@ -57,6 +57,47 @@ def test_entries_of_several_streams_are_deleted_stream_by_stream() -> None:
     assert ops.count("u") == 2
 
 
+def led(count: int, before: Mark | None = None) -> tuple[Mark, list[Flight]]:
+    """The same as the pump marks them: one mark behind the other in its stream."""
+    mark, flights = marked(count)
+    mark.ids, mark.before = [f.entry.entry_id for f in flights], before
+    return mark, flights
+
+
+def removed(flights: Sequence[Flight]) -> list[Any]:
+    """What a settle asks of the stream."""
+    ops = operations([(f, Verdict([])) for f in flights])
+    while "u" in ops:
+        del ops[ops.index("u") : ops.index("u") + 2]
+    return ops
+
+
+def test_the_front_of_a_stream_goes_as_one_range_and_what_is_behind_a_gap_entry_by_entry() -> None:
+    mark, flights = led(6)
+    ids = [f.entry.entry_id for f in flights]
+    assert removed([flights[1], flights[0], flights[4]]) == [
+        *("t", STREAM, mark.first, ids[1]),
+        *("d", STREAM, 1, ids[4]),
+    ]
+    assert removed([flights[3]]) == ["d", STREAM, 1, ids[3]]
+    assert removed([flights[2]]) == ["t", STREAM, mark.first, ids[4]], "up to what was settled before"
+    assert removed([flights[5]]) == ["d", STREAM, 1, ids[5]], "one alone is no range"
+
+
+def test_a_mark_behind_one_that_is_still_on_the_wire_is_no_front() -> None:
+    first, ones = led(2)
+    second, twos = led(2, first)
+    third, threes = led(2, second)
+    ids = [f.entry.entry_id for f in twos]
+    assert removed(twos) == ["d", STREAM, 2, *ids]
+    assert removed([*ones, *threes]) == [
+        *("t", STREAM, first.first, first.last),
+        *("t", STREAM, third.first, third.last),
+    ]
+    assert third.leads
+    assert third.before is None
+
+
 def test_nothing_at_all_is_no_operation() -> None:
     assert operations([]) == []
 

@@ -2,6 +2,7 @@
 -- Write outcomes down and take their entries off the streams. Allowed to the end of memory: it frees more than it takes.
 -- ARGV: run, carrier, token, writer, number of this settle, facts, then operations:
 --   'd' <stream> <n> <id>…        delete entries         'u' <mark>                    delete a mark
+--   't' <stream> <first> <last>   delete all from first to last
 --   'a' <lane> message journey    came back unsent       'i' <lane> message journey    to be routed again
 --   'l' <due ms>|<lane> message journey    to be routed later
 -- Reply: 'ok' | 'again': this settle was done before | 'late': the token is old, so only the facts were kept
@@ -27,7 +28,7 @@ if ours then
     local where = ARGV[i + 1]
     if checked[op .. where] then return end
     checked[op .. where] = true
-    if op == 'd' then check_stream(where)
+    if op == 'd' or op == 't' then check_stream(where)
     elseif op == 'u' then call('HLEN', P .. 'marks:' .. carrier)
     elseif op == 'a' then check_stream('again:' .. carrier .. ':' .. where)
     elseif op == 'i' then
@@ -46,6 +47,15 @@ each(function(op, i)
   if op == 'd' then
     local n = tonumber(ARGV[i + 2])
     call('XDEL', P .. ARGV[i + 1], unpack(ARGV, i + 3, i + 2 + n))
+  elseif op == 't' then
+    local stream, first, last = P .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    local head = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    if head and not is_after(first, head[1]) then
+      local ms, n = string.match(last, '^(%d+)-(%d+)$')
+      call('XTRIM', stream, 'MINID', ms .. '-' .. string.format('%d', n + 1))
+    else
+      for _, entry in ipairs(call('XRANGE', stream, first, last)) do call('XDEL', stream, entry[1]) end
+    end
   elseif op == 'u' then
     call('HDEL', P .. 'marks:' .. carrier, ARGV[i + 1])
   else
