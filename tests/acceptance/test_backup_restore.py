@@ -15,7 +15,9 @@ from gateway.embedded.valkey import Valkey
 from tests.acceptance.gateway_account import Load, account
 from tests.acceptance.gateway_world import SPLIT, World, until, world
 from tests.conftest import TEST_MEMORY_BYTES, UNSYNCED
+from tests.installation import ROOT
 
+GRANTS = ROOT / "docs/deploy/postgres-grants.sql"
 COUNT = 500
 RATE = 400.0
 _RECORDED = "select count(*) = $1 and count(*) filter (where state = 'delivered') = $2 as all from messages"
@@ -67,6 +69,8 @@ async def start_new_servers(w: World, stack: AsyncExitStack, path: Path, redis_c
     await asyncio.gather(w.valkey.start(), w.postgres.start())
     postgres_tool(w, "pg_restore", "--no-owner", "--exit-on-error", "--jobs=2", "--dbname", w.postgres.url, dump)
     await w.sluice("db", "migrate")
+    postgres_tool(w, "psql", "--quiet", "-v", "ON_ERROR_STOP=1", "-f", GRANTS, w.postgres.url)
+    w.env["SLUICE_POSTGRES_URL"] = w.postgres.url.replace("//sluice@", "//sluice_app@")  # least privilege
     for name, roles in SPLIT.items():
         listen = ("--listen", "127.0.0.1:0") if "api" in roles else ()
         w.processes[name] = w.process(name, "run", "--roles", roles, *listen)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 import subprocess
 import tarfile
 from pathlib import Path
