@@ -145,13 +145,6 @@ def example() -> str:
         text = (
             (kind.extra_json_schema or {}).get("description", "") if isinstance(kind, msgspec.inspect.Metadata) else ""
         )
-        value = info.default
-        shown = (
-            "[" + ", ".join(f'"{v}"' for v in value) + "]"
-            if isinstance(value, tuple)
-            else f'"{value}"'
-            if isinstance(value, str)
-            else str(value)
-        )
+        shown = msgspec.json.encode(info.default).decode()  # which TOML writes the same
         lines += [f"# {text}", f"#{info.name} = {shown}", ""]
     return "\n".join(lines)
