@@ -32,6 +32,6 @@ WORKDIR /
 EXPOSE 8080 9100
 STOPSIGNAL SIGTERM
 # The process lives. Whether it can do its work now is /readyz: a Redis that is away is no reason to end a container.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-m", "gateway.ops.probe"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["sluice", "health"]
 ENTRYPOINT ["sluice"]
 CMD ["run"]

@@ -28,6 +28,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "stats": "What was sent, delivered and spent.",
         "carriers": "How the carriers are; check, pause, resume or drain one.",
         "plan": "The routing plan: check, apply, activate, roll back.",
+        "health": "Whether the process on this machine lives, and can work.",
         "recover": "After Redis was restored from an older state.",
     },
     "Administration (install, give access)": {

