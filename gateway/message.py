@@ -148,8 +148,11 @@ def unpack_journey(data: bytes) -> Journey:
 def id_tail(shard: int, random: bytes | None = None) -> bytes:
     """The ten bytes of an id after its time, from 9 random bytes (64 bits of them are used)."""
     r = random or os.urandom(9)
-    high = 0x7000 | shard << 2 | r[8] & 3
-    return bytes((high >> 8, high & 0xFF, 0x80 | r[0] & 0x3F)) + r[1:8]
+    return _SHARD_BYTES[shard << 2 | r[8] & 3] + _VARIANT_BYTES[r[0]] + r[1:8]
+
+
+_SHARD_BYTES: Final = tuple((0x7000 | n).to_bytes(2, "big") for n in range(MAX_SHARDS * 4))
+_VARIANT_BYTES: Final = tuple(bytes((0x80 | n & 0x3F,)) for n in range(256))
 
 
 def make_id(time_ms: int, tail: bytes) -> bytes:
@@ -169,8 +172,8 @@ def id_shard(message_id: bytes) -> int:
 
 def id_text(message_id: bytes) -> str:
     """The id as applications see it: 36 characters, lower case."""
-    h = message_id.hex()
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+    h = message_id.hex("-", 2)  # seven dashes; three of them are too many
+    return f"{h[:4]}{h[5:29]}{h[30:34]}{h[35:]}"
 
 
 def id_bytes(text: str) -> bytes:

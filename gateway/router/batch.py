@@ -62,7 +62,6 @@ def judged(
 ) -> Batch:
     """Decide for every message. What was struck out only leaves; a pack that cannot be read too."""
     batch, known = Batch(waited_ms=now_ms - entries[0].at_ms), Moves()
-    numbers: dict[int, int] = {}
     add_number, add_value = batch.numbers.append, batch.values.append
     for entry in entries:
         messages = entry.messages
@@ -77,10 +76,9 @@ def judged(
             if move.fact is not None:
                 batch.facts.append(move.fact)
             if move.op:
-                number = numbers.get(id(move))
-                if number is None:
-                    batch.targets.append(move)  # and so it stays at its place in memory
-                    number = numbers[id(move)] = len(batch.targets)
-                add_number(number)
+                if not move.number:
+                    batch.targets.append(move)
+                    move.number = len(batch.targets)
+                add_number(move.number)
                 add_value(queued.value)
     return batch

@@ -10,7 +10,7 @@ An entry of intake is `p <pack>`, or `m <id, message value> r <journey>` for one
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
@@ -49,11 +49,16 @@ def pack(items: Sequence[bytes]) -> bytes:
 
 def unpack(data: bytes) -> list[tuple[bytes, bytes]]:
     """(id, message value) of each message. Raises UnknownVersionError or msgspec.DecodeError."""
+    stamp = data[1:_STAMPED]
+    return [(stamp + tail, value) for tail, value in _items(data)]
+
+
+def _items(data: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """(tail, message value) of each message; the check for a tail without a value comes at the end."""
     if data[:1] != VERSION:
         raise UnknownVersionError(f"a pack has version {data[:1]!r}, this release reads {VERSION!r}")
     items = iter(_decode(memoryview(data)[_STAMPED:]))
-    stamp = data[1:_STAMPED]
-    return [(stamp + tail, value) for tail, value in zip(items, items, strict=True)]
+    return zip(items, items, strict=True)
 
 
 def entry(raw: Sequence[Sequence[bytes]]) -> Entry:
@@ -62,11 +67,12 @@ def entry(raw: Sequence[Sequence[bytes]]) -> Entry:
     entry_id, fields = raw  # type: ignore[assignment]
     if fields[0] != PACKED:
         return Entry(entry_id, [queued(raw)], False)
+    data = fields[1]
+    stamp = data[1:_STAMPED]
     try:
-        found = unpack(fields[1])
+        return Entry(entry_id, [Queued(entry_id, stamp + tail + value, b"") for tail, value in _items(data)], True)
     except (ValueError, msgspec.DecodeError):
         return Entry(entry_id, [], None)
-    return Entry(entry_id, [Queued(entry_id, i + value, b"") for i, value in found], True)
 
 
 def accepted_at(raw: Sequence[Sequence[bytes]]) -> bytes:

@@ -41,6 +41,7 @@ from gateway.message import (
     unpack_message,
 )
 from gateway.provider import Inbound, Receipt
+from gateway.streams import packs
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -118,6 +119,12 @@ def test_the_shortest_values_that_a_release_stored_get_the_defaults_of_what_came
     assert journey == Journey(1, "north", "mts", 0, "RUB", 1, "default", 5)
 
 
+def test_packs_that_a_release_stored_are_read_by_this_one() -> None:
+    short = Message("shop", "otp", "+79161234567", "Shop", "1234", "gsm7", 1, 300)
+    found = packs.unpack(golden("pack-0.1"))
+    assert [(i, unpack_message(value)) for i, value in found] == [(ID, MESSAGE), (ID[:15] + b"\0", short)]
+
+
 def test_values_of_a_newer_release_with_more_fields_at_the_end_are_read() -> None:
     for value, pack, unpack in (
         (MESSAGE, pack_message, unpack_message),
@@ -129,7 +136,7 @@ def test_values_of_a_newer_release_with_more_fields_at_the_end_are_read() -> Non
     assert unpack_facts(b"\x01" + msgspec.msgpack.encode(facts)) == FACTS
 
 
-@pytest.mark.parametrize("unpack", [unpack_message, unpack_journey, unpack_facts])
+@pytest.mark.parametrize("unpack", [unpack_message, unpack_journey, unpack_facts, packs.unpack])
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x02\x90", b"\xff" * 20])
 def test_an_unknown_version_says_so(unpack: object, data: bytes) -> None:
     with pytest.raises(UnknownVersionError):
@@ -192,6 +199,21 @@ def test_any_journey_comes_back_as_it_was(journey: Journey) -> None:
 @given(st.lists(st.sampled_from(FACTS), max_size=30))
 def test_any_facts_come_back_in_order(facts: list[AnyFact]) -> None:
     assert unpack_facts(pack_facts(facts)) == facts
+
+
+@given(st.lists(st.tuples(st.binary(min_size=10, max_size=10), st.binary(max_size=300)), max_size=150))
+def test_any_pack_comes_back_in_order(items: list[tuple[bytes, bytes]]) -> None:
+    data = b"\x01" + ID[:6] + packs.pack([part for item in items for part in item])
+    assert packs.unpack(data) == [(ID[:6] + tail, value) for tail, value in items]
+    (*found,) = packs.entry([b"1-1", [b"p", data]]).messages  # type: ignore[list-item]
+    assert [(q.message_id, q.value[16:]) for q in found] == packs.unpack(data)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_a_pack_that_breaks_its_reader(data: bytes) -> None:
+    for stored in (data, b"\x01" + ID[:6] + data):
+        found = packs.entry([b"1-1", [b"p", stored]])  # type: ignore[list-item]
+        assert (found.packed is None) == (not found.messages) or stored[7:8] in (b"\x90", b"\xdc", b"\xdd")
 
 
 @given(st.binary(max_size=200))
