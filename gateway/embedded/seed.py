@@ -110,9 +110,14 @@ async def first_key(directory: DataDir, pool: Pool, redis: Redis) -> str:
     return secret
 
 
-def write_client_env(directory: DataDir, url: str, secret: str) -> None:
-    """Where `sluice send`, `trace` and `stats` look when nothing else is said; a shell can read it too."""
-    directory.write_private(directory.client_env, f"SLUICE_URL={url}\nSLUICE_KEY={secret}\n")
+def write_client_env(directory: DataDir, url: str, secret: str, metrics: Mapping[str, str]) -> None:
+    """Where `sluice send`, `trace` and `top` look when nothing else is said; a shell can read it too.
+
+    `metrics`: each process' page of metrics, by the process' name.
+    """
+    pages = ",".join(f"{name}={page}" for name, page in metrics.items())
+    lines = {"SLUICE_URL": url, "SLUICE_KEY": secret, "SLUICE_METRICS": pages}
+    directory.write_private(directory.client_env, "".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
 async def _live(pool: Pool) -> list[keys.Key]:

@@ -7,6 +7,7 @@ everything stopped in reverse. Never: a message; what it starts talks to each ot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Coroutine, Iterator
@@ -80,7 +81,9 @@ class Up:
         self._config = config
         self._settings = settings
         self._progress = progress
-        self._supervisor = Supervisor(progress.note)
+        self._supervisor = Supervisor(self._noted)
+        self._stages: list[Process] = []
+        self._secret = ""
         self._valkey = Valkey(directory.valkey, directory.run, directory.log("valkey"))
         self._postgres = Postgres(directory.postgres, directory.run, directory.log("postgres"))
 
@@ -133,13 +136,26 @@ class Up:
             redis = await Redis.open(self._valkey.url, self._settings.shards)
             stack.push_async_callback(redis.close)
             await self._step("plan", seed.sample_plan(self._dir, pool, redis, sandbox))
-            secret = await seed.first_key(self._dir, pool, redis)
-        url, *others = await self._gateway()
-        seed.write_client_env(self._dir, url, secret)
+            self._secret = await seed.first_key(self._dir, pool, redis)
+        url = await self._gateway()
+        metrics = self._write_client_env()
         self._dir.hold(f"`sluice up` on {url}")
         phones, seconds = f"http://{sandbox.control}/messages", time.monotonic() - began
-        metrics = tuple(f"{address}/metrics" for address in (url, *others))
         self._progress.ready(Ready(url, self._dir.path, self._dir.client_env, phones, metrics, seconds))
+
+    def _noted(self, line: str) -> None:
+        """A process that was started again has its metrics elsewhere."""
+        self._progress.note(line)
+        if self._stages and all(process.said for process in self._stages):
+            with contextlib.suppress(OSError):  # a full disk must not keep a process from being started again
+                self._write_client_env()
+
+    def _write_client_env(self) -> tuple[str, ...]:
+        """Tell `sluice` where everything is; the processes' pages of metrics."""
+        places = {process.name: reachable(process.said["ready"]) for process in self._stages}
+        metrics = {name: f"{place}/metrics" for name, place in places.items()}
+        seed.write_client_env(self._dir, places["api"], self._secret, metrics)
+        return tuple(metrics.values())
 
     async def _step(self, name: str, work: Coroutine[Any, Any, str]) -> None:
         self._progress.begin(name)
@@ -190,8 +206,8 @@ class Up:
         seed.remember_sandbox(self._dir, sandbox)
         return sandbox
 
-    async def _gateway(self) -> list[str]:
-        """Start the stages, as the default split has them: where the api is ready, and the others' metrics."""
+    async def _gateway(self) -> str:
+        """Start the stages, as the default split has them: where the api is ready."""
         servers = {"SLUICE_REDIS_URL": self._valkey.url, "SLUICE_POSTGRES_URL": self._postgres.url}
         config = ["--config", str(self._config)] if self._config else []
         pages = {} if self._settings.metrics_listen else {"SLUICE_METRICS_LISTEN": ANY_PORT}
@@ -210,7 +226,8 @@ class Up:
 
         await self._step("gateway", start())
         api.arguments[2] = fixed(self._listen, api.said["ready"])  # and there again after a crash
-        return [reachable(process.said["ready"]) for process in (api, *others)]
+        self._stages = [api, *others]
+        return reachable(api.said["ready"])
 
     def _process(self, name: str, arguments: list[str], env: dict[str, str], stop_s: float) -> Process:
         return Process(name, arguments, env=env, log=self._dir.log(name), run=self._dir.run, stop_s=stop_s)

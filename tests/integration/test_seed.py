@@ -72,7 +72,7 @@ async def test_a_key_that_works_stays_and_one_that_does_not_is_replaced(
     directory: DataDir, pool: Pool, link: Redis
 ) -> None:
     first = await seed.first_key(directory, pool, link)
-    seed.write_client_env(directory, "http://127.0.0.1:8080", first)
+    seed.write_client_env(directory, "http://127.0.0.1:8080", first, {})
     assert await seed.first_key(directory, pool, link) == first
     (row,) = await keys.list_keys(pool)
     await keys.revoke_key(pool, row.id, who="ops")
