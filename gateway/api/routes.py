@@ -56,6 +56,7 @@ class Table:
         self.routes = tuple(routes)
         self._exact: dict[tuple[str, str], Route] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
+        self._paths = {route.path for route in self.routes if "{" not in route.path}
         for route in self.routes:
             if "{" in route.path:
                 pattern = _PARAMETER.sub(
@@ -71,12 +72,15 @@ class Table:
             method = "GET"
         if (route := self._exact.get((method, path))) is not None:
             return route, {}
+        if path in self._paths:
+            return None
         for pattern, route in self._patterns:
             if route.method == method and (found := pattern.fullmatch(path)) is not None:
                 return route, found.groupdict()
         return None
 
     def methods(self, path: str) -> list[str]:
-        """What the path can be asked."""
-        exact = {m for m, p in self._exact if p == path}
-        return sorted(exact | {r.method for pattern, r in self._patterns if pattern.fullmatch(path)})
+        """What the path can be asked. A path of its own, such as /v1/messages/batch, is not an id of another's."""
+        if path in self._paths:
+            return sorted(m for m, p in self._exact if p == path)
+        return sorted({r.method for pattern, r in self._patterns if pattern.fullmatch(path)})

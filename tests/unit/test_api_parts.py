@@ -33,6 +33,7 @@ def test_a_route_is_found_by_method_and_path() -> None:
         ("GET", "/v1xstats"),
     ):
         assert TABLE.find(method, path) is None
+    assert TABLE.find("GET", "/v1/messages/batch") is None and TABLE.methods("/v1/messages/batch") == ["POST"]
     assert TABLE.methods("/v1/plans") == ["GET", "POST"] and TABLE.methods("/x") == []
 
 
