@@ -25,7 +25,7 @@ from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
 from gateway.events import AnyFact, Came, Ended, Received
 from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
-from gateway.provider import Inbound, Kind, Link, Outcome, Provider, Reason, Receipt, Reports, Submission
+from gateway.provider import Inbound, Kind, Link, Outcome, Provider, Reason, Receipt, Reports, Submission, deferred
 from gateway.streams import carriers
 from gateway.streams.lease import Lease, fence
 from gateway.streams.link import Redis, RedisAwayError
@@ -158,6 +158,10 @@ class Connector:
     def fenced(self) -> None:
         """Another connector owns the carrier."""
         self._lost.set()
+
+    def give_back(self, batch: Sequence[Submission]) -> None:
+        """Marked submissions that were not sent and will not be."""
+        self._outcomes([(submission, deferred(Reason.NOT_BOUND)) for submission in batch])
 
     def may_mark(self) -> bool:
         """Whether sending is allowed now."""

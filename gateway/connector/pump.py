@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from gateway.events import Ended
 from gateway.message import State, UnknownVersionError, unpack_journey
 from gateway.provider import Provider, Reason, Submission
 from gateway.streams.link import Arg, Link, OutOfMemoryError, RedisAwayError
-from gateway.streams.reader import epoch
+from gateway.streams.reader import Reader, epoch
 
 MARK = 500
 """Entries in one mark script at the most."""
@@ -50,6 +50,9 @@ class Owner(Protocol):
 
     def settle(self, shard: int, flight: Flight, verdict: Verdict) -> None:
         """An entry needs no sending."""
+
+    def give_back(self, batch: Sequence[Submission]) -> None:
+        """Marked submissions that were not sent and will not be."""
 
     def fenced(self) -> None:
         """Another connector owns the carrier."""
@@ -85,6 +88,9 @@ class Pump:
         self._marked_at = 0.0
         self._urgent_at = -_URGENT_S
         self.pending = 0  # taken, and being marked
+        self._ready: deque[list[Submission]] = deque()  # marked, and not with the provider yet
+        self._ready_count = 0
+        self._newest: dict[Reader, Mark] = {}  # by stream
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._blind = False
         self._broken: BaseException | None = None
@@ -98,6 +104,8 @@ class Pump:
 
     def wake(self) -> None:
         """There may be room, or something to send."""
+        if self._ready:
+            self._feed()
         self._wake.set()
 
     def told(self) -> None:
@@ -126,6 +134,8 @@ class Pump:
             await asyncio.wait([*under_way, *self._resuming], timeout=left)
         for task in self._resuming:
             task.cancel()
+        while self._ready:
+            self._owner.give_back(self._ready.popleft())
 
     async def _fill(self) -> None:
         look_at = self._loop.time() + DISCOVER_S
@@ -163,14 +173,11 @@ class Pump:
         if self._broken is not None:
             raise self._broken
         backlog = self.lanes.backlog()
-        window = max(sum(link.window for link in self.provider.links() if link.state == "bound"), 1)
+        window = self._window()
         if not backlog or not self._owner.may_mark():
             return _POLL_S
         slow = self.answer_s >= QUICK_S
-        # Answers not yet written down are uncertain if we die, so they take up room: with what is in flight they are at
-        # most a window. A slow carrier's window would stand empty for that, so a tenth of it is let go.
-        unsettled = self._owner.unsettled - (window // 10 if slow else 0)
-        room = self.provider.room - self.pending - max(unsettled, 0)
+        room = self._room(window) - self.pending - self._ready_count
         now = self._loop.time()
         tokens = self.bucket.available(now) - self.pending
         urgent = any(c in URGENT for c in backlog)
@@ -180,8 +187,9 @@ class Pump:
         gather = 0.0 if urgent or slow or sum(backlog.values()) > MARK // 2 else self._marked_at + _LINGER_S - now
         if gather > 0:
             return gather
-        # A slow carrier's window stands empty while a mark is being made, so urgent classes are marked a little ahead.
-        ahead = window // 10 if slow and urgent else 0
+        # A slow carrier's window stands empty while a mark is being made, so urgent classes are marked ahead: what is
+        # marked and was never sent is sent again after a crash, and only once.
+        ahead = window // 4 if slow and urgent else 0
         if tokens < 1:
             return min(max(self.bucket.wait_s(), 0.001), _POLL_S)
         # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer; and bulk
@@ -199,6 +207,34 @@ class Pump:
         if any(run.reader.told for run in taken):
             self._told.set()
         return 0.0 if taken else _POLL_S
+
+    def _window(self) -> int:
+        return max(sum(link.window for link in self.provider.links() if link.state == "bound"), 1)
+
+    def _room(self, window: int) -> int:
+        """How much more may be on the wire.
+
+        Answers not yet written down are uncertain if we die, so they take up room: with what is in flight they are at
+        most a window. A slow carrier's window would stand empty for that, so a tenth of it is let go.
+        """
+        unsettled = self._owner.unsettled - (window // 10 if self.answer_s >= QUICK_S else 0)
+        return self.provider.room - max(unsettled, 0)
+
+    def _feed(self) -> None:
+        """Hand over what is marked, as the window opens; all of it when nothing is in flight, so that it comes back."""
+        provider = self.provider
+        while self._ready:
+            batch = self._ready.popleft()
+            room = self._room(self._window())
+            if room <= 0 and any(link.in_flight for link in provider.links()):
+                self._ready.appendleft(batch)
+                return
+            if 0 < room < len(batch):
+                self._ready.appendleft(batch[room:])
+                batch = batch[:room]
+            self._ready_count -= len(batch)
+            observe_to_wire(batch, self.links[0].clock_ms())
+            provider.submit(batch)
 
     def _mark(self, taken: Sequence[Taken]) -> None:
         by_shard: dict[int, list[Taken]] = {}
@@ -289,6 +325,8 @@ class Pump:
         whole = self.provider.whole
         for run in done.taken:
             mark = mark_of(run)
+            mark.ids, mark.before = [entry.entry_id for entry in run.entries], self._newest.get(run.reader)
+            self._newest[run.reader] = mark
             for entry in run.entries:
                 try:
                     flight = Flight(entry, mark, entry.message, unpack_journey(entry.journey), 0, [])
@@ -307,9 +345,10 @@ class Pump:
         if batch:
             for klass, number in Counter(s.klass for s in batch).items():
                 marked(self.carrier, klass).inc(number)
-            observe_to_wire(batch, now)
             self.bucket.spend(len(batch))
-            self.provider.submit(batch)
+            self._ready.append(batch)
+            self._ready_count += len(batch)
+            self._feed()
 
 
 def mark_of(run: Taken) -> Mark:
