@@ -30,7 +30,8 @@ end
 -- Refs that are known, and those that come twice: few, so only then a message is taken out of its pack.
 local refused, out, remember = {}, {}, {}
 local day_ms, ref_ttl, refs = 86400000, tonumber(ARGV[6]), tonumber(ARGV[10])
-local today, said = math.floor(ms / day_ms), {}
+local today, oldest = math.floor(ms / day_ms), math.floor((ms - ref_ttl) / day_ms)
+local said, books, begun = {}, {}, false
 local function refuse(n, old)
   local number, pack, place = struct.unpack('<I2I2I2', ARGV[12], n * 6 - 5)
   local same = string.sub(old, 17) == string.sub(ARGV[11], n * 18 - 7, n * 18)
@@ -40,14 +41,18 @@ local function refuse(n, old)
   out[pack][place] = true
 end
 if refs > 0 then
-  for day = math.floor((ms - ref_ttl) / day_ms), today do
-    local book = P .. 'f:' .. day
-    if call('EXISTS', book) == 1 then
-      local values = call('HMGET', book, unpack(ARGV, REFS, REFS + refs - 1))
-      for n = 1, refs do
-        if values[n] then
-          local high, low = struct.unpack('>I2I4', values[n])
-          if high * 4294967296 + low > ms - ref_ttl then refuse(n, values[n]) end
+  for day = oldest, today do books[#books + 1] = P .. 'f:' .. day end
+  local there = call('EXISTS', unpack(books))
+  for n = #books, 1, -1 do
+    if there == 0 then break end  -- often there is today's only
+    if call('EXISTS', books[n]) == 1 then
+      there = there - 1
+      begun = begun or n == #books
+      local values = call('HMGET', books[n], unpack(ARGV, REFS, REFS + refs - 1))
+      for m = 1, refs do
+        if values[m] and not refused[m] then
+          local high, low = struct.unpack('>I2I4', values[m])
+          if high * 4294967296 + low > ms - ref_ttl then refuse(m, values[m]) end
         end
       end
     end
@@ -112,18 +117,15 @@ if next(added) or #facts > 7 then
   call(unpack(facts))
   if #remember > 0 then
     local book = P .. 'f:' .. today
-    if call('EXISTS', book) == 0 then
+    call('HSET', book, unpack(remember))
+    if not begun then
       -- A new day: what is older than a ref is remembered goes, in the background.
-      local oldest = math.floor((ms - ref_ttl) / day_ms)
       call('UNLINK', P .. 'f:' .. (oldest - 1), P .. 'f:' .. (oldest - 2))
-      call('HSET', book, unpack(remember))
       call('PEXPIRE', book, ref_ttl + 2 * day_ms)
-    else
-      call('HSET', book, unpack(remember))
     end
   end
 end
-call('HSET', commit_key, field, commit .. reply)
-if ARGV[5] ~= '0' then call('PEXPIRE', commit_key, ARGV[5]) end
+local first = call('HSET', commit_key, field, commit .. reply) == 1
+if ARGV[5] ~= '0' and (first or field == '0') then call('PEXPIRE', commit_key, ARGV[5]) end
 wake_intake(added)
 return reply
