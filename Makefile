@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 export COVERAGE_FILE := $(CURDIR)/.coverage
 UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
 
-.PHONY: help up test lint bench clean
+.PHONY: help up test test-full lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-7s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 up: $(VENV)/installed ## install and start everything on this machine (SLUICE_DATA, SLUICE_LISTEN say where)
 	@exec $(BIN)/python -m gateway up
@@ -21,6 +21,10 @@ test: $(VENV)/installed-dev ## install and run the whole suite, with coverage
 	$(UNDER_COVERAGE) tests/acceptance || status=1; \
 	$(BIN)/python -m coverage combine -q && $(BIN)/python -m coverage report || status=1; \
 	exit $$status
+
+test-full: $(VENV)/installed-dev ## the acceptance tests with full queues and a minute without PostgreSQL
+	@SLUICE_TEST_FULL=1 $(BIN)/python -m pytest -q --timeout 1800 tests/acceptance/test_under_load.py \
+	  tests/acceptance/test_kills_carriers.py tests/acceptance/test_kills_servers.py
 
 lint: $(VENV)/installed-dev ## style, types, and which part may import which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -15,7 +15,7 @@ import aiohttp
 import asyncpg
 
 from gateway.message import CLASSES, RESEND_CLASSES
-from tests.acceptance.gateway_world import World, until
+from tests.acceptance.gateway_world import FULL, World, until
 
 FINAL = ("delivered", "undeliverable", "rejected", "failed", "expired", "cancelled")
 AGAIN = ("redis_away", "shard_closed", "intake_full", "not_ready")
@@ -125,7 +125,7 @@ class Account:
         return f"states {dict(self.states)}, doubled {dict(self.doubled)}"
 
 
-async def account(load: Load, *, uncertain: int = 0, deadline_s: float = 60.0) -> Account:
+async def account(load: Load, *, uncertain: int = 0, deadline_s: float = 900.0 if FULL else 60.0) -> Account:
     """Wait until all rests, and check everything.
 
     `uncertain`: how many messages may have been on the wire when something died; 0 when nothing may be left unknown.

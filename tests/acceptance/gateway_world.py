@@ -41,6 +41,8 @@ TAKEOVER_S = 10.0
 
 WINDOW = 100
 ON_WIRE = WINDOW + WINDOW // 10
+FULL = bool(os.environ.get("SLUICE_TEST_FULL"))
+"""Whether tests run with as much as the guarantees speak of (`make test-full`), and not with a tenth of it."""
 """At most so many messages are in doubt when the connector of a carrier that answers slowly dies or sleeps: a window,
 and the tenth of one that is let go so that a slow carrier's window never stands empty."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.acceptance.gateway_account import Load, account
-from tests.acceptance.gateway_world import World, until, world
+from tests.acceptance.gateway_world import FULL, World, until, world
 
-COUNT = 4_000
+COUNT = 40_000 if FULL else 4_000
 TRICKLE = {"one": 200.0}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.gateway_account import Load, account
-from tests.acceptance.gateway_world import SLOW, World, until, world
+from tests.acceptance.gateway_world import FULL, SLOW, World, until, world
 
 COUNT, AHEAD = 4_000, 1_500
 CUTS = 100
-AWAY_S = float(os.environ.get("SLUICE_TEST_AWAY_S", "5"))
+AWAY_S = 60.0 if FULL else 5.0
 """How long PostgreSQL is away in the test of that: a minute, for those who have one."""
 
 Deed = Callable[[World], Awaitable[None]]
