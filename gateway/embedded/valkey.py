@@ -24,6 +24,12 @@ MEMORY_SHARE = 0.4  # the rest is for PostgreSQL, the gateway, the page cache an
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 
+# Where the server was built with the C library's allocator: freed memory stays at hand for the next script, instead of
+# being joined and split again. A seventh of the server's time.
+_MALLOC = "glibc.malloc." + ":glibc.malloc.".join(
+    ("tcache_count=4000", "trim_threshold=67108864", "mmap_threshold=33554432", "top_pad=8388608")
+)
+
 
 def find_valkey() -> tuple[Path, str]:
     """The server's program and version: `SLUICE_VALKEY_SERVER`, else the wheel's, else what is on PATH."""
@@ -91,7 +97,8 @@ class Valkey:
         argv: list[str | Path] = [program]
         for name, value in self._settings.items():
             argv += [f"--{name}", value]
-        child = await spawn("valkey", argv, log=self.log, pidfile=self._pidfile, death=signal.SIGTERM, cwd="/")
+        env = {"GLIBC_TUNABLES": _MALLOC} | os.environ
+        child = await spawn("valkey", argv, log=self.log, pidfile=self._pidfile, death=signal.SIGTERM, cwd="/", env=env)
         self._child = child
         try:
             await self._answering(child)
