@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-ROLES = ("api", "router", "connector", "recorder", "receipts")
-"""Stages that `sluice run --roles` can name. `receipts` is the matcher of late and early receipts."""
+ROLES = ("api", "router", "connector", "recorder", "receipts", "notifier")
+"""Stages that `sluice run --roles` can name. `receipts` is the matcher of late and early receipts,
+`notifier` tells applications."""
 
 
 IN_FILES = ("redis_url", "postgres_url")
@@ -82,6 +83,15 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     api_processes: Annotated[
         int, Meta(ge=1, description="API processes behind one address; each enforces its part of a client's quota")
     ] = 1
+    callbacks_allow: Annotated[
+        tuple[str, ...], Meta(description="networks that callbacks may go to though they are not public, as 10.0.0.0/8")
+    ] = ()
+    callbacks_connections: Annotated[
+        int, Meta(ge=1, le=1000, description="connections to one endpoint at once; it begins with one")
+    ] = 32
+    callbacks_keep_days: Annotated[
+        float, Meta(gt=0, description="how long callbacks that are over are kept to be looked at and retried")
+    ] = 7.0
     trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
 
 
@@ -105,7 +115,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **g
     for name in names:
         if (text := env.get("SLUICE_" + name.upper())) is not None:
             values[name] = (
-                [v.strip() for v in text.split(",") if v.strip()] if name in ("roles", "trusted_proxies") else text
+                [v.strip() for v in text.split(",") if v.strip()]
+                if name in ("roles", "trusted_proxies", "callbacks_allow")
+                else text
             )
     values |= _from_files(env)
     values |= {k: v for k, v in given.items() if v is not None}

@@ -15,11 +15,12 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway import metrics
+from gateway import live_endpoints, metrics
 from gateway.api.app import serve
 from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
 from gateway.live_plan import LivePlan, keep_published
+from gateway.notifier.stage import Notifier
 from gateway.ops.carriers import watch_carriers
 from gateway.ops.health import Health, HealthServer, LogCounter, measure_loop_lag
 from gateway.ops.movement import measure_movement
@@ -76,12 +77,17 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         stages.start("plan", plan.watch())
         stages.start("plan mirror", keep_published(pool, redis))
         health.add("plan", lambda: "" if plan.current() else "no plan is active: `sluice plan apply FILE --activate`")
+        audience = live_endpoints.LiveEndpoints(redis)
+        stages.start("endpoints", audience.watch())
+        stages.start("endpoints mirror", live_endpoints.keep_published(pool, redis))
         roles = set(settings.roles)
+        if "notifier" in roles:
+            stages.start("notifier", Notifier(settings, redis, pool, audience, owner).run())
         if "recorder" in roles:
             for shard in range(redis.shards):
-                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner))
+                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner, audience.current))
         if "receipts" in roles:
-            stages.start("receipts", run_matcher(settings, redis, pool, owner))
+            stages.start("receipts", run_matcher(settings, redis, pool, owner, audience.current))
             stages.start("leftovers", count_leftovers(pool, redis))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())

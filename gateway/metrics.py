@@ -156,6 +156,24 @@ finals = counter("recorder", "messages_final", "Messages that came into a final 
 recorder_retries = counter("recorder", "recorder_retries", "Transactions done again, by what was in the way", "why")
 quarantined = counter("recorder", "quarantined_values", "Values kept raw because PostgreSQL refused them")
 
+# notifier
+callback_attempts = counter(
+    "notifier", "callback_attempts", "Requests to applications, by result: 2xx to 5xx, timeout, no_answer", "result"
+)
+callback_seconds = histogram(
+    "notifier", "callback_attempt_seconds", "Requests to applications, by the time they took", SLOW, "result"
+)
+callback_delay = histogram(
+    "notifier", "event_to_callback_seconds", "From an event to the application's having it", DELIVERY
+)
+callbacks_waiting = gauge("notifier", "callback_events_waiting", "Events that nobody tried to deliver yet", "slot")
+callbacks_age = gauge("notifier", "callback_age_seconds", "Age of the oldest event that nobody tried yet", "slot")
+callbacks_retrying = gauge("notifier", "callback_events_retrying", "Events that wait for another try", "slot")
+callbacks_given_up = counter("notifier", "callback_events_given_up", "Events that no try will be made for any more")
+callback_connections = gauge("notifier", "callback_connections", "Open connections to applications")
+endpoints_disabled = gauge("notifier", "endpoints_disabled", "Endpoints that were disabled; the max over instances")
+endpoints_failing = gauge("notifier", "endpoints_failing", "Endpoints that fail now; the max over instances")
+
 # process
 loop_lag = histogram("", "event_loop_lag_seconds", "How late the event loop was, looked at twice a second", FAST)
 plan_version = gauge("", "plan_version", "Version of the plan in use; 0: none yet")
@@ -172,6 +190,7 @@ LABELS_KNOWN: Final[tuple[tuple[Counter | Distribution, tuple[str, ...]], ...]] 
     *((intake_wait, (klass,)) for klass in CLASSES),
     *((receipts_matched, (by,)) for by in ("id", "spelling", "echo", "recipient")),
     *((recorder_retries, (why,)) for why in ("conflict", "postgres")),
+    *((callback_attempts, (result,)) for result in ("2xx", "3xx", "4xx", "5xx", "timeout", "no_answer")),
     *((log_records, (level,)) for level in ("warning", "error")),
     *((refused, (code,)) for code in ("intake_full", "redis_away", "shard_closed", "internal_error")),
     *((finals, (state,)) for state in ("delivered", "undeliverable", "rejected", "failed", "expired", "cancelled")),

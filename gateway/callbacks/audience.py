@@ -35,6 +35,7 @@ class Listener(msgspec.Struct, array_like=True, frozen=True):
     endpoint: str
     client: str
     states: tuple[str, ...]
+    changed_ms: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode

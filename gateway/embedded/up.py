@@ -37,8 +37,10 @@ READY_TIMEOUT_S = 30.0
 GATEWAY_STOP_S = 20.0
 SANDBOX_STOP_S = 5.0
 FULL_BYTES = 32 << 20
-SPLIT = {"recorder": "recorder,receipts", "dispatch": "router,connector"}
+SPLIT = {"recorder": "recorder,receipts,notifier", "dispatch": "router,connector"}
 """Processes beside the api's own: a long turn of one of them keeps no request and no otp waiting."""
+LOOPBACK = "127.0.0.0/8,::1/128"
+"""Where callbacks may go here though it is not public: an application under development is on this machine."""
 UNLUCKY = (OSError, StoreAwayError, RedisAwayError, ScriptError, asyncpg.PostgresError)
 """What a machine can do to us between two steps: its disk fills, a server dies."""
 
@@ -209,6 +211,8 @@ class Up:
     async def _gateway(self) -> str:
         """Start the stages, as the default split has them: where the api is ready."""
         servers = {"SLUICE_REDIS_URL": self._valkey.url, "SLUICE_POSTGRES_URL": self._postgres.url}
+        if not self._settings.callbacks_allow:
+            servers["SLUICE_CALLBACKS_ALLOW"] = LOOPBACK
         config = ["--config", str(self._config)] if self._config else []
         pages = {} if self._settings.metrics_listen else {"SLUICE_METRICS_LISTEN": ANY_PORT}
 

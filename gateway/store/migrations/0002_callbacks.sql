@@ -65,10 +65,14 @@ alter table callbacks
     add column outcome     text not null default '',
     add column give_up_at  timestamptz,
     add column slot        smallint not null default 0,
-    add column status      smallint not null default 0;
+    add column status      smallint not null default 0,
+    add column ref         text not null default '',
+    add column tag         text not null default '',
+    add column meta        text not null default '';
 update callbacks set outcome = 'delivered' where done_at is not null;
 alter table callbacks drop constraint callbacks_pkey, add primary key (message_id, seq, endpoint);
 create index callbacks_waiting on callbacks (slot, target, next_try_at) where done_at is null;
 create index callbacks_failed on callbacks (client, done_at) where outcome = 'failed';
 comment on column callbacks.target is 'As in callback_batches; empty in rows of the former release until a notifier sees them';
+comment on column callbacks.ref is 'With tag and meta: as the event has them, while it is not delivered; then they are empty';
 comment on column callbacks.status is 'HTTP status of the last answer; 0: there was none';

@@ -1,0 +1,84 @@
+"""Whom to tell, in every process within a second: PostgreSQL owns the endpoints, Redis mirrors them.
+
+In: the mirror, which survives PostgreSQL being away. Out: an `Audience`, swapped whole. Never: a URL or a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from gateway import logs
+from gateway.callbacks import audience
+from gateway.callbacks.audience import NOBODY, Audience
+from gateway.message import UnknownVersionError
+from gateway.store import endpoints
+from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams.link import Redis, RedisAwayError, ScriptError
+from gateway.streams.mirror import Mirror
+
+log = logs.stage("endpoints")
+
+MIRROR: Final = "endpoints"
+_PUBLISH_EVERY_S: Final = 30.0
+_PUT_TRIES: Final = 5
+
+
+class LiveEndpoints:
+    """The audience as this process knows it. Life: `watch()` until cancelled; `current()` at any time."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._mirror = Mirror(redis)
+        self._current = NOBODY
+        self._listeners: list[Callable[[], None]] = []
+
+    def current(self) -> Audience:
+        """Who is to be told; keep it no longer than for one batch."""
+        return self._current
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Call this whenever an endpoint was made, changed or removed."""
+        self._listeners.append(call)
+
+    async def watch(self) -> None:
+        """Follow the mirror. Runs until cancelled."""
+        await self._mirror.watch(MIRROR, self._replace)
+
+    def _replace(self, version: int, value: bytes) -> None:
+        try:
+            found = audience.unpack(value)
+        except (UnknownVersionError, msgspec.DecodeError) as e:
+            log.error("endpoints_unreadable", e, version=version)
+            return
+        self._current = Audience(found)
+        log.info("endpoints_live", version=version, count=len(found))
+        for call in self._listeners:
+            call()
+
+
+async def publish(pool: Pool, redis: Redis) -> None:
+    """Mirror the endpoints of PostgreSQL in Redis. Raises StoreAwayError, RedisAwayError, ScriptError."""
+    mirror = Mirror(redis)
+    async with pool.transaction() as connection:
+        document = audience.pack(await endpoints.listeners(connection))
+        for _ in range(_PUT_TRIES):
+            version, value = await mirror.get(MIRROR) or (0, b"")
+            if value == document or await mirror.put(MIRROR, max(version + 1, int(time.time() * 1000)), document):
+                return
+    raise ScriptError("the mirror of the endpoints was overtaken again and again")
+
+
+async def keep_published(pool: Pool, redis: Redis) -> None:
+    """Publish now and then, because a process may die between a row and its mirror. Runs until cancelled."""
+    while True:
+        try:
+            await publish(pool, redis)
+        except (StoreAwayError, RedisAwayError, ScriptError) as e:
+            log.warning("endpoints_not_published", reason=e)
+            await asyncio.sleep(1.0)
+        else:
+            await asyncio.sleep(_PUBLISH_EVERY_S)
