@@ -77,6 +77,7 @@ class Row(msgspec.Struct, gc=False):
     touched: bool = False  # stands in the list of what this fold changed
     moved: bool = False  # this fold changed more than what a receipt changes
     told: bool = False  # more is known of it than its acceptance
+    fold: int = 0  # the number of the last one that changed it, see Recent
 
 
 def bucket_of(row: Row) -> Bucket:

@@ -36,8 +36,9 @@ async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int, audience: Au
             for message_id in ids:
                 fold.apply(Ended(message_id, State.EXPIRED, Reason.NO_RECEIPT), now_ms)
             changes = fold.finish()
-            await days.ensure(ledger.days_of(changes))
-            await ledger.write(connection, changes, key, now_ms)
+            encoded = await ledger.encode(changes, key, now_ms)
+            await days.ensure(encoded.days)
+            await ledger.write(connection, encoded)
             ended += len(changes.rows)
             if ids:
                 break  # one transaction stays small; the span is looked at again

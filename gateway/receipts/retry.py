@@ -52,8 +52,9 @@ async def retry(pool: Pool, days: Days, now_ms: int, audience: Audience = NOBODY
         given_up, later = _apply(fold, due, found, guesses, now_ms)
         changes = fold.finish()
         changes.receipts += [(fact, None) for fact in given_up]
-        await days.ensure(ledger.days_of(changes))
-        await ledger.write(connection, changes, key, now_ms)
+        encoded = await ledger.encode(changes, key, now_ms)
+        await days.ensure(encoded.days)
+        await ledger.write(connection, encoded)
         await waiting.put_off(connection, later)
         put_off = {number for number, _ in later}
         await waiting.remove(connection, [w.id for w in due if w.id not in put_off])

@@ -1,10 +1,14 @@
 """Rows and carriers' ids that this recorder wrote a moment ago, so that most facts need no look into PostgreSQL.
 
-A fold works right on them, so after any failure all of it is forgotten and read anew. Every update names the row's rev:
-a row that another writer changed meanwhile is found out. Bounded.
+A fold works right on them and is kept here before its transaction is committed: the next fold builds on it meanwhile.
+What an uncommitted fold has touched is never let go, so what is missing here is in PostgreSQL as this recorder left it.
+After any failure all of it is forgotten and read anew. Every update names the row's rev: a row that another writer
+changed meanwhile is found out. Bounded.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 from gateway.ledger.fold import CarrierId, Fold
 from gateway.ledger.rows import Matched, Row
@@ -18,6 +22,11 @@ STALE_MS = 30_000
 
 SWEEP_MS = 5_000
 
+_WITH_CARRIER = frozenset({State.SUBMITTED, State.UNKNOWN})
+
+_Leaving = tuple[list[bytes], list[CarrierId]]
+"""What a fold has brought to its end: it is let go once that is committed."""
+
 
 class Recent:
     """Open rows by id, and submissions by the carrier's id."""
@@ -26,22 +35,46 @@ class Recent:
         self.capacity = capacity
         self.rows: dict[bytes, Row] = {}
         self.submissions: dict[CarrierId, Matched] = {}
+        self._kept = self._committed = 0  # folds
+        self._leaving: deque[_Leaving] = deque()
         self._swept_ms = 0
 
-    def keep(self, fold: Fold, now_ms: int) -> None:
-        """This fold is written, though its transaction may still fail: then `forget`."""
+    def keep(self, fold: Fold) -> None:
+        """This fold is encoded; its transaction is still to come, and may fail: then `forget`."""
         rows, submissions = self.rows, self.submissions
+        self._kept += 1
+        kept, leaving = self._kept, []
         for row in fold.changes.rows:
             row.rev += 1
             row.message = None
             row.touched = row.moved = False
+            row.fold = kept
             if row.state in FINAL:
-                rows.pop(row.id, None)
+                leaving.append(row.id)
+        keys = []
         for key, found in fold.fresh.items():
-            if found[0] in rows:
-                submissions[key] = found
-        for fact, _ in fold.changes.receipts:
-            key = (fact.carrier, fact.receipt.carrier_message_id)
+            submissions[key] = found
+            known = rows.get(found[0])
+            if known is None or known.state in FINAL:
+                keys.append(key)
+        for fact, matched in fold.changes.receipts:
+            row_found = rows.get(matched[0]) if matched else None
+            if row_found is None or row_found.state in FINAL:
+                keys.append((fact.carrier, fact.receipt.carrier_message_id))
+                if row_found is not None and not row_found.fold:
+                    leaving.append(row_found.id)  # looked up, and nothing new about it
+        self._leaving.append((leaving, keys))
+
+    def commit(self, now_ms: int) -> None:
+        """The oldest fold that was kept is committed."""
+        self._committed += 1
+        rows, submissions, committed = self.rows, self.submissions, self._committed
+        leaving, keys = self._leaving.popleft()
+        for one in leaving:
+            row = rows.get(one)
+            if row is not None and row.fold <= committed:
+                del rows[one]
+        for key in keys:
             if (known := submissions.get(key)) is not None and known[0] not in rows:
                 del submissions[key]
         if len(rows) > self.capacity or len(submissions) > self.capacity:
@@ -51,17 +84,29 @@ class Recent:
         """After a rollback, or when another writer was at the rows."""
         self.rows.clear()
         self.submissions.clear()
+        self._leaving.clear()
+        self._committed = self._kept
+
+    @property
+    def uncommitted(self) -> int:
+        """Folds that were kept and not committed."""
+        return self._kept - self._committed
 
     def _shrink(self, now_ms: int) -> None:
         """First what waits long for a receipt, then the newest: of a backlog the oldest are needed next."""
         if now_ms >= self._swept_ms + SWEEP_MS:
             self._swept_ms, stale = now_ms, now_ms - STALE_MS
-            for row in [row for row in self.rows.values() if row.state in _WITH_CARRIER and row.changed_ms < stale]:
-                del self.rows[row.id]
-            for key in [key for key, found in self.submissions.items() if found[0] not in self.rows]:
-                del self.submissions[key]
-        while len(self.rows) > self.capacity:
-            self.rows.popitem()
+            self._let_go(
+                [row for row in self._committed_rows() if row.state in _WITH_CARRIER and row.changed_ms < stale]
+            )
+        if (excess := len(self.rows) - self.capacity) > 0:
+            self._let_go(self._committed_rows()[-excess:])
 
+    def _committed_rows(self) -> list[Row]:
+        return [row for row in self.rows.values() if row.fold <= self._committed]
 
-_WITH_CARRIER = frozenset({State.SUBMITTED, State.UNKNOWN})
+    def _let_go(self, gone: list[Row]) -> None:
+        for row in gone:
+            del self.rows[row.id]
+        for key in [key for key, found in self.submissions.items() if found[0] not in self.rows]:
+            del self.submissions[key]

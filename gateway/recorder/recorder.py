@@ -21,7 +21,7 @@ from gateway.config import Settings
 from gateway.recorder.admission import admit
 from gateway.recorder.pieces import Piece, decode
 from gateway.recorder.recent import Recent
-from gateway.recorder.transaction import OffsetMovedError, Transactions
+from gateway.recorder.transaction import Batch, NotAtOnceError, OffsetMovedError, Transactions
 from gateway.store import offsets
 from gateway.store.ledger import ConflictError
 from gateway.store.offsets import ZERO, Offsets, StreamId, stream_id_text
@@ -32,7 +32,7 @@ from gateway.streams.link import Link, Redis, RedisAwayError
 
 log = logs.stage("recorder")
 
-BATCH_EVENTS = 20_000
+BATCH_EVENTS = 40_000
 BATCH_S = 0.5
 IDLE_S = 0.02
 """How often an empty stream is looked at, and how long a batch gathers while there is little to do."""
@@ -83,6 +83,16 @@ async def _while_held(lease: Lease, work: Coroutine[None, None, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+class _Ahead:
+    """The batch that is being written while the next one is prepared."""
+
+    task: asyncio.Task[bool]
+
+    def __init__(self, batch: Batch, through: StreamId) -> None:
+        self.batch, self.through = batch, through
+        self.committed = False
+
+
 class Recorder:
     """One turn of one lease."""
 
@@ -97,6 +107,7 @@ class Recorder:
         self._per_entry = float(_LARGEST_ENTRY)  # of a backlog, no more than meant is read at first
         self._window_s = IDLE_S
         self._oldest_ms = 0  # of what is read and not yet recorded; 0: nothing is
+        self._ahead: _Ahead | None = None
 
     async def run(self) -> None:
         """Until another recorder has taken over."""
@@ -104,6 +115,9 @@ class Recorder:
         try:
             await self._turns()
         finally:
+            if self._ahead is not None:
+                self._ahead.task.cancel()
+                await asyncio.gather(self._ahead.task, return_exceptions=True)
             metrics.recorder_lag.remove(str(self.shard))  # another shows it from now on
 
     def _lag_s(self) -> float:
@@ -114,11 +128,14 @@ class Recorder:
         while True:
             try:
                 if self.link.run_id != self.run_id:
+                    if not await self._settle():
+                        return
                     await self._begin()
                 if not await self._turn():
                     return
             except RedisAwayError:
                 await self.link.up()
+                self.run_id = b""  # begin anew: what was read ahead is read again
             except OffsetMovedError:
                 log.warning("recorder_gave_up", shard=self.shard)
                 return
@@ -128,23 +145,83 @@ class Recorder:
         if oldest := await facts.read(self.link, self.shard, b"0-0", 1):
             self._oldest_ms = oldest[0].at_ms  # PostgreSQL may be away already now
         self.known = await self._patiently(lambda: admit(self.pool, self.link, self.shard))
+        self.transactions.recent.forget()
         self.run_id, self.cursor = run_id, ZERO
 
     async def _turn(self) -> bool:
+        """Prepare a batch while the one ahead of it is being written. False: the lease is another's."""
         pieces = await self._gather()
         if not pieces:
+            return await self._idle()
+        if self._ahead is None:
+            self._oldest_ms = pieces[0].at_ms
+        fresh = [p for p in pieces if p.at > self.known.get(p.run, ZERO)]
+        batch = await self.transactions.prepare(fresh, self.link.clock_ms())
+        if not await self._settle():
+            return False
+        through = pieces[-1].at
+        if self.cursor != through or self.link.run_id != self.run_id:
+            return True  # what it was prepared upon did not come to be: it is read again
+        self._oldest_ms = pieces[0].at_ms
+        if batch.encoded is None:  # then nothing is prepared meanwhile
+            self.known = await self._patiently(lambda: self._record(fresh))
+            return await self._trim(through)
+        self._ahead = _Ahead(batch, through)
+        self._ahead.task = asyncio.create_task(self._write(self._ahead), name=f"recorder of shard {self.shard} writes")
+        return True
+
+    async def _idle(self) -> bool:
+        if self._ahead is None:
             self._oldest_ms = 0
             await asyncio.sleep(IDLE_S)
             return True
-        self._oldest_ms = pieces[0].at_ms
-        self.known = await self._patiently(lambda: self._record(pieces))
+        await asyncio.wait([self._ahead.task], timeout=IDLE_S)
+        return not self._ahead.task.done() or await self._settle()
+
+    async def _write(self, ahead: _Ahead) -> bool:
+        began = time.monotonic()
+        if ahead.batch.pieces:
+            await self.transactions.days.ensure_ahead(self.link.clock_ms())
+            self.known = await self.transactions.write(ahead.batch, self.known)
+            self._observe(ahead.batch.pieces, began)
+        ahead.committed = True
+        try:
+            return await self._trim(ahead.through)
+        except RedisAwayError:
+            self.run_id = b""  # all of it is read again, and trimmed
+            return True
+
+    async def _settle(self) -> bool:
+        """The batch ahead is in PostgreSQL when this returns. False: the lease is another's.
+
+        If it could not be written as it was prepared, it is recorded alone, and what was read behind it is forgotten.
+        """
+        if (ahead := self._ahead) is None:
+            return True
+        await asyncio.wait([ahead.task])
+        self._ahead = None
+        if ahead.committed:
+            self.transactions.recent.commit(self.link.clock_ms())
+            return ahead.task.result()
+        self.transactions.recent.forget()
+        self.cursor = ahead.through
+        failures = [ahead.task.exception()]
+
+        async def again() -> Offsets:
+            if failures and (failure := failures.pop()) is not None:
+                raise failure
+            return await self._record(ahead.batch.pieces)
+
+        self.known = await self._patiently(again)
+        return await self._trim(ahead.through)
+
+    async def _trim(self, through: StreamId) -> bool:
         if self.link.run_id != self.run_id:
             return True
-        self.cursor = pieces[-1].at
-        return await facts.trim(self.link, self.shard, stream_id_text(self.cursor).encode(), self.token)
+        return await facts.trim(self.link, self.shard, stream_id_text(through).encode(), self.token)
 
     async def _gather(self) -> list[Piece]:
-        """What came since the last batch: 20,000 events, or what half a second brings; less while there is little."""
+        """What came since the last batch: 40,000 events, or what half a second brings; less while there is little."""
         loop = asyncio.get_running_loop()
         pieces: list[Piece] = []
         events, after, until = 0, self.cursor, 0.0
@@ -164,22 +241,27 @@ class Recorder:
                     break
                 await asyncio.sleep(min(left, IDLE_S))
         self._window_s = BATCH_S if events >= _QUIET_EVENTS else IDLE_S
-        return pieces if self.link.run_id == self.run_id else []
+        if self.link.run_id != self.run_id:
+            return []
+        self.cursor = after
+        return pieces
 
     async def _record(self, pieces: Sequence[Piece]) -> Offsets:
-        known = self.known
-        fresh = [p for p in pieces if p.at > known.get(p.run, ZERO)]
+        fresh = [p for p in pieces if p.at > self.known.get(p.run, ZERO)]
         if not fresh:
-            return known
+            return self.known
         began = time.monotonic()
         await self.transactions.days.ensure_ahead(self.link.clock_ms())
-        known = await self.transactions.record(fresh, known, self.link.clock_ms())
-        metrics.recorder_transactions.observe(time.monotonic() - began)
-        metrics.recorder_batch.observe(sum(piece.size for piece in fresh))
-        now_ms = self.link.clock_ms()
-        for piece in fresh:
-            metrics.recorder_delay.observe(max(0, now_ms - piece.at_ms) / 1000, piece.size)
+        known = await self.transactions.record(fresh, self.known, self.link.clock_ms())
+        self._observe(fresh, began)
         return known
+
+    def _observe(self, pieces: Sequence[Piece], began: float) -> None:
+        metrics.recorder_transactions.observe(time.monotonic() - began)
+        metrics.recorder_batch.observe(sum(piece.size for piece in pieces))
+        now_ms = self.link.clock_ms()
+        for piece in pieces:
+            metrics.recorder_delay.observe(max(0, now_ms - piece.at_ms) / 1000, piece.size)
 
     async def _patiently(self, work: Callable[[], Awaitable[Offsets]]) -> Offsets:
         """Repeat until PostgreSQL takes it; meanwhile facts wait in Redis."""
@@ -190,6 +272,9 @@ class Recorder:
                     async with self.pool.connection() as connection:
                         self.known = await offsets.load(connection, self.shard)
                 known = await work()
+            except NotAtOnceError as e:
+                log.info("recorder_redoes", shard=self.shard, why=type(e.__cause__).__name__)
+                continue
             except (ConflictError, asyncpg.DeadlockDetectedError) as e:
                 metrics.recorder_retries.labels("conflict").inc()
                 log.info("recorder_redoes", shard=self.shard, why=type(e).__name__)

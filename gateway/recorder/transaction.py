@@ -1,15 +1,17 @@
 """One batch of pieces into PostgreSQL in one transaction, with the offset it moves.
 
-A batch that the store refuses is divided under savepoints until the offender stands alone; that goes raw to quarantine.
-So the offset always covers whole entries, and one bad value never stops the ledger.
+A batch is prepared (folded, encoded) and then written, so that one can be prepared while another is written. One that
+the store refuses is recorded alone: divided under savepoints until the offender stands alone; that goes raw to
+quarantine. So the offset always covers whole entries, and one bad value never stops the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -17,12 +19,14 @@ from gateway import logs, metrics
 from gateway.callbacks.audience import NOBODY, Audience
 from gateway.events import Batched, Came, Received, Submitted, Waiting, pack_facts
 from gateway.ledger.fold import CarrierId, Fold
+from gateway.recorder.counts import Counted, count, counted_of
 from gateway.recorder.pieces import Piece, divide, refused
 from gateway.recorder.recent import Recent
 from gateway.store import ledger, lookups, offsets, quarantine
 from gateway.store.days import Days
+from gateway.store.ledger import Encoded
 from gateway.store.offsets import Offsets
-from gateway.store.pool import Pool
+from gateway.store.pool import Pool, StoreAwayError
 from gateway.store.quarantine import Refused
 
 log = logs.stage("recorder")
@@ -37,36 +41,6 @@ class OffsetMovedError(Exception):
     """Another recorder has recorded since the offset was read: this one has to give up."""
 
 
-def _count(fold: Fold) -> None:
-    changes = fold.changes
-    fresh = sum(not row.rev for row in changes.rows)
-    for table, number in (
-        ("messages", fresh),
-        ("messages_updated", len(changes.rows) - fresh),
-        ("submissions", len(changes.submissions) + len(changes.repeated)),
-        ("receipts", len(changes.receipts)),
-        ("receipts_waiting", len(changes.unmatched)),
-        ("callbacks", len(changes.callbacks)),
-    ):
-        if number:
-            metrics.recorder_rows.labels(table).inc(number)
-    if changes.receipts:
-        metrics.receipts_matched.labels("id").inc(len(changes.receipts))
-        _observe_receipts(fold)
-    for state, number in Counter(changes.finals).items():
-        metrics.finals.labels(state).inc(number)
-
-
-def _observe_receipts(fold: Fold) -> None:
-    """How long receipts took: about a hundred of a transaction stand for all of it."""
-    receipts = fold.changes.receipts
-    step = len(receipts) // 100 + 1
-    for fact, found in receipts[::step]:
-        row = fold.rows.get(found[0]) if found else None
-        if row is not None and row.submitted_ms:
-            metrics.receipt_delay.labels(fact.carrier).observe(max(0, fact.at_ms - row.submitted_ms) / 1000, step)
-
-
 def is_refusal(error: Exception) -> bool:
     """Whether the values are at fault, and not the server, the schema or the code."""
     if isinstance(error, asyncpg.PostgresError):
@@ -74,46 +48,120 @@ def is_refusal(error: Exception) -> bool:
     return isinstance(error, (asyncpg.DataError, ValueError, OverflowError, struct.error))
 
 
+class NotAtOnceError(Exception):
+    """A batch cannot be written at once as it was prepared: it is to be recorded alone."""
+
+
+@dataclass
+class Batch:
+    """Pieces with what is to be written of them. `encoded` None: they have to be recorded alone."""
+
+    pieces: Sequence[Piece]
+    encoded: Encoded | None = None
+    refused: Sequence[Refused] = ()
+    counted: Counted = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Events in it."""
+        return sum(piece.size for piece in self.pieces)
+
+
 class Transactions:
-    """Writes batches of one shard."""
+    """Writes batches of one shard: `prepare` and `write` each, in turn, or `record`, which is both in one transaction.
+
+    The next batch may be prepared while one is written; nothing else may overlap.
+    """
 
     def __init__(
         self, pool: Pool, shard: int, recent: Recent, audience: Callable[[], Audience] = lambda: NOBODY
     ) -> None:
         self.pool, self.shard, self.recent, self.audience = pool, shard, recent, audience
         self.days = Days(pool)
-        self._careful = False
 
-    async def record(self, pieces: Sequence[Piece], read_from: Offsets, now_ms: int) -> Offsets:
-        """All or nothing; the new offsets. Raises OffsetMovedError, StoreAwayError, or asyncpg's error for a server in
-        trouble; ledger.ConflictError when rows changed meanwhile: record it again."""
-        key = await self.pool.recipient_key()
+    async def prepare(self, pieces: Sequence[Piece], now_ms: int) -> Batch:
+        """Folded upon the batch ahead of it, whether that is committed already or not; if that fails, this one has to
+        be thrown away."""
         try:
-            async with self.pool.transaction() as connection:
-                await lookups.use_indexes(connection)
-                await ledger.prepare(connection)
-                if await offsets.load(connection, self.shard, lock=True) != read_from:
-                    raise OffsetMovedError
-                await self._write(connection, pieces, key, now_ms)
-                last: Offsets = {}
-                for piece in pieces:
-                    last.pop(piece.run, None)  # the newest run is written last
-                    last[piece.run] = piece.at
-                await offsets.advance(connection, self.shard, last)
-                moved = await offsets.load(connection, self.shard)
-        except BaseException:
-            self.recent.forget()
-            self._careful = True
+            key = await self.pool.recipient_key()
+            fold = Fold(self.recent.rows, self.recent.submissions, self.audience())
+            missing = await self._accept(pieces, fold)
+            if any(missing):
+                async with self.pool.transaction() as connection:
+                    await lookups.use_indexes(connection)
+                    await _look_up(connection, fold, *missing, now_ms, lock=False)
+            batch = await self._fold(pieces, fold, key, now_ms)
+        except Exception as e:
+            if not isinstance(e, (StoreAwayError, asyncpg.PostgresError)) and not is_refusal(e):
+                raise
+            return Batch(pieces)  # what is wrong shows again, and is dealt with, when it is recorded alone
+        self.recent.keep(fold)
+        return batch
+
+    async def write(self, batch: Batch, read_from: Offsets) -> Offsets:
+        """What was prepared; all or nothing. The new offsets. Raises OffsetMovedError, StoreAwayError, NotAtOnceError,
+        ledger.ConflictError, or asyncpg's error for a server in trouble."""
+        assert batch.encoded is not None
+        try:
+            async with self._transaction(read_from) as connection:
+                await ledger.write(connection, batch.encoded)
+                await self._keep(connection, batch.refused)
+                moved = await self._advance(connection, batch.pieces)
+        except Exception as e:
+            if is_refusal(e):
+                raise NotAtOnceError from e
             raise
-        self._careful = False
+        count(batch.counted)
         return moved
 
-    async def _write(self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int) -> None:
+    async def record(self, pieces: Sequence[Piece], read_from: Offsets, now_ms: int) -> Offsets:
+        """Alone, from what is in the store, dividing what the store refuses. Raises as `write` does, but for
+        NotAtOnceError; after ledger.ConflictError it is to be recorded again."""
+        self.recent.forget()
+        key = await self.pool.recipient_key()
+        counted: Counted = []
+        try:
+            async with self._transaction(read_from) as connection:
+                await self._write(connection, pieces, key, now_ms, counted)
+                moved = await self._advance(connection, pieces)
+        except BaseException:
+            self.recent.forget()
+            raise
+        count(counted)
+        while self.recent.uncommitted:
+            self.recent.commit(now_ms)
+        return moved
+
+    @asynccontextmanager
+    async def _transaction(self, read_from: Offsets) -> AsyncIterator[asyncpg.Connection]:
+        async with self.pool.transaction() as connection:
+            await lookups.use_indexes(connection)
+            await ledger.prepare(connection)
+            if await offsets.load(connection, self.shard, lock=True) != read_from:
+                raise OffsetMovedError
+            yield connection
+
+    async def _advance(self, connection: asyncpg.Connection, pieces: Sequence[Piece]) -> Offsets:
+        last: Offsets = {}
+        for piece in pieces:
+            last.pop(piece.run, None)  # the newest run is written last
+            last[piece.run] = piece.at
+        await offsets.advance(connection, self.shard, last)
+        return await offsets.load(connection, self.shard)
+
+    async def _write(
+        self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int, counted: Counted
+    ) -> None:
         try:
             async with connection.transaction():
-                fold = await self._write_at_once(connection, pieces, key, now_ms)
-            _count(fold)
-            self.recent.keep(fold, now_ms)
+                fold = Fold(self.recent.rows, self.recent.submissions, self.audience())
+                await _look_up(connection, fold, *await self._accept(pieces, fold), now_ms, lock=True)
+                batch = await self._fold(pieces, fold, key, now_ms)
+                assert batch.encoded is not None
+                await ledger.write(connection, batch.encoded)
+                await self._keep(connection, batch.refused)
+            self.recent.keep(fold)
+            counted += batch.counted
             return
         except Exception as e:
             if not is_refusal(e):
@@ -125,33 +173,30 @@ class Transactions:
             await self._keep(connection, refused(pieces[0], error))
             return
         for half in halves:
-            await self._write(connection, half, key, now_ms)
+            await self._write(connection, half, key, now_ms, counted)
 
-    async def _write_at_once(
-        self, connection: asyncpg.Connection, pieces: Sequence[Piece], key: bytes, now_ms: int
-    ) -> Fold:
-        fold = Fold(self.recent.rows, self.recent.submissions, self.audience())
-        for piece in pieces:
-            for message_id, message in piece.accepted:
-                fold.accept(message_id, message)
-        await self._look_up(connection, pieces, fold, now_ms)
+    async def _fold(self, pieces: Sequence[Piece], fold: Fold, key: bytes, now_ms: int) -> Batch:
         for piece in pieces:
             at_ms = piece.at_ms
             for fact in piece.facts:
                 fold.apply(fact, at_ms)
-            await asyncio.sleep(0)  # in an installation of one process others want to go on
+            await asyncio.sleep(0)  # others want to go on: a batch being written, an installation of one process
         changes = fold.finish()
-        await self.days.ensure(ledger.days_of(changes))
-        await ledger.write(connection, changes, key, now_ms)
+        counted = counted_of(fold)
+        encoded = await ledger.encode(changes, key, now_ms)
+        await self.days.ensure(encoded.days)
         strays = [
             Refused("", type(s.fact).__name__.lower(), s.message_id, "the message is not known", pack_facts([s.fact]))
             for s in changes.strays
         ]
-        await self._keep(connection, [one for piece in pieces for one in piece.broken] + strays)
-        return fold
+        return Batch(pieces, encoded, [one for piece in pieces for one in piece.broken] + strays, counted)
 
-    async def _look_up(self, connection: asyncpg.Connection, pieces: Sequence[Piece], fold: Fold, now_ms: int) -> None:
-        """Bring in what the facts name and neither this batch nor the last ones have."""
+    async def _accept(self, pieces: Sequence[Piece], fold: Fold) -> tuple[set[bytes], set[CarrierId]]:
+        """Take in what is new; return what the facts name and neither these pieces nor the batches before them have."""
+        for piece in pieces:
+            for message_id, message in piece.accepted:
+                fold.accept(message_id, message)
+            await asyncio.sleep(0)
         ids: set[bytes] = set()
         keys: set[CarrierId] = set()
         rows, known = fold.rows, fold.known
@@ -173,15 +218,22 @@ class Transactions:
                 for fact in piece.facts
                 if type(fact) is Submitted
             )
-            missing = [key for key in keys if key[1]]
-            found_keys = await lookups.submissions(connection, missing, now_ms, lookups.NEAR_DAYS) if missing else {}
-            known.update(found_keys)
-            ids.update(found[0] for found in found_keys.values() if found[0] not in rows)
-        if ids:
-            rows.update(await lookups.rows(connection, ids, lock=self._careful))
+        return ids, {key for key in keys if key[1]}
 
     async def _keep(self, connection: asyncpg.Connection, values: Sequence[Refused]) -> None:
         if values:
             await quarantine.keep(connection, self.shard, values)
             metrics.quarantined.inc(len(values))
             log.error("quarantined", shard=self.shard, values=len(values), what=values[0].what)
+
+
+async def _look_up(
+    connection: asyncpg.Connection, fold: Fold, ids: set[bytes], keys: set[CarrierId], now_ms: int, lock: bool
+) -> None:
+    """Bring in what is missing, as it is in the store."""
+    if keys:
+        found = await lookups.submissions(connection, keys, now_ms, lookups.NEAR_DAYS)
+        fold.known.update(found)
+        ids = ids | {match[0] for match in found.values() if match[0] not in fold.rows}
+    if ids:
+        fold.rows.update(await lookups.rows(connection, ids, lock=lock))

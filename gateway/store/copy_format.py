@@ -14,15 +14,13 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
-HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-TRAILER: Final = b"\xff\xff"
+_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
 LENGTH_8: Final = b"\0\0\0\x08"
 """Stands before a bigint of 8 bytes."""
 LENGTH_16: Final = b"\0\0\0\x10"
 """Stands before a uuid of 16 bytes."""
-
-_CHUNK_BYTES = 1 << 17
 
 T = TypeVar("T")
 Row = tuple[bytes, ...]
@@ -97,15 +95,17 @@ times_or_null: Final[Known[int]] = Known(lambda ms: _time(ms) if ms else NULL)
 
 
 def rows(encoded: Iterable[Row]) -> bytes:
-    """All that COPY has to read."""
-    return b"".join(chain((HEADER,), chain.from_iterable(encoded), (TRAILER,)))
+    """Some rows, for `copy`."""
+    return b"".join(chain.from_iterable(encoded))
 
 
-async def _chunks(data: memoryview) -> AsyncIterator[memoryview]:
-    for at in range(0, len(data), _CHUNK_BYTES):
-        yield data[at : at + _CHUNK_BYTES]
+async def _file(slices: Sequence[bytes]) -> AsyncIterator[bytes]:
+    yield _HEADER
+    for some in slices:
+        yield some
+    yield _TRAILER
 
 
-async def copy(connection: asyncpg.Connection, table: str, columns: Sequence[str], data: bytes) -> None:
-    """Add the rows of `rows`."""
-    await connection.copy_to_table(table, source=_chunks(memoryview(data)), columns=columns, format="binary")
+async def copy(connection: asyncpg.Connection, table: str, columns: Sequence[str], slices: Sequence[bytes]) -> None:
+    """Add the rows of these slices, each as `rows` made it."""
+    await connection.copy_to_table(table, source=_file(slices), columns=columns, format="binary")

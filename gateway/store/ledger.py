@@ -1,20 +1,23 @@
 """Writes what a fold found, inside the caller's transaction: COPY for what is new, one UPDATE a day for what changed.
 
-Raises ConflictError when a row is not as it was read: then the caller rolls back, reads again and folds again. The
-partitions of `days_of` must be there before.
+First `encode` makes everything that depends on rows into bytes; from then on the next fold may change them. `write`
+raises ConflictError when a row is not as it was read: then the caller rolls back, reads again and folds again. The
+partitions of `days` must be there before.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from typing import TypeVar
 
 import asyncpg
 
-from gateway.ledger.rollup import book
+from gateway.ledger.rollup import Delta, book
 from gateway.ledger.rows import Changes, Row
 from gateway.message import id_shard, id_time_ms
 from gateway.store import callbacks, copy_format, records, rollups
@@ -28,6 +31,12 @@ DUE_MS = 600_000
 FIRST_TRY_MS = 1_000
 """How soon a receipt that matched nothing is tried again."""
 
+
+_SLICE = 500
+"""So many rows are encoded at a stretch."""
+
+_Span = tuple[int, int, int, bytes, bytes]
+"""A row of `deadlines`: due, accepted, shard, first and last id."""
 
 _by_id = attrgetter("id")
 
@@ -48,7 +57,57 @@ async def prepare(connection: asyncpg.Connection) -> None:
     await connection.execute(f"set local client_min_messages = warning; {_TEMPORARY}")
 
 
-def days_of(changes: Changes) -> set[int]:
+@dataclass
+class Encoded:
+    """What one transaction is to write. `changes` is for what is seldom and does not depend on rows."""
+
+    changes: Changes
+    key: bytes
+    now_ms: int
+    days: set[int]
+    delta: Delta = field(default_factory=dict)
+    spans: list[_Span] = field(default_factory=list)
+    copies: list[tuple[str, Sequence[str], list[bytes]]] = field(default_factory=list)
+    updates: list[tuple[int, bool, int, list[bytes]]] = field(default_factory=list)  # day, moved, rows
+
+
+async def encode(changes: Changes, key: bytes, now_ms: int) -> Encoded:
+    """`key` is that of recipient_hash. Raises struct.error for a number that is too large. Lets others go on often."""
+    encoded = Encoded(changes, key, now_ms, _days_of(changes))
+    fresh = [row for row in changes.rows if not row.rev]
+    untold, told = [row for row in fresh if not row.told], [row for row in fresh if row.told]
+    await _add(encoded, "messages", records.ACCEPTED, untold, partial(records.accepted, key))
+    await _add(encoded, "messages", records.MESSAGE, told, partial(records.message, key))
+    await _add(encoded, "submissions", records.SUBMISSION, changes.submissions, records.submission)
+    await _add(encoded, "receipts", records.RECEIPT, changes.receipts, records.receipt)
+    groups: defaultdict[tuple[int, bool], list[Row]] = defaultdict(list)
+    for row in sorted((row for row in changes.rows if row.rev), key=_by_id):
+        groups[day_of(id_time_ms(row.id)), row.moved].append(row)
+    for (day, moved), rows in sorted(groups.items()):  # always in one order: two writers never wait in a circle
+        data = await _in_slices(rows, records.moved if moved else records.received)
+        encoded.updates.append((day, moved, len(rows), data))
+    encoded.spans = _spans_of(fresh + changes.rescheduled)
+    await asyncio.sleep(0)
+    encoded.delta = book(changes.rows)
+    return encoded
+
+
+async def _add(
+    encoded: Encoded, table: str, columns: Iterable[str], items: Sequence[T], encode: Callable[[T], copy_format.Row]
+) -> None:
+    if items:
+        encoded.copies.append((table, tuple(columns), await _in_slices(items, encode)))
+
+
+async def _in_slices(items: Sequence[T], encode: Callable[[T], copy_format.Row]) -> list[bytes]:
+    slices = []
+    for at in range(0, len(items), _SLICE):
+        slices.append(copy_format.rows(map(encode, items[at : at + _SLICE])))
+        await asyncio.sleep(0)
+    return slices
+
+
+def _days_of(changes: Changes) -> set[int]:
     """Every day that the changes add rows to."""
     ids = [row.id for row in changes.rows if not row.rev]
     days = _spread([id_time_ms(min(ids)), id_time_ms(max(ids))]) if ids else set()
@@ -69,21 +128,19 @@ def _spread(times: Sequence[int]) -> set[int]:
     return {first} if first == last else {day_of(ms) for ms in times}
 
 
-async def write(connection: asyncpg.Connection, changes: Changes, key: bytes, now_ms: int) -> None:
-    """Everything, with its roll-ups. `key` is that of recipient_hash."""
-    fresh = [row for row in changes.rows if not row.rev]
-    untold, told = [row for row in fresh if not row.told], [row for row in fresh if row.told]
-    await _copy_bytes(connection, "messages", records.ACCEPTED, untold, partial(records.accepted, key))
-    await _copy_bytes(connection, "messages", records.MESSAGE, told, partial(records.message, key))
-    await _update(connection, (row for row in changes.rows if row.rev))
-    await _copy_bytes(connection, "submissions", tuple(records.SUBMISSION), changes.submissions, records.submission)
-    await _copy_bytes(connection, "receipts", records.RECEIPT, changes.receipts, records.receipt)
-    wait = partial(records.waiting_receipt, now_ms + FIRST_TRY_MS)
+async def write(connection: asyncpg.Connection, encoded: Encoded) -> None:
+    """Everything, with its roll-ups."""
+    for table, columns, data in encoded.copies:
+        await copy_format.copy(connection, table, columns, data)
+    for update in encoded.updates:
+        await _update(connection, *update)
+    changes = encoded.changes
+    wait = partial(records.waiting_receipt, encoded.now_ms + FIRST_TRY_MS)
     await _copy(connection, "receipts_waiting", records.WAITING_RECEIPT, changes.unmatched, wait)
     await callbacks.add(connection, changes.callbacks)
-    await _write_seldom(connection, changes, key)
-    await _note_deadlines(connection, fresh + changes.rescheduled)
-    await rollups.add(connection, book(changes.rows))
+    await _write_seldom(connection, changes, encoded.key)
+    await _note_deadlines(connection, encoded.spans)
+    await rollups.add(connection, encoded.delta)
 
 
 async def _write_seldom(connection: asyncpg.Connection, changes: Changes, key: bytes) -> None:
@@ -92,12 +149,13 @@ async def _write_seldom(connection: asyncpg.Connection, changes: Changes, key: b
     await _copy(connection, "inbound", records.INBOUND, changes.inbound, partial(records.inbound, key))
     await _copy(connection, "notes", records.NOTE, changes.notes, records.note)
     await _copy(connection, "waiting", records.WAITING, changes.waiting, records.waiting)
-    for at_ms, batch in changes.batches:
+    if changes.batches:
+        columns = zip(*map(records.batch, changes.batches), strict=True)
         await connection.execute(
-            "insert into batches (id, at, client, accepted, duplicates, rejected) values ($1, $2, $3, $4, $5, $6)"
-            " on conflict do nothing",
-            batch.id, at_ms, batch.client, batch.accepted, batch.duplicates, batch.rejected,
-        )  # fmt: skip
+            "insert into batches (id, at, client, accepted, duplicates, rejected) select * from unnest($1::uuid[],"
+            " $2::timestamptz[], $3::text[], $4::int[], $5::int[], $6::int[]) on conflict do nothing",
+            *map(list, columns),
+        )
 
 
 async def _copy(
@@ -111,34 +169,18 @@ async def _copy(
         await connection.copy_records_to_table(table, columns=columns, records=map(record, items))
 
 
-async def _copy_bytes(
-    connection: asyncpg.Connection,
-    table: str,
-    columns: Sequence[str],
-    items: Sequence[T],
-    encode: Callable[[T], copy_format.Row],
-) -> None:
-    if items:
-        await copy_format.copy(connection, table, columns, copy_format.rows(map(encode, items)))
-
-
-async def _update(connection: asyncpg.Connection, rows: Iterable[Row]) -> None:
-    groups: defaultdict[tuple[int, bool], list[Row]] = defaultdict(list)
-    for row in sorted(rows, key=_by_id):  # always in one order: two writers never wait in a circle
-        groups[day_of(id_time_ms(row.id)), row.moved].append(row)
-    for (day, moved), changed in sorted(groups.items(), key=lambda group: group[0]):
-        staged = "moved" if moved else "received"
-        columns, record = (records.MOVED, records.moved) if moved else (records.RECEIVED, records.received)
-        await _copy_bytes(connection, f"staged_{staged}", tuple(columns), changed, record)
-        sets = ", ".join(f"{name} = s.{name}" for name in columns if name not in ("id", "rev"))
-        status = await connection.execute(
-            # Names its partition: with bounds on the id instead, the planner may read the range once for every row.
-            f"update {partition('messages', day)} m set rev = m.rev + 1, {sets}"
-            f" from staged_{staged} s where m.id = s.id and m.rev = s.rev"
-        )
-        if status != f"UPDATE {len(changed)}":
-            raise ConflictError(f"{status} where {len(changed)} rows were expected")
-        await connection.execute(f"truncate staged_{staged}")
+async def _update(connection: asyncpg.Connection, day: int, moved: bool, rows: int, data: list[bytes]) -> None:
+    staged, columns = ("staged_moved", records.MOVED) if moved else ("staged_received", records.RECEIVED)
+    await copy_format.copy(connection, staged, tuple(columns), data)
+    sets = ", ".join(f"{name} = s.{name}" for name in columns if name not in ("id", "rev"))
+    status = await connection.execute(
+        # Names its partition: with bounds on the id instead, the planner may read the range once for every row.
+        f"update {partition('messages', day)} m set rev = m.rev + 1, {sets}"
+        f" from {staged} s where m.id = s.id and m.rev = s.rev"
+    )
+    if status != f"UPDATE {rows}":
+        raise ConflictError(f"{status} where {rows} rows were expected")
+    await connection.execute(f"truncate {staged}")
 
 
 _SUBMISSION_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(records.SUBMISSION.values(), 1))
@@ -171,7 +213,7 @@ async def _heal(connection: asyncpg.Connection, changes: Changes) -> None:
         )  # fmt: skip
 
 
-async def _note_deadlines(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
+def _spans_of(rows: Sequence[Row]) -> list[_Span]:
     spans: dict[tuple[int, int, int], tuple[bytes, bytes]] = {}
     for row in rows:
         due, hour = -(-row.deadline_ms // DUE_MS) * DUE_MS, id_time_ms(row.id) // HOUR_MS * HOUR_MS
@@ -183,8 +225,11 @@ async def _note_deadlines(connection: asyncpg.Connection, rows: Sequence[Row]) -
             spans[key] = (row.id, span[1])
         elif row.id > span[1]:
             spans[key] = (span[0], row.id)
+    return [(*key, *span) for key, span in sorted(spans.items())]
+
+
+async def _note_deadlines(connection: asyncpg.Connection, spans: Sequence[_Span]) -> None:
     if spans:
-        columns = zip(*((*key, *span) for key, span in sorted(spans.items())), strict=True)
         await connection.execute(
             "insert into deadlines (due, look_at, accepted, shard, first_id, last_id)"
             " select due, due, accepted, shard, first_id, last_id from unnest($1::timestamptz[], $2::timestamptz[],"
@@ -192,5 +237,5 @@ async def _note_deadlines(connection: asyncpg.Connection, rows: Sequence[Row]) -
             " on conflict (due, accepted, shard) do update set first_id = least(deadlines.first_id, excluded.first_id),"
             " last_id = greatest(deadlines.last_id, excluded.last_id),"
             " look_at = least(deadlines.look_at, excluded.look_at)",
-            *map(list, columns),
+            *map(list, zip(*spans, strict=True)),
         )

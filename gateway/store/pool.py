@@ -7,6 +7,7 @@ the gateway; jsonb is the decoded value. Opening a pool needs no server: the gat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,8 @@ _SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # a plan made for other days' partitions is never used again
 }
 _CONNECT_S = 5.0
+_LOST_S = 0.5
+"""How long after a server's last word its connection may still seem open."""
 
 
 class StoreAwayError(Exception):
@@ -39,6 +42,9 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
 )
+
+_CONFUSED = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""A wrong call, or a call after the server has said that it ends and before the connection has ended."""
 
 
 @contextmanager
@@ -61,10 +67,18 @@ def _is_closed(connection: asyncpg.Connection) -> bool:
 def _using(connection: asyncpg.Connection) -> Iterator[None]:
     try:
         yield
-    except (*_AWAY, asyncpg.InterfaceError) as e:
-        if isinstance(e, (asyncpg.InterfaceError, OSError)) and not _is_closed(connection):
+    except (*_AWAY, *_CONFUSED) as e:
+        if isinstance(e, (*_CONFUSED, OSError)) and not _is_closed(connection):
             raise  # a wrong call, or an error of the borrower's own: not a lost server
         raise StoreAwayError(f"PostgreSQL went away: {type(e).__name__}: {e}") from e
+
+
+async def _hear_of_the_end(connection: asyncpg.Connection) -> None:
+    ended = asyncio.Event()
+    with contextlib.suppress(asyncpg.InterfaceError, TimeoutError):
+        connection.add_termination_listener(lambda _: ended.set())
+        if not connection.is_closed():
+            await asyncio.wait_for(ended.wait(), _LOST_S)
 
 
 def _time_out(data: bytes) -> int:
@@ -122,7 +136,11 @@ class Pool:
             connection = await self._pool.acquire()
         try:
             with _using(connection):
-                yield connection
+                try:
+                    yield connection
+                except _CONFUSED:
+                    await _hear_of_the_end(connection)
+                    raise
         finally:
             await self._pool.release(connection)
 

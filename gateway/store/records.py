@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.events import Came, Received, Submitted, Waiting
+from gateway.events import Batched, Came, Received, Submitted, Waiting
 from gateway.ledger.rows import Matched, Note, Row
 from gateway.message import Message
 from gateway.store.copy_format import LENGTH_8, LENGTH_16, NULL, alike, integer, lengths, times, times_or_null
@@ -231,3 +231,9 @@ def waiting(seen: tuple[int, Waiting]) -> Record:
     """What waited in one lane, and when it was looked at."""
     at_ms, f = seen
     return (at_ms, f.where, f.klass, f.client, f.carrier, f.why, f.first, f.last, f.count, f.until_ms or None)
+
+
+def batch(made: tuple[int, Batched]) -> Record:
+    """A batch, and when it was accepted."""
+    at_ms, b = made
+    return (b.id, at_ms, b.client, b.accepted, b.duplicates, b.rejected)

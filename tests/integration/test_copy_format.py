@@ -50,7 +50,7 @@ async def stored(url: str, ours: list[copy_format.Row], theirs: list[tuple[Any, 
             await connection.execute(
                 f"create temp table {table} ({', '.join(map(' '.join, zip(columns, KINDS, strict=True)))})"
             )
-        await copy_format.copy(connection, "ours", columns, copy_format.rows(ours))
+        await copy_format.copy(connection, "ours", columns, [copy_format.rows(ours[:3]), copy_format.rows(ours[3:])])
         await connection.copy_records_to_table("theirs", columns=columns, records=theirs)
         return await connection.fetch("table ours"), await connection.fetch("table theirs")
     finally:
@@ -127,7 +127,7 @@ async def write(pool: Pool, changes: Changes) -> None:
     async with pool.transaction() as connection:
         await connection.execute("select ensure_day(to_timestamp($1::bigint / 1000)::date)", NOW_MS)
         await ledger.prepare(connection)
-        await ledger.write(connection, changes, b"k" * 32, NOW_MS)
+        await ledger.write(connection, await ledger.encode(changes, b"k" * 32, NOW_MS))
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ def told(recent: Recent, *facts: Any, accepted: tuple[bytes, ...] = (), at_ms: i
     for fact in facts:
         fold.apply(fact, at_ms)
     fold.finish()
-    recent.keep(fold, at_ms)
+    recent.keep(fold)
+    recent.commit(at_ms)
 
 
 def ids(number: int) -> tuple[bytes, ...]:
