@@ -9,7 +9,8 @@ import asyncpg
 
 
 class Refused(NamedTuple):
-    """`what`: accepted, facts, or the name of a fact. `raw` starts with its version byte."""
+    """`what`: accepted, facts, the name of a fact, or gap: events up to `entry` are missing. `raw` starts with its
+    version byte."""
 
     entry: str
     what: str
@@ -32,3 +33,12 @@ async def keep(connection: asyncpg.Connection, shard: int, refused: Sequence[Ref
             columns=("shard", "entry", "what", "message_id", "error", "raw"),
             records=[(shard, *one) for one in refused],
         )
+
+
+async def is_kept(connection: asyncpg.Connection, shard: int, one: Refused) -> bool:
+    """Whether this very thing about this entry is kept already."""
+    found: bool = await connection.fetchval(
+        "select exists (select from quarantine where shard = $1 and entry = $2 and what = $3 and error = $4)",
+        shard, one.entry, one.what, one.error,
+    )  # fmt: skip
+    return found

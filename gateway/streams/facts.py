@@ -100,10 +100,15 @@ async def in_step(link: Link, offset: bytes, run: bytes) -> bool:
     Either the entry is there, or it was trimmed after it had been recorded. A Redis restored from an older state has
     neither, whatever was appended to it since.
     """
-    recorded = await link.call(b"GET", link.prefix + "recorded")
-    if recorded is not None and order(recorded) >= order(offset):
+    if order(await trimmed_through(link)) >= order(offset):
         return True
     return any(entry.run == run for entry in await between(link, offset, offset, 1))
+
+
+async def trimmed_through(link: Link) -> bytes:
+    """The last entry that a recorder has trimmed, because PostgreSQL had it; b"0-0": none yet."""
+    recorded: bytes | None = await link.call(b"GET", link.prefix + "recorded")
+    return recorded or b"0-0"
 
 
 def order(entry_id: bytes) -> tuple[int, int]:
