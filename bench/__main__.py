@@ -26,7 +26,11 @@ GROUPS = {"window": ["window100", "window500"]}
 def parse() -> argparse.Namespace:
     """Options."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--loads", default="batches,late,singles,otp,window", help=f"of {', '.join(LOADS)}, window")
+    parser.add_argument(
+        "--loads",
+        default="batches,late,singles,otp,callbacks,callbacks_bundled,window",
+        help=f"of {', '.join(LOADS)}, window",
+    )
     parser.add_argument("--messages", type=int, default=200_000, help="a load")
     parser.add_argument("--runs", type=int, default=0, help="of each load, the median counts (1; with --check 3)")
     parser.add_argument("--check", action="store_true", help="exit 1 when a floor is broken")
@@ -86,6 +90,11 @@ def summarise(r: dict[str, Any]) -> None:
         say(
             f"   otp accept→wire p50 {r['otp_wire_p50_ms']} p99 {r['otp_wire_p99_ms']} ms of {r['otp_arrived']}, "
             f"with {r['otp_queued_at_end']:,} still queued at the end"
+        )
+    if "callbacks" in r:
+        say(
+            f"   callbacks {r['callbacks']:,} in {r['callback_requests']:,} requests, lost {r['callbacks_lost']}, "
+            f"repeated {r['callbacks_repeated']}"
         )
     say(f"   lost {r['lost']}, doubled {r['doubled']}, states {r['states']} {r['refusal']}")
     if r["foreign_cpu"] > FOREIGN_CPU:

@@ -36,6 +36,7 @@ class Order(msgspec.Struct):
     connections: int = 4
     rate: float = 0.0  # paced: messages a second
     ndjson: bool = False
+    callback_url: str = ""
 
 
 class Sent(msgspec.Struct, array_like=True):
@@ -94,6 +95,8 @@ class Work:
             "ref": f"{order.run}-%07d",
             "tag": order.run,
         }
+        if order.callback_url:
+            fields["callback_url"] = order.callback_url
         self._message = msgspec.json.encode(fields)
         single = len(self.message(0))
         self._head_of_one = self._head("/v1/messages", "application/json", single)

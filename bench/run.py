@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bench import account, calibration
 from bench.floors import WINDOW_DELAY_S
 from bench.load import Order, Report
 from bench.profile import PRELOAD, Profile
+from bench.receiver import Count, Receiver
 from bench.servers import Loader, World, world
 from gateway.message import id_bytes, id_time_ms
 
@@ -39,6 +41,8 @@ class Load:
     otp: bool = False
     queued: bool = False
     """Everything is accepted and recorded first, while the carrier is paused; then it is let go."""
+    callbacks: str = ""
+    """Who is told of each delivered message: `url` of the message, or an endpoint that takes events `bundled`."""
 
 
 _SLOW = {"answer_delay_ms": WINDOW_DELAY_S * 1000}
@@ -47,6 +51,8 @@ LOADS = {
     "late": Load("batches of 500, receipts 2 s later", profile={"receipt_delay_s": 2}),
     "singles": Load("single POSTs over 64 connections, receipts at once", kind="singles", connections=64),
     "otp": Load("otp while marketing is queued", klass="marketing", profile={"watch": OTP_PREFIX}, otp=True),
+    "callbacks": Load("single POSTs, a callback each", kind="singles", connections=64, callbacks="url"),
+    "callbacks_bundled": Load("batches of 500, a callback each, bundled", callbacks="bundled"),
     # alert, because a tenth of the window is kept free of bulk classes: they could not reach the floor by design.
     "window100": Load("queued, answers after 20 ms, window 100", klass="alert", profile=_SLOW, window=100, queued=True),
     "window500": Load("queued, answers after 20 ms, window 500", klass="alert", profile=_SLOW, window=500, queued=True),
@@ -67,13 +73,16 @@ async def run_load(
     """The result of one run. `folder`: where the servers' files stay; `profile`: where profiles go."""
     load = LOADS[name]
     loops = [calibration.loop_s()]
-    async with world(load.profile, load.window, folder, PRELOAD if profile else {}) as w:
-        await _warm_up(w, load)
-        order = _order(w, load, messages, name, first=0, ndjson=ndjson)
+    async with AsyncExitStack() as stack:
+        w = await stack.enter_async_context(world(load.profile, load.window, folder, PRELOAD if profile else {}))
+        receiver = await stack.enter_async_context(w.receiver(load.callbacks == "bundled")) if load.callbacks else None
+        more = {"callback_url": receiver.url} if receiver is not None and load.callbacks == "url" else {}
+        await _warm_up(w, load, receiver, more)
+        order = _order(w, load, messages, name, first=0, ndjson=ndjson, **more)
         watcher = Profile(w, profile, name) if profile else None
         if watcher is not None:
             await watcher.start()
-        result = await _measure(w, load, order)
+        result = await _measure(w, load, order, receiver)
         if watcher is not None and profile is not None:
             (profile / f"{name}.txt").write_text(await watcher.stop())
     loops.append(calibration.loop_s())
@@ -88,9 +97,9 @@ def _order(w: World, load: Load, messages: int, run: str, first: int, **more: An
     return Order(address=w.address, key=w.key, messages=messages, run=run, first=first, **given)
 
 
-async def _warm_up(w: World, load: Load) -> None:
+async def _warm_up(w: World, load: Load, receiver: Receiver | None, more: dict[str, Any]) -> None:
     """A few messages before, so that nothing is measured for the first time; other numbers, other refs."""
-    loader = Loader(_order(w, load, WARM, "warm", first=9_000_000, batch=100))
+    loader = Loader(_order(w, load, WARM, "warm", first=9_000_000, batch=100, **more))
     await loader.prepare()
     await loader.go()
     report = await loader.report()
@@ -99,10 +108,12 @@ async def _warm_up(w: World, load: Load) -> None:
         raise RuntimeError(
             f"warm-up: {ended.delivered} of {WARM} delivered; {report.words or await _states(w, 'warm')}"
         )
+    if receiver is not None and (count := await _until_told(receiver, WARM)).distinct < WARM:
+        raise RuntimeError(f"warm-up: {count.distinct} of {WARM} callbacks came")
     await w.sandbox("POST", "/stats/reset")
 
 
-async def _measure(w: World, load: Load, order: Order) -> dict[str, Any]:
+async def _measure(w: World, load: Load, order: Order, receiver: Receiver | None) -> dict[str, Any]:
     loader = Loader(order)
     await loader.prepare()
     otp = Loader(_otp_order(w, load, order.messages)) if load.otp else None
@@ -127,6 +138,15 @@ async def _measure(w: World, load: Load, order: Order) -> dict[str, Any]:
         load_cpu += paced.cpu_s
         extra = await _otp_times(w, paced, order.messages)
     ended = await _until_delivered(w, order.run, report.accepted)
+    if receiver is not None:
+        told = await _until_told(receiver, WARM + report.accepted)
+        ended = Ended(ended.delivered, max(ended.at, told.last_at))
+        extra |= {
+            "callbacks": told.distinct - WARM,
+            "callbacks_lost": report.accepted + WARM - told.distinct,
+            "callbacks_repeated": told.events - told.distinct,
+            "callback_requests": told.requests,
+        }
     after, busy = account.cpu_seconds(w.pids), account.busy_seconds() - busy
     ours = sum(after.values()) - sum(before.values()) + load_cpu
     extra["foreign_cpu"] = round(max(0.0, busy - ours) / max(0.1, ended.at - began_at), 2)
@@ -181,6 +201,17 @@ async def _until_delivered(w: World, tag: str, expected: int) -> Ended:
             delivered, moved_at = found, time.monotonic()
         await asyncio.sleep(POLL_S)
     return Ended(delivered, time.time())
+
+
+async def _until_told(receiver: Receiver, expected: int) -> Count:
+    """Until so many events have come, or none came for `STALL_S`."""
+    count, moved_at = await receiver.count(), time.monotonic()
+    while count.distinct < expected and time.monotonic() - moved_at < STALL_S:
+        await asyncio.sleep(POLL_S)
+        before, count = count, await receiver.count()
+        if count.events != before.events:
+            moved_at = time.monotonic()
+    return count
 
 
 async def _until_recorded(w: World, tag: str, expected: int) -> None:

@@ -24,6 +24,7 @@ import asyncpg
 import msgspec
 
 from bench.load import Order, Report
+from bench.receiver import Receiver
 from gateway.api.keyring import publish
 from gateway.embedded.child import command
 from gateway.embedded.datadir import DataDir
@@ -72,11 +73,16 @@ class World:
         self.directory = directory
         self.valkey = Valkey(directory.valkey, directory.run, directory.log("valkey"))
         self.postgres = Postgres(directory.postgres, directory.run, directory.log("postgres"), settings)
-        self.env = {"SLUICE_REDIS_URL": self.valkey.url, "SLUICE_POSTGRES_URL": self.postgres.url}
+        self.env = {
+            "SLUICE_REDIS_URL": self.valkey.url,
+            "SLUICE_POSTGRES_URL": self.postgres.url,
+            "SLUICE_CALLBACKS_ALLOW": "127.0.0.0/8",
+        }
         self.control = ""
         self.address = ""
         self.key = ""
         self.processes: dict[str, Process] = {}
+        self.others: dict[str, int] = {}
         self.http: aiohttp.ClientSession
         self.sql: asyncpg.Connection
 
@@ -84,13 +90,28 @@ class World:
     def pids(self) -> dict[str, int]:
         """Roots of the process trees that are accounted for."""
         pids = {name: process.pid for name, process in self.processes.items()}
-        return pids | {"valkey": self.valkey.pid, "postgres": self.postgres.pid}
+        return pids | {"valkey": self.valkey.pid, "postgres": self.postgres.pid} | self.others
 
     async def sandbox(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the sandbox's control port."""
         async with self.http.request(method, self.control + path, json=body) as response:
             response.raise_for_status()
             return msgspec.json.decode(await response.read())
+
+    @asynccontextmanager
+    async def receiver(self, bundled: bool) -> AsyncIterator[Receiver]:
+        """Applications' receiver; `bundled`: it is registered as an endpoint that takes many events at once."""
+        receiver = await Receiver.start()
+        self.others["receiver"] = receiver.pid
+        if bundled:
+            headers = {"Authorization": f"Bearer {self.key}"}
+            body = {"url": receiver.url, "bundle": True}
+            async with self.http.post(f"http://{self.address}/v1/endpoints", headers=headers, json=body) as response:
+                response.raise_for_status()
+        try:
+            yield receiver
+        finally:
+            await receiver.stop()
 
     async def carrier(self, action: str) -> None:
         """pause or resume the carrier, as an operator does."""
