@@ -1,6 +1,6 @@
 """`sluice sandbox`: a carrier to practise on, as a process of its own.
 
-Prints one JSON line with its two addresses once it listens, and stops on SIGTERM or Ctrl-C.
+Prints one JSON line with its addresses once it listens, and stops on SIGTERM or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ Address = tuple[str, int]
     show_default=True,
     help="The control port.",
 )
+@click.option(
+    "--web", metavar="HOST:PORT", default="", help="Where to be a carrier reached by HTTP.  [default: nowhere]"
+)
 @click.option("--system-id", default="sandbox", show_default=True, help="Who may bind.")
 @click.option("--password-file", type=click.Path(path_type=Path), required=True, help="The password of --system-id.")
 @click.option("--profile", default="", help=f"A TOML file, or one of: {', '.join(shipped_names())}.")
@@ -56,6 +59,7 @@ Address = tuple[str, int]
 def command(
     smpp: str,
     control: str,
+    web: str,
     system_id: str,
     password_file: Path,
     profile: str,
@@ -70,7 +74,7 @@ def command(
         base = read_profile(profile) if profile else Profile()
         chosen = make_profile({k: v for k, v in given.items() if v is not None}, base)
         password = password_file.read_text("utf-8").strip()
-        places = parse(smpp), parse(control)
+        places = parse(smpp), parse(control), parse(web) if web else None
     except (ProfileError, StartError) as e:
         raise click.ClickException(str(e)) from e
     except OSError as e:
@@ -80,18 +84,20 @@ def command(
         runner.run(_serve(smsc, *places))
 
 
-async def _serve(smsc: Smsc, smpp: Address, control: Address) -> None:
+async def _serve(smsc: Smsc, smpp: Address, control: Address, web: Address | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sandbox = Sandbox(smsc)
     try:
-        await sandbox.open(smpp, control)
+        await sandbox.open(smpp, control, web)
     except OSError as e:
-        raise click.ClickException(f"cannot listen on {smpp[0]}:{smpp[1]} or {control[0]}:{control[1]}: {e}") from e
+        places = " or ".join(f"{host}:{port}" for host, port in filter(None, (smpp, control, web)))
+        raise click.ClickException(f"cannot listen on {places}: {e}") from e
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # hundreds of thousands of receipts wait here: look at them rarely
-    click.echo(json.dumps({"smpp": sandbox.smpp, "control": sandbox.control}))
+    said = {"smpp": sandbox.smpp, "control": sandbox.control}
+    click.echo(json.dumps(said | ({"web": sandbox.web} if web else {})))
     await stop.wait()
     await sandbox.close()

@@ -18,6 +18,8 @@ from gateway.embedded.address import ANY_PORT, check_free, parse
 from gateway.embedded.child import StartError
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.sample_plan import sample
+from gateway.plan.document import Carrier, Plan
+from gateway.plan.parse import parse as parse_plan
 from gateway.store import keys, plans
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
@@ -34,20 +36,29 @@ def sandbox_password(directory: DataDir) -> Path:
     return path
 
 
+def callback_token(directory: DataDir) -> Path:
+    """The file with the word that the web carrier's webhooks prove themselves by."""
+    path = directory.secrets / "web-callbacks"
+    if not path.exists():
+        directory.write_private(path, secrets.token_hex(16) + "\n")
+    return path
+
+
 class Sandbox(msgspec.Struct, frozen=True):
-    """Where the sandbox carrier speaks SMPP, and where it shows its phones."""
+    """Where the sandbox carrier speaks SMPP, where it shows its phones, and where it is reached by HTTP."""
 
     smpp: str = "127.0.0.1:2775"
     control: str = "127.0.0.1:2776"
+    web: str = "127.0.0.1:2777"
 
     @classmethod
     def told(cls, said: Mapping[str, str]) -> Sandbox:
         """From the line that `sluice sandbox` prints."""
-        return cls(said["smpp"], said["control"].removeprefix("http://"))
+        return cls(said["smpp"], said["control"].removeprefix("http://"), said["web"].removeprefix("http://"))
 
     def free(self) -> Sandbox:
         """The same, with any port in place of one that is taken."""
-        return Sandbox(_or_any(self.smpp), _or_any(self.control))
+        return Sandbox(_or_any(self.smpp), _or_any(self.control), _or_any(self.web))
 
 
 def _or_any(address: str) -> str:
@@ -76,10 +87,11 @@ def _sandbox_file(directory: DataDir) -> Path:
 
 
 async def sample_plan(directory: DataDir, pool: Pool, redis: Redis, sandbox: Sandbox) -> str:
-    """Make the sample plan live when no plan is, and again when the live one is ours and the sandbox has moved."""
+    """Make the sample plan live when no plan is, and again when the live one is ours and the sandbox has moved. What an
+    older release made stays as it is while it leads to the sandbox."""
     document = _sample(directory, sandbox)
     active = await plans.active(pool)
-    if active is not None and (active.document == document or not await _is_ours(pool, active.version)):
+    if active is not None and (_leads_there(active.document, document) or not await _is_ours(pool, active.version)):
         await live_plan.publish(pool, redis)
         return f"version {active.version}"
     version = await plans.draft(pool, document, who=WHO, note="the sample: everything to the sandbox carrier")
@@ -96,7 +108,21 @@ async def _is_ours(pool: Pool, version: int) -> bool:
 
 def _sample(directory: DataDir, sandbox: Sandbox) -> str:
     host, port = parse(sandbox.smpp)
-    return sample(host, port, str(sandbox_password(directory)))
+    return sample(host, port, str(sandbox_password(directory)), sandbox.web, str(callback_token(directory)))
+
+
+def _leads_there(live: str, document: str) -> bool:
+    """Whether each carrier of the live plan is where the carrier of that name is now."""
+    plan, ours = parse_plan(live), parse_plan(document)
+    assert isinstance(ours, Plan)
+    if not isinstance(plan, Plan):
+        return False
+    places = {carrier.name: _place(carrier) for carrier in ours.carriers}
+    return all(places.get(carrier.name) == _place(carrier) for carrier in plan.carriers)
+
+
+def _place(carrier: Carrier) -> tuple[object, ...]:
+    return tuple(carrier.settings.get(name) for name in ("host", "port", "url"))
 
 
 async def first_key(directory: DataDir, pool: Pool, redis: Redis) -> str:

@@ -194,17 +194,17 @@ class Up:
     async def _sandbox(self) -> seed.Sandbox:
         """Start the sandbox carrier where it was, if that is free; where it is now."""
         wanted = seed.recall_sandbox(self._dir).free()
-        arguments = ["sandbox", "--smpp", wanted.smpp, "--control", wanted.control]
+        arguments = ["sandbox", "--smpp", wanted.smpp, "--control", wanted.control, "--web", wanted.web]
         arguments += ["--password-file", str(seed.sandbox_password(self._dir))]
         process = self._process("sandbox", arguments, {}, SANDBOX_STOP_S)
 
         async def start() -> str:
             await self._supervisor.start(process)
-            return f"speaks SMPP on {process.said['smpp']}"
+            return f"speaks SMPP on {process.said['smpp']}, and HTTP on {process.said['web']}"
 
         await self._step("sandbox carrier", start())
         sandbox = seed.Sandbox.told(process.said)
-        process.arguments[2], process.arguments[4] = sandbox.smpp, sandbox.control  # and there again after a crash
+        process.arguments[2:7:2] = sandbox.smpp, sandbox.control, sandbox.web  # and there again after a crash
         seed.remember_sandbox(self._dir, sandbox)
         return sandbox
 
@@ -219,11 +219,15 @@ class Up:
         def stages(name: str, roles: str, env: dict[str, str], *arguments: str) -> Process:
             return self._process(name, ["run", *arguments, "--roles", roles, *config], servers | env, GATEWAY_STOP_S)
 
-        others = [stages(name, roles, pages) for name, roles in SPLIT.items()]
+        others: list[Process] = []
         api = stages("api", "api", {}, "--listen", self._listen)
 
         async def start() -> str:
-            for process in (*others, api):
+            await self._supervisor.start(api)
+            # The others tell carriers where the api takes webhooks, so it has its port first.
+            told = pages | {"SLUICE_CALLBACKS_URL": self._callbacks_url(reachable(api.said["ready"]))}
+            others.extend(stages(name, roles, told) for name, roles in SPLIT.items())
+            for process in others:
                 await self._supervisor.start(process)
             await until_ready(reachable(api.said["ready"]))
             return "; ".join(("api", *(roles.replace(",", ", ") for roles in SPLIT.values())))
@@ -232,6 +236,11 @@ class Up:
         api.arguments[2] = fixed(self._listen, api.said["ready"])  # and there again after a crash
         self._stages = [api, *others]
         return reachable(api.said["ready"])
+
+    def _callbacks_url(self, api: str) -> str:
+        """Where carriers on this machine reach us, unless the settings say where others do."""
+        c = self._settings
+        return c.callbacks_url or (reachable(f"http://{c.callbacks_listen}") if c.callbacks_listen else api)
 
     def _process(self, name: str, arguments: list[str], env: dict[str, str], stop_s: float) -> Process:
         return Process(name, arguments, env=env, log=self._dir.log(name), run=self._dir.run, stop_s=stop_s)

@@ -10,13 +10,14 @@ import pytest
 from gateway import live_plan
 from gateway.embedded import seed
 from gateway.embedded.datadir import DataDir
+from gateway.embedded.sample_plan import sample
 from gateway.embedded.seed import Sandbox
 from gateway.store import keys, plans
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
 
-HERE = Sandbox("127.0.0.1:2775", "127.0.0.1:2776")
-THERE = Sandbox("127.0.0.1:3775", "127.0.0.1:3776")
+HERE = Sandbox("127.0.0.1:2775", "127.0.0.1:2776", "127.0.0.1:2777")
+THERE = Sandbox("127.0.0.1:3775", "127.0.0.1:3776", "127.0.0.1:3777")
 
 
 @pytest.fixture
@@ -59,6 +60,19 @@ async def test_the_sample_plan_follows_a_sandbox_that_moved(directory: DataDir, 
     assert "3775" in active.document
 
 
+async def test_a_sample_plan_of_an_older_release_stays_until_the_sandbox_moves(
+    directory: DataDir, pool: Pool, link: Redis
+) -> None:
+    older = sample("127.0.0.1", 2775, str(seed.sandbox_password(directory)))
+    version = await plans.draft(pool, older, who=seed.WHO)
+    await live_plan.activate(pool, link, version, who=seed.WHO)
+    assert await seed.sample_plan(directory, pool, link, HERE) == f"version {version}"
+    assert "version 2: the sample" in await seed.sample_plan(directory, pool, link, THERE)
+    active = await plans.active(pool)
+    assert active is not None
+    assert "3777" in active.document
+
+
 async def test_a_plan_of_the_user_s_own_is_left_alone(directory: DataDir, pool: Pool, link: Redis) -> None:
     await seed.sample_plan(directory, pool, link, HERE)
     sample = await plans.active(pool)
@@ -85,6 +99,9 @@ def test_the_sandbox_is_where_it_was_unless_somebody_else_is_there(directory: Da
     assert seed.recall_sandbox(directory) == Sandbox()
     seed.remember_sandbox(directory, THERE)
     assert seed.recall_sandbox(directory) == THERE
-    assert Sandbox("nohost.invalid:1", "127.0.0.1:0").free() == Sandbox("127.0.0.1:0", "127.0.0.1:0")
+    anywhere = Sandbox("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0")
+    assert Sandbox("nohost.invalid:1", "127.0.0.1:0", "nohost.invalid:2").free() == anywhere
+    (directory.path / "sandbox.json").write_text('{"smpp": "127.0.0.1:3775", "control": "127.0.0.1:3776"}')
+    assert seed.recall_sandbox(directory) == Sandbox("127.0.0.1:3775", "127.0.0.1:3776"), "of an older release"
     (directory.path / "sandbox.json").write_text("{")
     assert seed.recall_sandbox(directory) == Sandbox()

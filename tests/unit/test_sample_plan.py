@@ -6,6 +6,7 @@ from gateway.embedded.sample_plan import sample
 from gateway.message import CLASSES
 from gateway.plan.check import check
 from gateway.plan.choice import Choice, Compiled
+from gateway.provider_modules import check_whole
 
 PLACE = '/data "here"/секрет\\x'
 
@@ -48,3 +49,17 @@ def test_every_number_of_every_class_has_an_operator_a_price_and_the_sandbox_car
 def test_the_sandbox_carrier_is_reached_where_it_was_started(compiled: Compiled) -> None:
     settings = compiled.carriers["sandbox"].settings
     assert (settings["host"], settings["port"], settings["password"]) == ("127.0.0.1", 2775, {"file": PLACE})
+
+
+def test_with_a_web_side_belarus_goes_there_and_else_to_the_other_side() -> None:
+    checked = check_whole(sample("127.0.0.1", 2775, PLACE, "127.0.0.1:2777", PLACE + "-callbacks"))
+    assert checked.problems == []
+    assert checked.plan is not None
+    compiled = Compiled(checked.plan, 1)
+    here, there = compiled.choose("+375291234567", "marketing", "anyone"), compiled.choose("+79161234567", "otp", "a")
+    assert isinstance(here, Choice) and isinstance(there, Choice)
+    assert (here.carrier, here.candidates, there.carrier) == ("web", ("web", "sandbox"), "sandbox")
+    settings = compiled.carriers["web"].settings
+    assert settings["url"] == "http://127.0.0.1:2777/messages"
+    assert settings["auth"]["token"] == {"file": PLACE}
+    assert settings["callbacks"]["proof"]["token"] == {"file": PLACE + "-callbacks"}

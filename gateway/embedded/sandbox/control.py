@@ -32,6 +32,14 @@ class Connections(Protocol):
         ...
 
 
+class Callbacks(Protocol):
+    """Those of the web carrier."""
+
+    def inbound(self, sender: str, to: str, text: str) -> bool:
+        """Report a subscriber's message; False when nobody has asked for reports yet."""
+        ...
+
+
 class InboundAsk(msgspec.Struct, forbid_unknown_fields=True):
     """A message that a subscriber sends us."""
 
@@ -39,6 +47,8 @@ class InboundAsk(msgspec.Struct, forbid_unknown_fields=True):
     to: Annotated[str, Meta(pattern=r"^\+?[0-9A-Za-z ]{1,20}$")]
     text: str
     system_id: str = ""
+    web: bool = False
+    """To the callback URL that the last message of the web carrier named, instead of a bind."""
 
 
 class DisconnectAsk(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,9 +57,9 @@ class DisconnectAsk(msgspec.Struct, forbid_unknown_fields=True):
     how: Literal["unbind", "close", "reset"] = "close"
 
 
-def make_app(smsc: Smsc, connections: Connections) -> web.Application:
+def make_app(smsc: Smsc, connections: Connections, callbacks: Callbacks) -> web.Application:
     """The application of the control port."""
-    port = ControlPort(smsc, connections)
+    port = ControlPort(smsc, connections, callbacks)
     app = web.Application(middlewares=[_errors])
     app.add_routes(
         [
@@ -71,9 +81,10 @@ def make_app(smsc: Smsc, connections: Connections) -> web.Application:
 class ControlPort:
     """One method a request."""
 
-    def __init__(self, smsc: Smsc, connections: Connections) -> None:
+    def __init__(self, smsc: Smsc, connections: Connections, callbacks: Callbacks) -> None:
         self._smsc = smsc
         self._connections = connections
+        self._callbacks = callbacks
 
     async def messages(self, request: web.Request) -> web.Response:
         """What the phone `number` (or `to`) shows, or all phones; `limit` newest ones."""
@@ -102,6 +113,10 @@ class ControlPort:
     async def inbound(self, request: web.Request) -> web.Response:
         """Send a subscriber's message on a receiving bind, now or once there is one."""
         ask = await _read(request, InboundAsk)
+        if ask.web:
+            if not self._callbacks.inbound(ask.sender, ask.to, ask.text):
+                raise ValueError("web: no message of the web carrier named a callback URL yet")
+            return _json({"parts": 1, "waiting": 0})
         accounts = self._smsc.accounts
         account = accounts.get(ask.system_id) if ask.system_id else next(iter(accounts.values()))
         if account is None:
@@ -133,7 +148,7 @@ def _inbound_bodies(ask: InboundAsk, reference: int) -> list[wire.InboundBody]:
     encoding = parts.choose(ask.text)
     coding, encode = (0, gsm7.encode) if encoding == "gsm7" else (8, ucs2.encode)
     texts = parts.split(ask.text, encoding)
-    sender, recipient = _address(ask.sender), _address(ask.to)
+    sender, recipient = wire.address(ask.sender), wire.address(ask.to)
     if len(texts) == 1:
         return [wire.inbound(sender, recipient, coding, encode(ask.text))]
     head = bytes((5, 0, 3, reference & 0xFF, len(texts)))
@@ -141,12 +156,6 @@ def _inbound_bodies(ask: InboundAsk, reference: int) -> list[wire.InboundBody]:
         wire.inbound(sender, recipient, coding, head + bytes((number,)) + encode(text), wire.UDH_INDICATOR)
         for number, text in enumerate(texts, 1)
     ]
-
-
-def _address(value: str) -> bytes:
-    digits = value.removeprefix("+")
-    ton, npi = (1, 1) if digits.isdecimal() else (5, 0)
-    return bytes((ton, npi)) + digits.encode("ascii") + b"\0"
 
 
 async def _read(request: web.Request, type_: type[T]) -> T:

@@ -1,7 +1,7 @@
 """The sandbox SMSC on sockets: one write a read, one timer for everything that is due.
 
-In: an `Smsc` and where to listen. Out: a server that is listening, its control port beside it. Stopping is bounded:
-binds are asked to end, and after `timeout_s` they are closed.
+In: an `Smsc` and where to listen. Out: a server that is listening, its web carrier and control port beside it. Stopping
+is bounded: binds are asked to end, and after `timeout_s` they are closed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from aiohttp import web
 from gateway.embedded.sandbox.control import make_app
 from gateway.embedded.sandbox.session import Session
 from gateway.embedded.sandbox.smsc import Smsc
+from gateway.embedded.sandbox.web import WebPort
+from gateway.embedded.sandbox.webhooks import Webhooks
 
 WRITE_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -135,30 +137,48 @@ class Connection(asyncio.Protocol):
 
 
 class Sandbox:
-    """The SMSC and its control port, both listening."""
+    """The SMSC, the web carrier if it has an address, and their control port, all listening."""
 
     def __init__(self, smsc: Smsc) -> None:
         self.smsc = smsc
         self.smpp = ""
         self.control = ""
+        self.web = ""
         self._listener = Listener(smsc)
-        self._runner = web.AppRunner(make_app(smsc, self._listener), access_log=None, handle_signals=False)
+        self._hooks = Webhooks(smsc.tally)
+        port = WebPort(smsc, self._hooks)
+        # Who is kept waiting on purpose is not waited for.
+        self._web = web.AppRunner(port.make_app(), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        app = make_app(smsc, self._listener, port)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
-    async def open(self, smpp: tuple[str, int], control: tuple[str, int]) -> None:
-        """Listen on both. Raises OSError; then nothing listens."""
-        await self._runner.setup()
+    async def open(self, smpp: tuple[str, int], control: tuple[str, int], web: tuple[str, int] | None = None) -> None:
+        """Listen on all. Raises OSError; then nothing listens."""
         try:
-            site = web.TCPSite(self._runner, *control)
-            await site.start()
+            self.control = await _open(self._runner, control)
+            if web is not None:
+                self.web = await _open(self._web, web)
+                self._hooks.open()
             host, port = await self._listener.open(*smpp)
         except OSError:
-            await self._runner.cleanup()
+            await self._close_web()
             raise
-        address: Any = self._runner.addresses[0]
         self.smpp = f"{host}:{port}"
-        self.control = f"http://{address[0]}:{address[1]}"
 
     async def close(self) -> None:
-        """Stop both."""
+        """Stop all."""
         await self._listener.close()
+        await self._close_web()
+
+    async def _close_web(self) -> None:
+        await self._web.cleanup()
+        await self._hooks.close()
         await self._runner.cleanup()
+
+
+async def _open(runner: web.AppRunner, place: tuple[str, int]) -> str:
+    """Listen; the URL of it."""
+    await runner.setup()
+    await web.TCPSite(runner, *place).start()
+    address: Any = runner.addresses[0]
+    return f"http://{address[0]}:{address[1]}"

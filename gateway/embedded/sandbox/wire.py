@@ -102,6 +102,13 @@ def receipt(template: tuple[bytes, int], submit: Submit, message_id: bytes) -> b
     return words % (submit.recipient, submit.source, length + len(text), message_id, text, message_id, submit.echo)
 
 
+def address(value: str) -> bytes:
+    """TON, NPI, digits and NUL of a number or a name."""
+    digits = value.removeprefix("+")
+    ton, npi = (1, 1) if digits.isdecimal() else (5, 0)
+    return bytes((ton, npi)) + digits.encode("ascii", "replace") + b"\0"
+
+
 class InboundBody(bytes):
     """A deliver_sm body that is a subscriber's message, not a receipt."""
 
