@@ -17,14 +17,14 @@ import asyncpg
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
-LENGTH_8: Final = b"\0\0\0\x08"
-"""Stands before a bigint of 8 bytes."""
 LENGTH_16: Final = b"\0\0\0\x10"
 """Stands before a uuid of 16 bytes."""
 
-T = TypeVar("T")
 Row = tuple[bytes, ...]
-"""A whole row, in as many pieces as were at hand."""
+"""A whole row, in pieces."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _length = struct.Struct(">i").pack
 _int2 = struct.Struct(">ih").pack
@@ -57,22 +57,22 @@ _ENCODERS: Final[dict[str, Callable[[Any], bytes]]] = {
 }
 
 
-class Known(dict[T, bytes]):
-    """What many rows have alike, encoded once: `known[value]`. Bounded: when it is full it begins anew."""
+class Known(dict[K, V]):
+    """What many rows have alike, made once: `known[key]`. Bounded: when it is full it begins anew."""
 
-    def __init__(self, encode: Callable[[T], bytes], capacity: int = 20_000) -> None:
+    def __init__(self, make: Callable[[K], V], capacity: int = 20_000) -> None:
         super().__init__()
-        self._encode, self._capacity = encode, capacity
+        self._make, self._capacity = make, capacity
 
-    def __missing__(self, value: T) -> bytes:
-        encoded = self._encode(value)
+    def __missing__(self, key: K) -> V:
+        value = self._make(key)
         if len(self) >= self._capacity:
             self.clear()
-        self[value] = encoded
-        return encoded
+        self[key] = value
+        return value
 
 
-def alike(kinds: Sequence[str], columns: int = 0) -> Known[tuple[Any, ...]]:
+def alike(kinds: Sequence[str], columns: int = 0) -> Known[tuple[Any, ...], bytes]:
     """Neighbouring columns of these types whose values, None among them, rows share. `columns`: they begin a row."""
     encoders = [_ENCODERS[kind] for kind in kinds]
     head = struct.pack(">h", columns) if columns else b""
@@ -84,13 +84,18 @@ def alike(kinds: Sequence[str], columns: int = 0) -> Known[tuple[Any, ...]]:
     return Known(encode, 4_000)
 
 
-lengths: Final[Known[int]] = Known(_length)
-"""The 4 bytes before a value of so many bytes."""
+def packs(layout: str) -> Known[tuple[int, ...], Callable[..., bytes]]:
+    """A whole row in one call: `packs[lengths](values)`. `layout` is a struct format with {} for what varies in length.
 
-times: Final[Known[int]] = Known(_time)
-"""A timestamptz column from milliseconds."""
+    In half the time that joining its pieces takes.
+    """
+    return Known(lambda lengths: struct.Struct(">" + layout.format(*lengths)).pack, 4_000)
 
-times_or_null: Final[Known[int]] = Known(lambda ms: _time(ms) if ms else NULL)
+
+times: Final[Known[int, bytes]] = Known(_time)
+"""A timestamptz column from milliseconds: 12 bytes."""
+
+times_or_null: Final[Known[int, bytes]] = Known(lambda ms: _time(ms) if ms else NULL)
 """The same where 0 is NULL."""
 
 
@@ -107,5 +112,5 @@ async def _file(slices: Sequence[bytes]) -> AsyncIterator[bytes]:
 
 
 async def copy(connection: asyncpg.Connection, table: str, columns: Sequence[str], slices: Sequence[bytes]) -> None:
-    """Add the rows of these slices, each as `rows` made it."""
+    """Add the rows of these slices, each whole rows."""
     await connection.copy_to_table(table, source=_file(slices), columns=columns, format="binary")

@@ -93,16 +93,16 @@ async def encode(changes: Changes, key: bytes, now_ms: int) -> Encoded:
 
 
 async def _add(
-    encoded: Encoded, table: str, columns: Iterable[str], items: Sequence[T], encode: Callable[[T], copy_format.Row]
+    encoded: Encoded, table: str, columns: Iterable[str], items: Sequence[T], encode: Callable[[T], bytes]
 ) -> None:
     if items:
         encoded.copies.append((table, tuple(columns), await _in_slices(items, encode)))
 
 
-async def _in_slices(items: Sequence[T], encode: Callable[[T], copy_format.Row]) -> list[bytes]:
+async def _in_slices(items: Sequence[T], encode: Callable[[T], bytes]) -> list[bytes]:
     slices = []
     for at in range(0, len(items), _SLICE):
-        slices.append(copy_format.rows(map(encode, items[at : at + _SLICE])))
+        slices.append(b"".join(map(encode, items[at : at + _SLICE])))
         await asyncio.sleep(0)
     return slices
 

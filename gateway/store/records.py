@@ -6,15 +6,14 @@ from typing import Any
 
 from gateway.events import Batched, Came, Received, Submitted, Waiting
 from gateway.ledger.rows import Matched, Note, Row
-from gateway.message import Message
-from gateway.store.copy_format import LENGTH_8, LENGTH_16, NULL, alike, integer, lengths, times, times_or_null
-from gateway.store.copy_format import Row as Encoded
+from gateway.store.copy_format import alike, packs, times, times_or_null
 from gateway.store.recipients import recipient_digest, recipient_hash
 
 Record = tuple[Any, ...]
 
 # Where thousands of rows are written, a row is made of bytes at once. Its columns stand in two groups: first those that
-# most rows have alike, encoded once for all of them, then each row's own.
+# most rows have alike, encoded once for all of them, then each row's own. Before each column stands its length; times
+# bring theirs with them.
 
 _MESSAGE_ALIKE = {
     "batch_id": "uuid", "parts": "smallint", "test": "bool", "client": "text", "class": "text", "sender": "text",
@@ -37,10 +36,13 @@ MESSAGE = (*_MESSAGE_ALIKE, *_TOLD_ALIKE, *_MESSAGE_OWN, "routed_at", "submitted
 """Columns of any message."""
 
 _accepted_alike = alike(tuple(_MESSAGE_ALIKE.values()), len(ACCEPTED))
+_OWN = "{}s i{}s 12s {}s 12s ii i8s i{}s i{}s i{}s i{}s i{}s"
+_accepted_packs = packs(_OWN)
+_message_packs = packs(_OWN + "{}s {}s {}s")
 _message_alike = alike(tuple((_MESSAGE_ALIKE | _TOLD_ALIKE).values()), len(MESSAGE))
 
 
-def accepted(key: bytes, row: Row) -> Encoded:
+def accepted(key: bytes, row: Row) -> bytes:
     """A new message by ACCEPTED; `key` is that of `recipient_hash`."""
     m = row.message
     assert m is not None
@@ -48,10 +50,16 @@ def accepted(key: bytes, row: Row) -> Encoded:
         m.batch_id or None, row.parts, m.test, m.client, m.klass, m.sender, m.encoding, row.state, m.tag,
         m.callback_url, m.key_id,
     ]  # fmt: skip
-    return _own(key, row, m, same)
+    to, text, ref, trace = m.to.encode(), m.text.encode(), m.ref.encode(), m.traceparent.encode()
+    meta, send_at = m.meta, times_or_null[row.send_at_ms]
+    id_, to_, text_, ref_, meta_, trace_ = len(row.id), len(to), len(text), len(ref), len(meta), len(trace)
+    return _accepted_packs[len(same), id_, len(send_at), to_, text_, ref_, meta_, trace_](
+        same, id_, row.id, times[row.deadline_ms], send_at, times[row.changed_ms], 4, m.concat_ref, 8,
+        recipient_digest(key, to), to_, to, text_, text, ref_, ref, meta_, meta, trace_, trace,
+    )  # fmt: skip
 
 
-def message(key: bytes, row: Row) -> Encoded:
+def message(key: bytes, row: Row) -> bytes:
     """A new message by MESSAGE."""
     m = row.message
     assert m is not None
@@ -61,19 +69,17 @@ def message(key: bytes, row: Row) -> Encoded:
         row.plan_version, row.price_micro, row.currency, row.cost_micro, row.accepted, row.delivered,
         row.undeliverable, row.unsure, row.earlier,
     ]  # fmt: skip
-    return (
-        *_own(key, row, m, same), times_or_null[row.routed_ms], times_or_null[row.submitted_ms],
-        times_or_null[row.final_ms],
+    to, text, ref, trace = m.to.encode(), m.text.encode(), m.ref.encode(), m.traceparent.encode()
+    meta, send_at = m.meta, times_or_null[row.send_at_ms]
+    id_, to_, text_, ref_, meta_, trace_ = len(row.id), len(to), len(text), len(ref), len(meta), len(trace)
+    routed, submitted, final = (
+        times_or_null[row.routed_ms], times_or_null[row.submitted_ms], times_or_null[row.final_ms],
     )  # fmt: skip
-
-
-def _own(key: bytes, row: Row, m: Message, same: bytes) -> Encoded:
-    to, text, ref = m.to.encode(), m.text.encode(), m.ref.encode()
-    trace = m.traceparent.encode()
-    return (
-        same, LENGTH_16, row.id, times[row.deadline_ms], times_or_null[row.send_at_ms], times[row.changed_ms],
-        integer(m.concat_ref), LENGTH_8, recipient_digest(key, to), lengths[len(to)], to, lengths[len(text)], text,
-        lengths[len(ref)], ref, lengths[len(m.meta)], m.meta, lengths[len(trace)], trace,
+    lengths = (len(same), id_, len(send_at), to_, text_, ref_, meta_, trace_, len(routed), len(submitted), len(final))
+    return _message_packs[lengths](
+        same, id_, row.id, times[row.deadline_ms], send_at, times[row.changed_ms], 4, m.concat_ref, 8,
+        recipient_digest(key, to), to_, to, text_, text, ref_, ref, meta_, meta, trace_, trace,
+        routed, submitted, final,
     )  # fmt: skip
 
 
@@ -85,14 +91,16 @@ RECEIVED = _RECEIVED_ALIKE | {"id": "uuid", "final_at": "timestamptz", "changed_
 """What a receipt or an end changes in a row that is in the store; `id` and `rev` find it."""
 
 _received_alike = alike(tuple(_RECEIVED_ALIKE.values()), len(RECEIVED))
+_received_packs = packs("{}s i{}s {}s 12s")
 
 
-def received(row: Row) -> Encoded:
+def received(row: Row) -> bytes:
     """That, of one row."""
     same = _received_alike[
         row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.seq, row.rev
     ]  # fmt: skip
-    return same, LENGTH_16, row.id, times_or_null[row.final_ms], times[row.changed_ms]
+    one, final = row.id, times_or_null[row.final_ms]
+    return _received_packs[len(same), len(one), len(final)](same, len(one), one, final, times[row.changed_ms])
 
 
 _MOVED_ALIKE = _RECEIVED_ALIKE | {
@@ -105,19 +113,21 @@ MOVED = _MOVED_ALIKE | {"id": "uuid"} | dict.fromkeys(_MOVED_TIMES, "timestamptz
 """What any other fact changes."""
 
 _moved_alike = alike(tuple(_MOVED_ALIKE.values()), len(MOVED))
+_moved_packs = packs("{}s i{}s {}s 12s {}s 12s {}s {}s")
 
 
-def moved(row: Row) -> Encoded:
+def moved(row: Row) -> bytes:
     """That, of one row."""
     same = _moved_alike[
         row.state, row.reason, row.delivered, row.undeliverable, row.earlier, row.seq, row.rev, row.attempt, row.parts,
         row.units, row.accepted, row.unsure, row.carrier, row.operator, row.route, row.plan_version, row.price_micro,
         row.currency, row.cost_micro,
     ]  # fmt: skip
-    return (
-        same, LENGTH_16, row.id, times_or_null[row.final_ms], times[row.changed_ms], times_or_null[row.send_at_ms],
-        times[row.deadline_ms], times_or_null[row.routed_ms], times_or_null[row.submitted_ms],
-    )  # fmt: skip
+    one, final, send_at = row.id, times_or_null[row.final_ms], times_or_null[row.send_at_ms]
+    routed, submitted = times_or_null[row.routed_ms], times_or_null[row.submitted_ms]
+    return _moved_packs[len(same), len(one), len(final), len(send_at), len(routed), len(submitted)](
+        same, len(one), one, final, times[row.changed_ms], send_at, times[row.deadline_ms], routed, submitted
+    )
 
 
 _SUBMISSION_ALIKE = {
@@ -131,6 +141,7 @@ SUBMISSION = _SUBMISSION_ALIKE | {
 }  # fmt: skip
 
 _submission_alike = alike(tuple(_SUBMISSION_ALIKE.values()), len(SUBMISSION))
+_submission_packs = packs("{}s i{}s 12s 12s {}s ii i{}s")
 
 
 def sent_ms(fact: Submitted, at_ms: int) -> int:
@@ -138,7 +149,7 @@ def sent_ms(fact: Submitted, at_ms: int) -> int:
     return fact.sent_ms or fact.answered_ms or at_ms
 
 
-def submission(answer: tuple[int, Submitted]) -> Encoded:
+def submission(answer: tuple[int, Submitted]) -> bytes:
     """A carrier's answer, and when its entry was made."""
     at_ms, f = answer
     name = f.carrier_message_id.encode()
@@ -146,9 +157,10 @@ def submission(answer: tuple[int, Submitted]) -> Encoded:
         f.price_micro, f.plan_version, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.bind, f.reason, f.code,
         f.operator, f.currency, f.route,
     ]  # fmt: skip
-    return (
-        same, LENGTH_16, f.id, times[f.sent_ms or f.answered_ms or at_ms], times[f.answered_ms or at_ms],
-        times_or_null[f.routed_ms], integer(f.echo), lengths[len(name)], name,
+    one, routed = f.id, times_or_null[f.routed_ms]
+    return _submission_packs[len(same), len(one), len(routed), len(name)](
+        same, len(one), one, times[f.sent_ms or f.answered_ms or at_ms], times[f.answered_ms or at_ms], routed, 4,
+        f.echo, len(name), name,
     )  # fmt: skip
 
 
@@ -169,19 +181,21 @@ _RECEIPT_ALIKE = {
 RECEIPT = (*_RECEIPT_ALIKE, "message_id", "at", "done_at", "echo", "carrier_message_id", "recipient", "raw")
 
 _receipt_alike = alike(tuple(_RECEIPT_ALIKE.values()), len(RECEIPT))
+_receipt_packs = packs("{}s i{}s 12s {}s ii i{}s i{}s i{}s")
 _FOUND_NOTHING: Matched = (b"", 0, 0, "")
 
 
-def receipt(matched: tuple[Received, Matched | None]) -> Encoded:
+def receipt(matched: tuple[Received, Matched | None]) -> bytes:
     """A receipt with its submission; None: an orphan."""
     fact, found = matched
     r = fact.receipt
     message_id, attempt, part, by = found or _FOUND_NOTHING
     name, recipient, raw = r.carrier_message_id.encode(), r.recipient.encode(), r.raw.encode()
     same = _receipt_alike[attempt, part, fact.carrier, r.bind, r.state, r.reason, r.code, r.sender, by]
-    return (
-        same, LENGTH_16 if message_id else NULL, message_id, times[fact.at_ms], times_or_null[r.done_ms],
-        integer(r.echo), lengths[len(name)], name, lengths[len(recipient)], recipient, lengths[len(raw)], raw,
+    done = times_or_null[r.done_ms]
+    return _receipt_packs[len(same), len(message_id), len(done), len(name), len(recipient), len(raw)](
+        same, len(message_id) if found else -1, message_id, times[fact.at_ms], done, 4, r.echo, len(name), name,
+        len(recipient), recipient, len(raw), raw,
     )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ VALUES = (
 RECORDS = st.lists(st.tuples(*(st.none() | values for values in (*VALUES, TIME_MS))), max_size=20)
 
 
-async def stored(url: str, ours: list[copy_format.Row], theirs: list[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:
+async def stored(url: str, ours: list[bytes], theirs: list[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:
     connection = await connect(url)
     columns = [f"c{n}" for n in range(len(KINDS))]
     try:
@@ -50,7 +50,7 @@ async def stored(url: str, ours: list[copy_format.Row], theirs: list[tuple[Any, 
             await connection.execute(
                 f"create temp table {table} ({', '.join(map(' '.join, zip(columns, KINDS, strict=True)))})"
             )
-        await copy_format.copy(connection, "ours", columns, [copy_format.rows(ours[:3]), copy_format.rows(ours[3:])])
+        await copy_format.copy(connection, "ours", columns, [b"".join(ours[:3]), b"".join(ours[3:])])
         await connection.copy_records_to_table("theirs", columns=columns, records=theirs)
         return await connection.fetch("table ours"), await connection.fetch("table theirs")
     finally:
@@ -66,21 +66,20 @@ def test_values_of_every_type_are_stored_as_asyncpg_stores_them(
         copy_format.alike(kinds, columns)
         for kinds, columns in ((KINDS, len(KINDS)), (KINDS[:3], len(KINDS)), (KINDS[3:], 0))
     )
-    ways: list[list[copy_format.Row]] = [
-        [(together[r],) for r in records],
-        [(first[r[:3]], last[r[3:]]) for r in records],
+    ways: list[list[bytes]] = [
+        [together[r] for r in records],
+        [first[r[:3]] + last[r[3:]] for r in records],
     ]
     for rows in ways:
         ours, theirs = session_loop.run(stored(session_postgres.url, rows, records))
         assert ours == theirs
 
 
-@given(ms=TIME_MS, number=integers(32), length=st.integers(0, 100_000))
-def test_the_short_ways_say_the_same(ms: int, number: int, length: int) -> None:
+@given(ms=TIME_MS)
+def test_times_are_the_same_everywhere(ms: int) -> None:
     assert copy_format.times[ms] == copy_format.alike(["timestamptz"])[ms,]
     assert copy_format.times_or_null[ms] == (copy_format.times[ms] if ms else copy_format.NULL)
-    assert copy_format.integer(number) == copy_format.alike(["int"])[number,]
-    assert copy_format.lengths[length] == length.to_bytes(4, "big")
+    assert len(copy_format.times[ms]) == 12
 
 
 @pytest.mark.parametrize(("kind", "value"), [("smallint", 1 << 15), ("int", -(1 << 31) - 1), ("bigint", 1 << 63)])
@@ -92,7 +91,7 @@ def test_a_number_that_does_not_fit_is_refused_and_not_remembered(kind: str, val
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    known: copy_format.Known[int] = copy_format.Known(lambda n: b"%d" % n, capacity=100)
+    known: copy_format.Known[int, bytes] = copy_format.Known(lambda n: b"%d" % n, capacity=100)
     assert [known[n] for n in range(1000)] == [b"%d" % n for n in range(1000)]
     assert len(known) <= 100
 
