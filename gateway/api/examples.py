@@ -149,7 +149,7 @@ def of_request(kind: Any) -> dict[str, Any]:
     named = REQUESTS.get(kind)
     if named is None:
         return {"example": {"value": of(kind)}}
-    return {name: {"summary": says, "value": msgspec.to_builtins(value)} for name, (says, value) in named.items()}
+    return {name: {"summary": says, "value": _given(value)} for name, (says, value) in named.items()}
 
 
 def lines(kind: Any) -> str:
@@ -182,6 +182,17 @@ def of_code(code: Code) -> Problem:
         return of_message(body, rules, sender, now_ms)
     assert isinstance(found, list), f"the example of {code} is a good message"
     return from_faults(found)
+
+
+def _given(value: Any) -> Any:
+    """A request as one writes it: without the fields that are not given."""
+    return _without_null(msgspec.to_builtins(value))
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_null(one) for name, one in value.items() if one is not None}
+    return [_without_null(one) for one in value] if isinstance(value, list) else value
 
 
 def _without_defaults(value: Any) -> Any:

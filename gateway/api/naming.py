@@ -49,10 +49,9 @@ _OWN: Final[Mapping[str, str]] = {
     "GET /readyz": "getReadiness",
     "GET /metrics": "getMetrics",
     "GET /v1/openapi.json": "getOpenapi",
-    "GET /docs": "getGuide",
-    "GET /docs/try": "getConsole",
+    "GET /docs": "getConsole",
+    "GET /docs/guide": "getGuide",
     "GET /docs/problems/{code}": "getProblemPage",
-    "GET /docs/assets/{file}": "getAsset",
 }
 
 _VERBS: Final[Mapping[str, str]] = {"GET": "get", "POST": "create", "PUT": "set", "PATCH": "update", "DELETE": "delete"}

@@ -41,6 +41,7 @@ def endpoint(table: Callable[[], Table]) -> Endpoint:
 
 def document(table: Table) -> dict[str, Any]:
     """The whole document."""
+    table = Table(route for route in table.routes if route.listed)
     schemas, components = _schemas(table)
     paths: dict[str, dict[str, Any]] = {}
     names = naming.operation_ids((route.method, route.path) for route in table.routes)
@@ -52,7 +53,7 @@ def document(table: Table) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": openapi_parts.info(__version__),
         "servers": [{"url": "/", "description": "this installation"}],
-        "externalDocs": {"url": "/docs", "description": "The guide, with every problem's page"},
+        "externalDocs": {"url": "/docs/guide", "description": "The guide, with every problem's page"},
         "tags": [{"name": name, "description": says} for name, says in naming.TAGS.items() if name in used]
         + [{"name": name} for name in used if name not in naming.TAGS],
         "security": [{"key": []}],

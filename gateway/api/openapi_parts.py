@@ -86,7 +86,6 @@ _IN_PATH: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "carrier": ("the carrier's name in the plan", {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,63}$"}),
     "version": ("the version's number", {"type": "integer", "minimum": 1}),
     "code": ("the problem's code", {"type": "string", "enum": [str(code) for code in Code]}),
-    "file": ("the file's name", {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,63}$"}),
 }
 _ANY: Final = ("the id, as the answer to making it has it", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
 
@@ -138,4 +137,4 @@ _INTRODUCTION: Final = """Send a message with one POST; 202 means that it is dur
 - **Limits**: every answer to a key has `RateLimit-Policy` and `RateLimit`; what is too much is 429 with `Retry-After`.
 - **Ids**: every answer has `X-Request-Id`. A `traceparent` (W3C Trace Context) that comes with a message stays with it.
 
-The [guide](/docs) tells more."""
+The [guide](/docs/guide) tells more."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import time
 from collections.abc import AsyncIterator
+from importlib import resources
 
 import pytest
 
@@ -234,20 +237,49 @@ async def test_metrics_count_requests_and_messages_without_numbers(api: Api) -> 
 
 
 async def test_the_documentation_explains_every_code(api: Api) -> None:
-    page = await api.get("/docs", key=None)
+    page = await api.get("/docs/guide", key=None)
     assert page.status == 200 and page.headers["Content-Type"].startswith("text/html")
     for code in Code:
         assert f"/docs/problems/{code}" in page.body.decode()
-        assert (await api.get(f"/docs/problems/{code}", key=None)).status == 200
+        r = await api.get(f"/docs/problems/{code}", key=None)
+        assert (
+            r.status == 200 and "What to do" in r.body.decode() and f"&quot;code&quot;: &quot;{code}" in r.body.decode()
+        )
     assert (await api.get("/docs/problems/nonsense", key=None)).status == 404
     assert "<script" not in page.body.decode()
+
+
+async def test_the_console_loads_only_files_of_this_server(api: Api) -> None:
+    page = await api.get("/docs", key=None)
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self';" in policy and "http" not in policy
+    wanted = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
+    files = [path for path in wanted if path.startswith("/docs/assets/")]
+    assert len(files) == 4 and not [path for path in wanted if path.startswith(("http", "//"))]
+    for path in files:
+        r = await api.get(path, key=None, headers={"Accept-Encoding": "gzip"})
+        assert r.status == 200 and r.headers["X-Content-Type-Options"] == "nosniff" and "immutable" in str(r.headers)
+        plain = await api.get(path, key=None, headers={"Accept-Encoding": "identity"})
+        assert plain.body == r.body and "Content-Encoding" not in plain.headers
+        again = await api.get(path, key=None, headers={"If-None-Match": r.headers["ETag"]})
+        assert (again.status, again.body) == (304, b"")
+    for name in ("README.md", "..%2Fconsole.py", "x"):
+        assert (await api.get(f"/docs/assets/{name}", key=None)).code == "no_such_route"
+
+
+def test_the_assets_are_the_ones_that_their_note_names() -> None:
+    note = resources.files("gateway.api").joinpath("assets", "README.md").read_text()
+    for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", note, re.MULTILINE):
+        assert (
+            hashlib.sha256(resources.files("gateway.api").joinpath("assets", name).read_bytes()).hexdigest() == digest
+        )
 
 
 async def test_the_openapi_document_describes_every_route(api: Api) -> None:
     spec = (await api.get("/v1/openapi.json", key=None)).json
     assert spec["openapi"] == "3.1.0"
     assert {(p, m.upper()) for p, methods in spec["paths"].items() for m in methods} == {
-        (route.path, route.method) for route in ROUTES.routes
+        (route.path, route.method) for route in ROUTES.routes if route.listed
     }
     message = spec["components"]["schemas"]["NewMessage"]
     assert set(message["required"]) == {"to", "text"} and message["additionalProperties"] is False

@@ -69,7 +69,7 @@ async def schemathesis(api: Api, directory: Path, *arguments: str) -> str:
 
 async def test_every_answer_keeps_to_the_document(api: Api, tmp_path: Path) -> None:
     said = await schemathesis(api, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "10")
-    assert f"Tested: {len(ROUTES.routes) - 1}" in said, said[-2000:]  # all but the document itself
+    assert f"Tested: {len([r for r in ROUTES.routes if r.listed]) - 1}" in said, said[-2000:]  # all but the document
 
 
 async def test_requests_that_follow_each_other_keep_to_it_too(api: Api, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_every_code_is_explained_and_its_example_has_that_code() -> None:
 
 
 def test_every_code_is_in_the_responses_of_its_routes() -> None:
-    for route in ROUTES.routes:
+    for route in (r for r in ROUTES.routes if r.listed):
         responses = SPEC["paths"][route.path][route.method.lower()]["responses"]
         for code in codes_of(route):
             schema = responses[str(TABLE[code].status)]["content"]["application/problem+json"]["schema"]
