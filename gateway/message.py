@@ -121,7 +121,7 @@ def unpack_message(data: bytes, at: int = 0) -> Message:
     if data[at : at + 1] != VERSION:
         raise UnknownVersionError(f"message value has version {data[at : at + 1]!r}, this release reads {VERSION!r}")
     try:
-        return _message(memoryview(data)[at + 1 :])
+        return _message(data[at + 1 :])  # for so few bytes a copy is cheaper than a view
     except UnicodeDecodeError as e:
         raise NotTextError(str(e)) from e
 
@@ -136,7 +136,7 @@ def unpack_journey(data: bytes) -> Journey:
     if data[:1] != VERSION:
         raise UnknownVersionError(f"journey value has version {data[:1]!r}, this release reads {VERSION!r}")
     try:
-        return _journey(memoryview(data)[1:])
+        return _journey(data[1:])
     except UnicodeDecodeError as e:
         raise NotTextError(str(e)) from e
 
