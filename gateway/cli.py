@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "sandbox": "A carrier to practise on: an SMSC that speaks real SMPP.",
     },
     "Operations (see what goes on, and act)": {
+        "top": "Live: rates, queues, windows, and what limits now.",
         "stats": "What was sent, delivered and spent.",
         "carriers": "How the carriers are; check, pause, resume or drain one.",
         "plan": "The routing plan: check, apply, activate, roll back.",

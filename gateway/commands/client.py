@@ -88,6 +88,13 @@ class Client:
             todo = f"see that {self._place()} names the API of a Sluice gateway"
             raise Refused(f"{self.target.url} does not answer like a Sluice gateway", 200, todo=todo) from None
 
+    def page(self, url: str, timeout_s: float) -> bytes:
+        """A page that needs no key and gets none, such as /metrics. Raises Refused."""
+        try:
+            return self.fetch(urllib.request.Request(url), timeout_s)  # noqa: S310
+        except ValueError:
+            raise Refused(f"`{url}` is no address: give one such as http://127.0.0.1:9100/metrics") from None
+
     def fetch(self, request: urllib.request.Request, timeout_s: float = TIMEOUT_S) -> bytes:
         """The body of one answer. Raises Refused."""
         try:

@@ -138,6 +138,25 @@ async def test_carriers_are_listed_and_paused(api: Api, sluice: Sluice) -> None:
     assert json.loads((await sluice("carriers", "--json", key="ops")).stdout)["carriers"][0]["name"] == "north"
 
 
+async def test_top_shows_what_goes_on_once_or_line_by_line(
+    api: Api, sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sluice("send", "+79161234567", "Hello", "--class", "otp")
+    r = await sluice("top", "--once", "--interval", "0.2", key="ops")
+    assert r.exit_code == 0, r.output
+    for words in ("accepted=", "limit: ", "process", "api", "Redis ", "plan version"):
+        assert words in r.stdout
+    pages = ("--metrics", f"here={api.server.url}/metrics", "--metrics", "http://127.0.0.1:9/metrics")
+    r = await sluice("top", "--once", "--json", "--interval", "0.2", *pages, key="ops")
+    said = json.loads(r.stdout)
+    assert [(p["name"], bool(p["error"])) for p in said["processes"]] == [("here", False), ("127.0.0.1:9", True)]
+    assert said["limit"]["what"] and said["rates"]["accepted"] is not None and said["refusal"] == ""
+    assert "`ops`" in json.loads((await sluice("top", "--once", "--json", "--interval", "0.2")).stdout)["refusal"]
+    monkeypatch.setenv("SLUICE_URL", "http://127.0.0.1:9")
+    r = await sluice("top", "--once", "--interval", "0.2")
+    assert r.exit_code == 1 and "no process answers: http://127.0.0.1:9 cannot be reached" in r.output
+
+
 @pytest.mark.parametrize("by_servers", [False, True])
 async def test_a_key_is_made_works_is_listed_and_revoked(
     api: Api, sluice: Sluice, monkeypatch: pytest.MonkeyPatch, by_servers: bool
