@@ -219,13 +219,14 @@ def _meta(meta: dict[str, object], faults: list[Fault]) -> bytes:
 
 
 def _url(url: str, faults: list[Fault]) -> str:
-    if (sentence := _url_fault(url)) is not None:
+    if (sentence := url_fault(url)) is not None:
         faults.append(Fault(Code.CALLBACK_URL_INVALID, sentence, "/callback_url"))
     return url
 
 
 @lru_cache(maxsize=1024)
-def _url_fault(url: str) -> str | None:
+def url_fault(url: str) -> str | None:
+    """What is wrong with a URL that callbacks are to go to; None: nothing."""
     right = "give an address such as https://example.com/sms."
     if not url.isascii() or not url.isprintable() or " " in url:
         return f"The callback URL has characters that a URL cannot have: {right}"

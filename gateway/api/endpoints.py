@@ -19,6 +19,7 @@ from gateway.api import (
     sending,
     service,
     statistics,
+    webhook_routes,
 )
 from gateway.api.admin_documents import (
     Alive,
@@ -174,6 +175,7 @@ TABLE: Final[Table] = Table(
             Reschedule,
             codes=(*SEND_AT_FAULTS, Code.UNKNOWN_BATCH, Code.NOT_READY, Code.POSTGRES_AWAY, *_REDIS),
         ),
+        *webhook_routes.ROUTES,
         Route(
             "GET",
             "/v1/stats",

@@ -135,6 +135,21 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
         "`GET /v1/keys` or `sluice keys list` shows the ids.",
         "There is no such key; GET /v1/keys lists them.",
     ),
+    Code.UNKNOWN_ENDPOINT: Explanation(
+        "No endpoint of this key's client has this id. The id begins with `ep_`; another client's is as unknown.",
+        "`GET /v1/endpoints` lists the ids.",
+        "No endpoint of yours has this id; GET /v1/endpoints lists them.",
+    ),
+    Code.TOO_MANY_ENDPOINTS: Explanation(
+        "A client has 50 endpoints at most, those that are disabled included.",
+        "Remove one that is not used any more: `DELETE /v1/endpoints/{id}`.",
+        "A client has at most 50 endpoints: remove one that is not used.",
+    ),
+    Code.ENDPOINT_DISABLED: Explanation(
+        "Nothing is sent to an endpoint that was disabled, by its client or because its server answered 410 Gone.",
+        'Enable it with `PATCH /v1/endpoints/{id}` and `{"enabled": true}`, then repeat this.',
+        'The endpoint is disabled: PATCH it with {"enabled": true} first.',
+    ),
     Code.UNKNOWN_CLIENT: Explanation(
         "No key was ever made for a client of this name.",
         "`GET /v1/clients` lists the names. A client begins to exist with its first key.",

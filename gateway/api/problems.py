@@ -34,6 +34,9 @@ class Code(StrEnum):
     UNKNOWN_CARRIER = "unknown_carrier"
     UNKNOWN_PLAN = "unknown_plan"
     UNKNOWN_KEY = "unknown_key"
+    UNKNOWN_ENDPOINT = "unknown_endpoint"
+    TOO_MANY_ENDPOINTS = "too_many_endpoints"
+    ENDPOINT_DISABLED = "endpoint_disabled"
     UNKNOWN_CLIENT = "unknown_client"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REF_CONFLICT = "ref_conflict"
@@ -116,6 +119,9 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.UNKNOWN_CARRIER: Kind(404, "No such carrier"),
     Code.UNKNOWN_PLAN: Kind(404, "No such version of the plan"),
     Code.UNKNOWN_KEY: Kind(404, "No such key"),
+    Code.UNKNOWN_ENDPOINT: Kind(404, "No such endpoint"),
+    Code.TOO_MANY_ENDPOINTS: Kind(409, "There are too many endpoints"),
+    Code.ENDPOINT_DISABLED: Kind(409, "The endpoint is disabled"),
     Code.UNKNOWN_CLIENT: Kind(404, "No such client"),
     Code.METHOD_NOT_ALLOWED: Kind(405, "The path does not take this method"),
     Code.BODY_TOO_SLOW: Kind(408, "The body did not arrive in time"),
