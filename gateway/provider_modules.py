@@ -17,9 +17,10 @@ from gateway.plan.document import Carrier
 from gateway.plan.lines import Lines, Path
 from gateway.plan.parse import is_reference
 from gateway.plan.problems import Problems
-from gateway.provider import Provider, Receipt, Reports, SettingsError
+from gateway.provider import Provider, Receipt, Reports, SecretText, SettingsError
 
 _QUOTED: Final = re.compile(r"`(?:\$\.)?([^`]+)`")
+_STEP: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 @cache
@@ -52,15 +53,32 @@ def _check_settings(carrier: Carrier, path: Path, problems: Problems) -> None:
     try:
         open_provider(carrier.name, carrier.provider, _stand_ins(carrier.settings), _UNHEARD)
     except SettingsError as e:
-        named = [name for name in _QUOTED.findall(str(e)) if name in carrier.settings]
-        here = (*path, named[0]) if named else path
-        problems.add(here, "wrong_settings", str(e).removesuffix(".") + ".")
+        named = (_inside(carrier.settings, name) for name in _QUOTED.findall(str(e)))
+        here = next((found for found in named if found), ())
+        problems.add((*path, *here), "wrong_settings", str(e).removesuffix(".") + ".")
+
+
+def _inside(settings: dict[str, Any], name: str) -> Path:
+    """The path that a name such as `errors[2].reason` means, as far as the settings have it."""
+    found: list[str | int] = []
+    value: Any = settings
+    for step, index in _STEP.findall(name):
+        key = int(index) if index else step
+        if isinstance(value, dict) and key not in value:
+            break
+        if isinstance(value, list) and not (isinstance(key, int) and key < len(value)):
+            break
+        if not isinstance(value, dict | list):
+            break
+        value = value[key]
+        found.append(key)
+    return tuple(found)
 
 
 def _stand_ins(value: Any) -> Any:
     """The settings with a word in place of each secret."""
     if is_reference(value):
-        return "secret"
+        return SecretText("secret")
     if isinstance(value, dict):
         return {name: _stand_ins(inner) for name, inner in value.items()}
     return [_stand_ins(inner) for inner in value] if isinstance(value, list) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -56,7 +56,7 @@ def convert(carrier: str, table: Mapping[str, Any], kind: type[S]) -> S:
     try:
         settings = msgspec.convert(dict(table), kind, dec_hook=_secret)
     except msgspec.ValidationError as problem:
-        raise SettingsError(f"carrier {carrier}: {_words(str(problem))}") from None
+        raise SettingsError(f"carrier {carrier}: {_words(str(problem), kind)}") from None
     try:
         check(settings)
     except Fault as fault:
@@ -129,19 +129,41 @@ def charset(word: str, name: str) -> str:
     return word
 
 
-def _words(problem: str) -> str:
-    """msgspec's sentence with the place first. It quotes a value that is not one of a choice's; none is repeated."""
+def _words(problem: str, kind: type) -> str:
+    """msgspec's sentence with the place first, and what is meant. It quotes a value that is not one of a choice's; none
+    is repeated."""
     place = _PLACE.search(problem)
-    sentence = _QUOTED.sub("", _PLACE.sub("", problem))
-    sentence = sentence.replace("Object ", "").replace("  ", " ").strip()
+    sentence = _QUOTED.sub("", _PLACE.sub("", problem)).replace("Object ", "").replace("  ", " ").strip()
     if not place or not place[1]:
         return sentence
-    return f"`{_indexes(place[1])}`: {sentence[0].lower()}{sentence[1:]}"
+    meant = _described(kind, place[1])
+    sentence = "has not the right form" if "regex" in sentence else f"{sentence[0].lower()}{sentence[1:]}"
+    return f"`{place[1].replace('[...]', '')}`: {sentence}{f' ({meant})' if meant else ''}"
 
 
-def _indexes(path: str) -> str:
-    """Keys that msgspec writes as […] are names of a table."""
-    return path.replace("[...]", "")
+def _described(kind: Any, path: str) -> str:
+    """The words of the field at a path; of a table of kinds, the kinds."""
+    meant = ""
+    for step in re.findall(r"[^.\[\]]+", path):
+        tables = [t for t in _members(kind) if isinstance(t, type) and issubclass(t, msgspec.Struct)]
+        tags = [str(t.__struct_config__.tag) for t in tables if t.__struct_config__.tag_field == step]
+        if tags:
+            return f"one of {', '.join(tags)}"
+        fields = [f for t in tables for f in msgspec.structs.fields(t) if f.encode_name == step]
+        if fields:
+            kind = fields[0].type
+            meant = next((m.description for m in getattr(kind, "__metadata__", ()) if m.description), meant)
+        elif not step.isdigit() and step != "...":
+            break
+    return meant
+
+
+def _members(kind: Any) -> list[Any]:
+    """The types that a field's type is made of, at any depth."""
+    found = [kind]
+    for inner in get_args(kind):
+        found += _members(inner)
+    return found
 
 
 def _secret(kind: type, value: object) -> Secret:

@@ -124,7 +124,7 @@ class Batch(Table, frozen=True, kw_only=True):
 class Ask(Table, frozen=True, kw_only=True):
     """A request that sends nothing: at the start, to see whether the credentials are good."""
 
-    url: Annotated[str, Meta(pattern="^https?://", description="its URL, on the same host")]
+    url: Annotated[str, Meta(description="its URL, on the same host")]
     method: Annotated[Literal["GET", "POST"], Meta(description="its method")] = "GET"
     status: Annotated[Statuses, Meta(description="statuses that mean yes")] = ("2xx",)
 
@@ -142,9 +142,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     url: Annotated[
         str,
-        Meta(
-            pattern="^https?://", description="where messages are sent to; values of placeholders are percent-encoded"
-        ),
+        Meta(description="where messages are sent to; values of placeholders are percent-encoded"),
     ]
     method: Annotated[Literal["POST", "PUT", "GET"], Meta(description="GET puts the fields of a form into the URL")] = (
         "POST"
