@@ -16,7 +16,7 @@ import msgspec
 from providers._web import signing
 from providers._web.placeholders import SHARED, SINGLE, Context, Facts, Value
 from providers._web.pointer import as_text
-from providers._web.reading import Fault
+from providers._web.reading import Fault, charset
 from providers._web.settings import Basic, Bearer, FormSettings, HeaderKey, JsonSettings, QueryKey
 from providers._web.template import NOTHING, Fill, TemplateError, compile_document, compile_text, compile_url
 
@@ -181,7 +181,7 @@ class FormBody:
     `{index}` in a name tells them apart."""
 
     def __init__(self, settings: FormSettings, known: Mapping[str, Value]) -> None:
-        self._charset = settings.charset
+        self._charset = charset(settings.charset, "charset")
         self._fields = form_fields(settings.fields, known, "fields")
         self._item = None if settings.batch is None else form_fields(settings.batch.item, SINGLE, "batch.item")
 
@@ -204,13 +204,13 @@ def form_fields(table: Mapping[str, Any], known: Mapping[str, Value], where: str
     return made
 
 
-def encode_form(fields: Fields, facts: Facts, charset: str) -> str:
+def encode_form(fields: Fields, facts: Facts, encoding: str) -> str:
     """Names and values, percent-encoded. Raises UnicodeEncodeError for what the charset cannot say."""
     made = []
     for name, fill in fields:
         if (value := fill(facts)) is not NOTHING:
             text = value if isinstance(value, str) else as_text(value)
-            made.append(f"{quote_plus(str(name(facts)))}={quote_plus(text.encode(charset))}")
+            made.append(f"{quote_plus(str(name(facts)))}={quote_plus(text.encode(encoding))}")
     return "&".join(made)
 
 
@@ -218,8 +218,8 @@ def content_type(settings: JsonSettings | FormSettings) -> str:
     """The Content-Type of requests."""
     if isinstance(settings, JsonSettings):
         return "application/json"
-    charset = "" if settings.charset.lower() in ("utf-8", "utf8") else f"; charset={settings.charset}"
-    return f"application/x-www-form-urlencoded{charset}"
+    said = "" if settings.charset.lower() in ("utf-8", "utf8") else f"; charset={settings.charset}"
+    return f"application/x-www-form-urlencoded{said}"
 
 
 def document(value: Any, known: Mapping[str, Value], where: str) -> Fill:
