@@ -214,6 +214,12 @@ class Moment(msgspec.Struct, omit_defaults=True):
     where: Annotated[str | None, Meta(description="where it waited: intake, outbox or later")] = None
     until: Annotated[datetime | None, Meta(description="until when it waits at most")] = None
     by: Annotated[str | None, Meta(description="who did it")] = None
+    host: Annotated[str | None, Meta(description="where the application was told")] = None
+    endpoint: Annotated[str | None, Meta(description="the endpoint; not there for the message's callback_url")] = None
+    tries: Annotated[int | None, Meta(description="how often the application was told")] = None
+    status: Annotated[int | None, Meta(description="what the application answered last")] = None
+    error: Annotated[str | None, Meta(description="why the application has not taken the event")] = None
+    next_try_at: Annotated[datetime | None, Meta(description="when the application is told again")] = None
 
 
 class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,7 +13,7 @@ from gateway.api.documents import BatchView, MessageView, Moment, Price
 from gateway.events import Batched
 from gateway.message import FINAL, Message, id_text, id_time_ms
 from gateway.provider import RULES, Kind, Reason
-from gateway.store.messages import BatchFound, Found, Note, ReceiptSeen, Submission, Timeline, Wait
+from gateway.store.messages import BatchFound, CallbackSeen, Found, Note, ReceiptSeen, Submission, Timeline, Wait
 
 _OUTCOMES: Final[Mapping[int, Literal["accepted", "deferred", "refused", "uncertain"]]] = {
     Kind.ACCEPTED: "accepted",
@@ -130,10 +131,7 @@ def _timeline(row: Found, timeline: Timeline) -> list[Moment]:
     moments += [_submission(s) for s in timeline.submissions]
     moments += [_receipt(r) for r in timeline.receipts]
     moments += [_note(n) for n in timeline.notes]
-    moments += [
-        Moment(time_of(c.at_ms), "callback", state=c.state, reason=c.reason or None, done_at=_time(c.done_ms))
-        for c in timeline.callbacks
-    ]
+    moments += [_callback(c) for c in timeline.callbacks]
     return sorted(moments, key=lambda m: m.at)
 
 
@@ -201,6 +199,22 @@ def _wait(w: Wait) -> Moment:
         carrier=w.carrier or None,
         until=_time(w.until_ms),
         **_why(w.why, ""),
+    )
+
+
+def _callback(c: CallbackSeen) -> Moment:
+    return Moment(
+        time_of(c.at_ms),
+        "callback",
+        state=c.state,
+        done_at=_time(c.done_ms),
+        host=urlsplit(c.url).netloc or None,
+        endpoint=c.endpoint or None,
+        tries=c.tries or None,
+        status=c.status or None,
+        error=c.error or None,
+        next_try_at=None if c.done_ms else _time(c.next_try_ms),
+        **_why(c.reason, ""),
     )
 
 

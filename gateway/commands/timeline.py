@@ -98,6 +98,8 @@ def says(m: Moment) -> str:
             words = [_part(m), m.get("state"), f"from {m['carrier']}", _named("matched by", m.get("matched_by"))]
         case "waiting":
             words = [f"in {m.get('where')}", m.get("carrier")]
+        case "callback":
+            words = [m.get("state"), _told(m)]
         case _:
             words = [m.get("state"), m.get("carrier"), _named("by", m.get("by"))]
     words += [_named("reason", m.get("reason")), _named("code", m.get("code"))]
@@ -115,6 +117,14 @@ def _took(m: Moment) -> str:
         return ""
     took = datetime.fromisoformat(m["answered_at"]) - datetime.fromisoformat(m["at"])
     return f" after {took.total_seconds() * 1000:.0f} ms"
+
+
+def _told(m: Moment) -> str:
+    tries = f" after {m['tries']} tries" if m.get("tries", 1) > 1 else ""
+    if m.get("error"):
+        again = f", again at {clock(m['next_try_at'])[:8]}" if m.get("next_try_at") else ", given up"
+        return f"{m.get('host', 'nobody')} did not take it{tries}: {m['error']}{again}"
+    return f"{m.get('host', 'nobody')} answered {m['status']}{tries}" if m.get("status") else ""
 
 
 def _price(price: Mapping[str, str] | None) -> str:
