@@ -112,6 +112,8 @@ class Notifier:
                 await _first(lease.hold(), slot.run(), name=f"notifier slot {number} at work")
             finally:
                 self._slots.pop(number, None)
+                for gauge in (metrics.callbacks_waiting, metrics.callbacks_age, metrics.callbacks_retrying):
+                    gauge.remove(str(number))  # whoever has the slot now shows it
                 await lease.release()
 
     async def _listen(self) -> None:
