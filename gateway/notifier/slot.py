@@ -11,6 +11,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 import asyncpg
@@ -19,6 +20,7 @@ import msgspec
 from gateway import logs, metrics
 from gateway.callbacks import audience, event
 from gateway.callbacks.backoff import GIVE_UP_MS, retry_after_s
+from gateway.instruments import Count, Series
 from gateway.message import UnknownVersionError
 from gateway.notifier.delivery import Delivery, InHand, Item
 from gateway.notifier.dial import Dialer
@@ -224,10 +226,19 @@ class Slot:
         for target in [target for target in self._targets.values() if target.key.endpoint]:
             destination = await self._directory.destination(target.key)
             if isinstance(destination, Closed):
-                target.rest(_FORGET_S)
-                self._targets.pop(target.key.name).close()
+                self._forget(target)
             else:
                 target.lead_to(destination)
+
+    def _forget(self, target: Target) -> None:
+        """Send nothing more there, and take no answer: what it has is in the store, and fetched again if need be."""
+        target.rest(_FORGET_S)
+        self._targets.pop(target.key.name).close()
+        self._rows_in_hand = {row for row in self._rows_in_hand if row[2] != target.key.name}
+        for hand in [hand for hand in self._in_hand.values() if hand.target == target.key.name]:
+            hand.flying, hand.released = 0, True
+            if not hand.dirty:
+                del self._in_hand[hand.id]
 
     async def _shut(self, key: audience.Target, closed: Closed, batches: Sequence[Batch]) -> None:
         now_ms = self._clock_ms()
@@ -257,9 +268,9 @@ class Slot:
                 item.batch.flying -= 1
             else:
                 self._rows_in_hand.discard((item.event.id, item.event.seq, target.key.name))
-        result = label(answer)
-        metrics.callback_attempts.labels(result).inc()
-        metrics.callback_seconds.labels(result).observe(took_s)
+        attempts, seconds = _shown(label(answer))
+        attempts.inc()
+        seconds.observe(took_s)
         if 200 <= status < 300:
             self._results.delivered(target.key, items, delivery.url, status, now_ms)
             metrics.callback_delay.observe(max(0, now_ms - items[0].event.at_ms) / 1000, len(items))
@@ -402,6 +413,11 @@ class Slot:
             self._in_hand.pop(batch.id, None)
             tried = [Tried(key, i.event, i.event.url, 0, 0, why, 0, now_ms, "failed", 0) for i in items]
             await outbox.book(connection, self.number, self._token, outbox.Booking(tried, (), [batch.id], ()))
+
+
+@cache
+def _shown(result: str) -> tuple[Count, Series]:
+    return metrics.callback_attempts.labels(result), metrics.callback_seconds.labels(result)
 
 
 def jittered(seconds: float) -> float:

@@ -293,7 +293,8 @@ class Target:
 
     def _judge(self, delivery: Delivery, answer: Answer, took_s: float) -> None:
         good = 200 <= answer.status < 300
-        ids = {item.event.id for item in delivery.items}
+        items = delivery.items
+        ids = {items[0].event.id} if len(items) == 1 else {item.event.id for item in items}
         self._sending -= ids
         if good:
             self._worked()
@@ -339,14 +340,15 @@ class Target:
     def rest(self, pause_s: float) -> None:
         """Send nothing for so long, and give back what is not sent: it is safe in the store."""
         self.rest_until = max(self.rest_until, self._loop.time() + pause_s)
-        items: list[Item] = []
-        for item in [item for delivery in self._redo for item in delivery.items]:
+        items = [item for delivery in self._redo for item in delivery.items]
+        for item in items:
             self._sending.discard(item.event.id)
             if item.batch is not None:
                 item.batch.flying -= 1
-            items += (item, *self._held.pop(item.event.id, ()))
+        items += [item for held in self._held.values() for item in held]
         items += self.waiting
         self._redo.clear()
+        self._held.clear()
         self.waiting.clear()
         if items:
             self._owner.let_go(self, items)

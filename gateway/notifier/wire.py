@@ -7,6 +7,7 @@ long answer read. asyncio's transport carries plain and TLS alike; httptools par
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
@@ -27,6 +28,7 @@ class Answer(NamedTuple):
 
 
 _PLAIN: Final = {status: Answer(status) for status in range(200, 600)}
+_RETRY_AFTER: Final = re.compile(rb"\r\nretry-after:[ \t]*([^\r\n]{1,64})", re.IGNORECASE)
 NO_HTTP: Final = "the server does not answer in HTTP"
 
 
@@ -34,15 +36,15 @@ class Wire(asyncio.Protocol):
     """A connection. `on_answer` is called once for each `send`, `on_lost` when it ends while nothing is sent."""
 
     __slots__ = (
-        "_answered", "_body_bytes", "_bytes", "_ends", "_on_answer", "_on_lost", "_parser", "_retry_after",
-        "_transport", "busy", "deadline", "idle_since", "load", "made_at", "served",
+        "_answered", "_body_bytes", "_bytes", "_ends", "_head", "_on_answer", "_on_lost", "_parser", "_transport",
+        "busy", "deadline", "idle_since", "load", "made_at", "served",
     )  # fmt: skip
 
     def __init__(self, on_answer: Callable[[Wire, Answer], None], on_lost: Callable[[Wire], None]) -> None:
         self._on_answer, self._on_lost = on_answer, on_lost
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._retry_after = ""
+        self._head = b""
         self._bytes = self._body_bytes = 0
         self._answered = self._ends = False
         self.busy = False
@@ -62,7 +64,7 @@ class Wire(asyncio.Protocol):
         self.busy, self.deadline = True, deadline
         self._answered = False
         self._bytes = self._body_bytes = 0
-        self._retry_after = ""
+        self._head = b""
         if transport is None:
             self._finish(Answer(0, "the connection was closed", untouched=self.served > 0))
             return
@@ -86,6 +88,8 @@ class Wire(asyncio.Protocol):
             self._end()  # nobody asked
             return
         self._bytes += len(data)
+        if not self._answered:
+            self._head = self._head + data if self._head else data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -107,10 +111,6 @@ class Wire(asyncio.Protocol):
 
     # httptools calls these.
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(name) == 11 and name.lower() == b"retry-after":
-            self._retry_after = value.decode("latin-1")[:64]
-
     def on_headers_complete(self) -> None:
         self._answered = self._parser.get_status_code() >= 200
 
@@ -128,9 +128,9 @@ class Wire(asyncio.Protocol):
 
     def _answer(self) -> Answer:
         status = self._parser.get_status_code()
-        if not self._retry_after:
-            return _PLAIN.get(status) or Answer(status)
-        return Answer(status, "", self._retry_after)
+        if status >= 400 and (found := _RETRY_AFTER.search(self._head)) is not None:
+            return Answer(status, "", found[1].decode("latin-1"))
+        return _PLAIN.get(status) or Answer(status)
 
     def _fail(self, why: str, stale: bool = False) -> None:
         """The connection is of no more use; a status that came counts."""
