@@ -24,13 +24,14 @@ from gateway.store import totals
 from gateway.store.pool import StoreAwayError
 
 _DAY_MS: Final = 86_400_000
-_KNOWN: Final = ("since", "until", "by", "step")
+_KNOWN: Final = ("since", "until", "by", "step", *totals.DIMENSIONS)
 
 PARAMETERS: Final = (
     Parameter("since", "accepted then or later; a day ago when not given", {"type": "string", "format": "date-time"}),
     Parameter("until", "accepted before; now when not given", {"type": "string", "format": "date-time"}),
     Parameter("by", f"comma-separated dimensions out of {', '.join(totals.DIMENSIONS)}; `state` when not given"),
     Parameter("step", "one group for each", {"type": "string", "enum": list(totals.STEPS)}),
+    *(Parameter(name, f"only messages of this {name}") for name in totals.DIMENSIONS),
 )
 
 
@@ -79,9 +80,12 @@ async def get_stats(c: Call) -> Answer:
     if step is not None and step not in totals.STEPS:
         return query.invalid("step", f"`step` is one of {', '.join(totals.STEPS)}.")
     client = None if c.rights.scopes & {"ops", "admin"} else c.client
+    only = {name: given[name] for name in totals.DIMENSIONS if name in given}
+    if nul := next((name for name, value in only.items() if "\0" in value), None):
+        return query.invalid(nul, "U+0000 is in no value.")
     try:
         async with asyncio.timeout(STORE_S):
-            found = await totals.totals(c.gate.pool, client, since_ms, until_ms, by, step)
+            found = await totals.totals(c.gate.pool, client, since_ms, until_ms, by, step, only)
     except (StoreAwayError, TimeoutError):
         return store_away()
     groups = [_group(total, by, step is not None) for total in found]

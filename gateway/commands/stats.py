@@ -1,56 +1,158 @@
-"""`sluice stats`: what was sent, delivered and spent."""
+"""`sluice stats`: what was sent, delivered and spent, as a plot and a table."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
 import click
-from rich.table import Table
+from rich.console import Console
 
-from gateway.commands.client import Client, console, print_json
-from gateway.commands.times import clock
+from gateway.commands.client import Client, print_json
+from gateway.commands.figures import (
+    Figures,
+    highest,
+    money,
+    pivot,
+    series,
+    sparkline,
+    step_for,
+    whole,
+)
+from gateway.commands.tables import Column, screen, show
+from gateway.commands.teaching import TARGET, lesson
+from gateway.commands.times import past, short
 
-_SPAN = re.compile(r"(\d+)(min|h|d)")
-_UNITS = {"min": "minutes", "h": "hours", "d": "days"}
+DIMENSIONS: Final = ("client", "class", "carrier", "operator", "state", "tag")
+NUMBERS: Final = ("messages", "delivered", "undelivered", "cancelled", "open", "parts")
+PLOT: Final = 60
+
+FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 
 
-@click.command("stats")
+def _only(name: str) -> Callable[[FC], FC]:
+    return click.option(f"--{name}", f"only_{name}", metavar="NAME", help=f"Only messages of this {name}.")
+
+
+@click.command(
+    "stats",
+    epilog=lesson(
+        "sluice stats                              # the last 24 hours by class",
+        "sluice stats --since 7d --by carrier,operator",
+        "sluice stats --tag spring --since 2h --step minute",
+        "sluice stats --since 30d --by client --csv > clients.csv",
+        source=f"The key needs the scope stats; with ops it sees all clients. {TARGET}",
+    ),
+)
 @click.option("--since", default="24h", show_default=True, help="A span such as 30min, 24h or 7d, or a time.")
 @click.option("--until", help="A time, or a span back from now.")
-@click.option("--by", default="class,state", show_default=True, help="Of client, class, carrier, operator, state, tag.")
+@click.option("--by", default="class", show_default=True, help=f"Of {', '.join(DIMENSIONS)}; several with commas.")
 @click.option("--step", type=click.Choice(("minute", "hour", "day")), help="One row for each.")
+@_only("client")
+@_only("class")
+@_only("carrier")
+@_only("operator")
+@_only("tag")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def command(since: str, until: str | None, by: str, step: str | None, as_json: bool) -> None:
-    """Messages, parts and cost by what you ask for. A message counts at the time when it was accepted."""
-    query = {"since": _time(since), "until": _time(until) if until else None, "by": by, "step": step}
-    found = Client().get("/v1/stats", query)
+@click.option("--csv", "as_csv", is_flag=True, help="CSV instead of a table.")
+def command(since: str, until: str | None, by: str, step: str | None, as_json: bool, as_csv: bool, **only: Any) -> None:
+    """Messages, deliveries and cost. A message counts where it stands now, at the time when it was accepted.
+
+    \b
+    delivered    the phone has it
+    undelivered  undeliverable, rejected, failed or expired
+    open         not ended yet
+    rate         delivered of those that have ended
+    cost         of what was submitted to carriers, by the plan's prices
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json or --csv, not both")
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    if wrong := [name for name in names if name not in DIMENSIONS] or [n for n in names if names.count(n) > 1]:
+        raise click.UsageError(f"--by `{wrong[0]}`: give each of {', '.join(DIMENSIONS)} at most once")
+    chosen = {name.removeprefix("only_"): value for name, value in only.items() if value is not None}
+    asked: dict[str, str | None] = {"since": past(since), "until": past(until) if until else None, **chosen}
+    client = Client()
+    states = names if "state" in names else [*names, "state"]
+    found = client.get("/v1/stats", {**asked, "by": ",".join(states), "step": step})
+    keys = (["at"] if step else []) + names
+    groups = pivot(found["groups"], keys)
+    if as_csv:
+        click.echo(_csv(keys, groups), nl=False)
+        return
+    begin, end = (datetime.fromisoformat(found[name]) for name in ("since", "until"))
+    end = min(end, datetime.now(UTC))
+    shown = step or step_for(begin, end)
+    points = client.get("/v1/stats", {**asked, "by": "state", "step": shown})["groups"]
     if as_json:
-        print_json(found)
-        return
-    if not found["groups"]:
-        click.echo("Nothing was sent in this time.")
-        return
-    console().print(_table(found, step is not None))
+        print_json(_document(found, names, keys, groups, shown, points))
+    elif groups:
+        out = screen()
+        _plot(out, series(points, begin, end, shown), shown, found["since"])
+        _table(out, keys, groups)
+    else:
+        click.echo("Nothing was sent in this time." + (" (Of what you asked for.)" if chosen else ""))
 
 
-def _time(text: str) -> str:
-    if (span := _SPAN.fullmatch(text)) is not None:
-        return (datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})).isoformat(timespec="seconds")
-    return text
+def _plot(out: Console, points: Sequence[Figures], step: str, since: str) -> None:
+    """Accepted and delivered on one scale."""
+    total = whole(points)
+    accepted, delivered = [p.messages for p in points], [p.delivered for p in points]
+    top = highest(accepted, PLOT)
+    rate = f"  {total.rate:.1%} of those that have ended" if total.rate is not None else ""
+    out.print(f"accepted   {sparkline(accepted, PLOT, top)}  {total.messages:,}", style="cyan", soft_wrap=True)
+    out.print(f"delivered  {sparkline(delivered, PLOT, top)}  {total.delivered:,}{rate}", style="green", soft_wrap=True)
+    per = -(-len(points) // PLOT)
+    column = f"a {step}" if per == 1 else f"{per} {step}s"
+    spent = f", {money(total.cost)}" if total.cost else ""
+    out.print(f"           since {short(since)}, a column is {column}{spent}\n", style="dim", soft_wrap=True)
 
 
-def _table(found: dict[str, Any], stepped: bool) -> Table:
-    table = Table(box=None, pad_edge=False)
-    names = (["at"] if stepped else []) + list(found["by"])
-    for name in names:
-        table.add_column(name)
-    for name in ("messages", "parts", "cost"):
-        table.add_column(name, justify="right")
-    for group in found["groups"]:
-        row = [clock(group["at"], day=True)[:16] if n == "at" else group.get(n) or "-" for n in names]
-        cost = group["cost"]
-        row += [f"{group['messages']:,}", f"{group['parts']:,}", f"{cost['amount']} {cost['currency']}" if cost else ""]
-        table.add_row(*row)
-    return table
+def _table(out: Console, keys: Sequence[str], groups: Mapping[tuple[str, ...], Figures]) -> None:
+    columns = [Column(name) for name in keys]
+    columns += [Column("messages", right=True), Column("delivered", right=True), Column("undelivered", right=True)]
+    columns += [Column("open", right=True), Column("rate", right=True), Column("cost", right=True)]
+    columns += [Column("parts", right=True, spare=True)]
+    rows = [_cells([short(v) if n == "at" else v or "-" for n, v in zip(keys, key, strict=True)], figures)
+            for key, figures in groups.items()]  # fmt: skip
+    if len(rows) > 1 and keys:
+        rows.append(_cells(["all", *[""] * (len(keys) - 1)], whole(groups.values())))
+    show(columns, rows, out)
+
+
+def _cells(values: Sequence[str], f: Figures) -> list[str]:
+    rate = f"{f.rate:.1%}" if f.rate is not None else "-"
+    return [*values, f"{f.messages:,}", f"{f.delivered:,}", f"{f.undelivered:,}", f"{f.open:,}", rate, money(f.cost),
+            f"{f.parts:,}"]  # fmt: skip
+
+
+def _csv(keys: Sequence[str], groups: Mapping[tuple[str, ...], Figures]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*keys, *NUMBERS, "delivery_rate", "cost", "currency"])
+    for key, figures in groups.items():
+        rate = "" if figures.rate is None else f"{figures.rate:.4f}"
+        cost = "+".join(f"{amount:f}" for amount in figures.cost.values())
+        writer.writerow([*key, *(getattr(figures, name) for name in NUMBERS), rate, cost, "+".join(figures.cost)])
+    return text.getvalue()
+
+
+def _document(
+    found: Mapping[str, Any],
+    by: Sequence[str],
+    keys: Sequence[str],
+    groups: Mapping[tuple[str, ...], Figures],
+    step: str,
+    points: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    made = [dict(zip(keys, key, strict=True)) | _figures(figures) for key, figures in groups.items()]
+    plot = [{"at": key[0], **_figures(figures)} for key, figures in pivot(points, ("at",)).items()]
+    return {"since": found["since"], "until": found["until"], "by": by, "groups": made, "step": step, "series": plot}
+
+
+def _figures(figures: Figures) -> dict[str, Any]:
+    costs = [{"amount": f"{amount:f}", "currency": currency} for currency, amount in figures.cost.items()]
+    return {name: getattr(figures, name) for name in NUMBERS} | {"delivery_rate": figures.rate, "costs": costs}

@@ -27,12 +27,12 @@ STATES: Final = {
 
 
 class Column(NamedTuple):
-    """A column. `right`: numbers; `whole`: never broken, such as an id; `style` of its cells."""
+    """A column. `right`: numbers; `whole`: never broken, such as an id; `spare`: left out where there is no room."""
 
     name: str
     right: bool = False
     whole: bool = False
-    style: str = ""
+    spare: bool = False
 
 
 def screen() -> Console:
@@ -44,7 +44,7 @@ def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], out: Console 
     """Print a table."""
     out, cells = out or screen(), [[str(cell) for cell in row] for row in rows]
     if out.is_terminal:
-        out.print(rich_table(columns, cells))
+        out.print(rich_table(*_fitting(columns, cells, out.width)))
     else:
         for line in plain_lines(columns, cells):
             print(line, file=out.file)
@@ -54,12 +54,22 @@ def rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Tabl
     """For a terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for c in columns:
-        table.add_column(
-            c.name, justify="right" if c.right else "left", no_wrap=c.whole or c.right, style=c.style, overflow="fold"
-        )
+        table.add_column(c.name, justify="right" if c.right else "left", no_wrap=c.whole or c.right, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, STATES.get(cell, "")) for cell in row))
     return table
+
+
+def _fitting(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> tuple[list[Column], list[Sequence[str]]]:
+    """Without the last spare columns, as long as the table is too wide for the terminal."""
+    kept, left = list(columns), list(rows)
+    while max(map(cell_len, plain_lines(kept, left))) > width and any(c.spare for c in kept):
+        last = max(n for n, c in enumerate(kept) if c.spare)
+        kept = kept[:last] + kept[last + 1 :]
+        left = [(*row[:last], *row[last + 1 :]) for row in left]
+    return kept, left
 
 
 def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,7 +5,7 @@ In: a span of accepting times, dimensions, a client (None: all). Out: rows. Neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,22 +29,31 @@ class Total(msgspec.Struct, frozen=True):
 
 
 async def totals(
-    pool: Pool, client: str | None, since_ms: int, until_ms: int, by: Sequence[str] = (), step: str | None = None
+    pool: Pool,
+    client: str | None,
+    since_ms: int,
+    until_ms: int,
+    by: Sequence[str] = (),
+    step: str | None = None,
+    only: Mapping[str, str] | None = None,
 ) -> list[Total]:
     """At most MAX_ROWS groups, oldest first; `by` out of DIMENSIONS, `step` out of STEPS. Raises StoreAwayError.
 
+    `only`: values of DIMENSIONS that are counted, nothing else is.
     Without steps of a minute, `since_ms` and `until_ms` count by whole hours for what is older than a day.
     """
-    assert all(name in DIMENSIONS for name in by) and (step is None or step in STEPS)
+    only = only or {}
+    assert all(name in DIMENSIONS for name in (*by, *only)) and (step is None or step in STEPS)
     table = "stats_minute" if step == "minute" or until_ms - since_ms <= 86_400_000 else "stats_hour"
     at = f"date_trunc('{step}', at)" if step else "to_timestamp(0)"
     names = ", ".join([*by, "currency"])
+    filters = "".join(f" and {name} = ${number}" for number, name in enumerate(only, 4))
     sql = (
         f"select {at} as at, {names}, sum(messages)::bigint, sum(parts)::bigint, sum(cost_micro)::bigint"
-        f" from {table} where at >= $1 and at < $2 and ($3::text is null or client = $3)"
+        f" from {table} where at >= $1 and at < $2 and ($3::text is null or client = $3){filters}"
         f" group by 1, {names} having sum(messages) <> 0 or sum(cost_micro) <> 0 order by 1, {names} limit {MAX_ROWS}"
     )
-    return [_total(row, len(by)) for row in await pool.fetch(sql, since_ms, until_ms, client)]
+    return [_total(row, len(by)) for row in await pool.fetch(sql, since_ms, until_ms, client, *only.values())]
 
 
 def _total(row: Sequence[Any], width: int) -> Total:

@@ -113,6 +113,12 @@ async def test_stats_are_a_table_or_json(sluice: Sluice) -> None:
     assert "accepted" in r.stdout
     r = await sluice("stats", "--by", "tag", "--step", "hour", "--since", "7d", "--json")
     assert [(g["tag"], g["messages"]) for g in json.loads(r.stdout)["groups"]] == [("spring", 1)]
+    assert "spring" in (await sluice("stats", "--by", "tag", "--class", "otp")).stdout
+    r = await sluice("stats", "--by", "tag", "--class", "alert")
+    assert r.exit_code == 0 and "Nothing was sent" in r.stdout
+    r = await sluice("stats", "--by", "tag,class", "--csv")
+    assert r.stdout.splitlines()[1] == "spring,otp,1,0,0,0,1,1,,,"
+    assert (await sluice("stats", "--by", "colour")).exit_code == 2
     r = await sluice("stats", "--since", "yesterday")
     assert r.exit_code == 1 and "Request id: " in r.output and "(since)" in r.output
 
