@@ -1,7 +1,8 @@
 """Secrets that the plan refers to, read where they are used: from the environment or from files.
 
 In: a carrier's settings. Out: the same with `{ env = … }` and `{ file = … }` replaced by what they hold, or
-CredentialError. Never logs, stores or shows what it read.
+CredentialError. A file without a leading / is looked for in $CREDENTIALS_DIRECTORY, where systemd puts a service's
+secrets. Never logs, stores or shows what it read.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def unreadable(settings: Mapping[str, Any], environ: Mapping[str, str] | None = 
 def _resolve(value: Any, place: Place, environ: Mapping[str, str]) -> Any:
     if is_reference(value):
         return SecretText(
-            _from_environment(value["env"], place, environ) if "env" in value else _from_file(value["file"], place)
+            _from_environment(value["env"], place, environ)
+            if "env" in value
+            else _from_file(os.path.join(environ.get("CREDENTIALS_DIRECTORY", ""), value["file"]), place)
         )
     if isinstance(value, dict):
         return {name: _resolve(inner, (*place, name), environ) for name, inner in value.items()}

@@ -56,3 +56,12 @@ def test_everything_that_cannot_be_read_is_told_with_its_place_and_never_with_it
     with pytest.raises(CredentialError, match="/a: The environment variable UNSET"):
         resolve(settings, {"SET": "1"})
     assert "xxxx" not in repr(found)
+
+
+def test_a_file_without_a_slash_is_one_that_systemd_passed_on(tmp_path: Path) -> None:
+    (tmp_path / "carriers_north").write_text("secret\n")
+    settings = {"password": {"file": "carriers_north"}}
+    assert resolve(settings, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == {"password": "secret"}
+    (tmp_path / "elsewhere").write_text("other")
+    absolute = {"password": {"file": str(tmp_path / "elsewhere")}}
+    assert resolve(absolute, {"CREDENTIALS_DIRECTORY": "/nowhere"}) == {"password": "other"}
