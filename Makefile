@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export COVERAGE_FILE := $(CURDIR)/.coverage
 UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
 
-.PHONY: help up test test-full lint bench clean
+.PHONY: help up test test-full lint docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -28,6 +28,9 @@ test-full: $(VENV)/installed-dev ## the acceptance tests with full queues and a 
 
 lint: $(VENV)/installed-dev ## style, types, and which part may import which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+docs: $(VENV)/installed ## write the pages that are made of the program: docs/cli.md, docs/settings.md
+	@$(BIN)/python -m gateway.commands.reference docs
 
 bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -15,12 +15,22 @@ import uvloop
 
 from gateway import daemon, logs
 from gateway.commands.settings import read_settings
+from gateway.commands.teaching import SETTINGS, lesson
 from gateway.config import ROLES, Settings
 from gateway.ops.startup import UnfitStoreError
 from gateway.streams.link import RedisAwayError
 
 
-@click.command("run")
+@click.command(
+    "run",
+    epilog=lesson(
+        "sluice run",
+        "sluice run --roles api --listen 0.0.0.0:8080",
+        "sluice run --config sluice.toml --roles router,connector",
+        source=SETTINGS,
+        codes={0: "stopped by a signal", 1: "it cannot start, or a stage ended: the last line says why"},
+    ),
+)
 @click.option("--roles", metavar="A,B", help=f"Stages to run, of {', '.join(ROLES)}.  [default: all]")
 @click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
 @click.option("--redis-url", metavar="URL", help="Redis >= 7 or Valkey.")
