@@ -6,6 +6,8 @@ messages of a busy batch are accepted, submitted and delivered within it: they b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.callbacks.audience import NOBODY, Audience
 from gateway.callbacks.event import Event
 from gateway.events import (
@@ -21,11 +23,12 @@ from gateway.events import (
     Waiting,
 )
 from gateway.ledger import judge
-from gateway.ledger.judge import Entry
+from gateway.ledger.judge import Entry, Meaning
 from gateway.ledger.rows import CallbackDue, Changes, Matched, Note, Row, Stray, new_row
-from gateway.message import Message
+from gateway.message import FINAL, Message
 
 _NEW, _HEALED, _REPEATED, _KNOWN = Entry
+_NOTED, _FINAL = Meaning.NOTED, Meaning.FINAL
 CarrierId = tuple[str, str]
 """A carrier, and its id of a message."""
 
@@ -34,32 +37,48 @@ class Fold:
     """Life: `accept` and `apply` in the order of the facts, then `finish` once.
 
     rows: what the store has of the messages that the facts name; the fold changes them and adds to them. known:
-    submissions that the receipts name. audience: whom to tell of what becomes of them.
+    submissions that the receipts name; those of the facts are added. audience: whom to tell of what becomes of them.
+    number: another one than that of any fold that these rows went through.
     """
 
-    def __init__(self, rows: dict[bytes, Row], known: dict[CarrierId, Matched], audience: Audience = NOBODY) -> None:
-        self.audience = audience
+    def __init__(
+        self,
+        rows: dict[bytes, Row],
+        known: dict[CarrierId, Matched],
+        audience: Audience = NOBODY,
+        number: int = 1,
+    ) -> None:
+        self.audience, self.number = audience, number
         self.rows, self.known = rows, known
-        self.fresh: dict[CarrierId, Matched] = {}
-        self.changes = Changes()
+        self.changes = Changes(number)
+        self.ended: list[bytes] = []  # messages that came to their end or are there; some more than once
+        self.spent: list[CarrierId] = []  # submissions that were received, or whose message is not open
         self._early: list[Received] = []
 
-    def accept(self, message_id: bytes, message: Message) -> None:
-        """A message of the accept script."""
-        row = self.rows[message_id] = new_row(message_id, message)
-        row.touched = True
-        self.changes.rows.append(row)
-        if message.callback_url or self.audience.of(message.client) is not None:
-            row.ref, row.meta = message.ref, message.meta.decode()
+    def accept(self, accepted: Iterable[tuple[bytes, Message]]) -> None:
+        """Messages of the accept script."""
+        rows, append, number, endpoints = self.rows, self.changes.fresh.append, self.number, self.audience.of
+        for message_id, message in accepted:
+            row = rows[message_id] = new_row(message_id, message, number)
+            append(row)
+            if message.callback_url or endpoints(message.client) is not None:
+                row.ref, row.meta = message.ref, message.meta.decode()
 
-    def apply(self, fact: AnyFact, at_ms: int) -> None:
-        """Any other fact, and when its entry was made."""
+    def apply(self, facts: Iterable[AnyFact], at_ms: int) -> None:
+        """The other facts of one entry, and when it was made."""
+        submitted, received = self._submitted, self._received
+        for fact in facts:
+            kind = type(fact)
+            if kind is Submitted:
+                submitted(fact, at_ms)  # type: ignore[arg-type]
+            elif kind is Received:
+                received(fact)  # type: ignore[arg-type]
+            else:
+                self._seldom(fact, at_ms)
+
+    def _seldom(self, fact: AnyFact, at_ms: int) -> None:
         kind = type(fact)
-        if kind is Submitted:
-            self._submitted(fact, at_ms)  # type: ignore[arg-type]
-        elif kind is Received:
-            self._received(fact)  # type: ignore[arg-type]
-        elif kind is Came:
+        if kind is Came:
             self.changes.inbound.append(fact)  # type: ignore[arg-type]
         elif kind is Waiting:
             self.changes.waiting.append((at_ms, fact))  # type: ignore[arg-type]
@@ -71,10 +90,12 @@ class Fold:
     def finish(self) -> Changes:
         """Receipts that came before their submission in this batch find it now; the rest has to wait."""
         for fact in self._early:
-            found = self.fresh.get((fact.carrier, fact.receipt.carrier_message_id))
+            key = (fact.carrier, fact.receipt.carrier_message_id)
+            found = self.known.get(key) if key[1] else None
             if found is None:
                 self.changes.unmatched.append(fact)
             else:
+                self.spent.append(key)
                 self.match(fact, found)
         self._early = []
         return self.changes
@@ -86,41 +107,48 @@ class Fold:
         row = self.rows.get(message_id)
         if row is None:
             return  # its submission is a stray: the receipt is kept beside it
-        before = (row.delivered, row.undeliverable, row.earlier)
-        if judge.receive(row, attempt, part, fact.receipt, fact.at_ms):
+        meaning = judge.receive(row, attempt, part, fact.receipt, fact.at_ms)
+        if meaning is _FINAL:
             self._final(row, fact.at_ms)
-        elif (row.delivered, row.undeliverable, row.earlier) != before:
+        elif meaning is _NOTED:
             self._touch(row, fact.at_ms)
+        elif row.state in FINAL:
+            self.ended.append(message_id)
 
     def _submitted(self, fact: Submitted, at_ms: int) -> None:
+        message_id = fact.id
+        row = self.rows.get(message_id)
         if fact.carrier_message_id:
-            self.fresh[fact.carrier, fact.carrier_message_id] = (fact.id, fact.attempt, fact.part, "id")
-        row = self.rows.get(fact.id)
+            key = (fact.carrier, fact.carrier_message_id)
+            self.known[key] = (message_id, fact.attempt, fact.part, "id")
+            if row is None or row.state in FINAL:
+                self.spent.append(key)
         if row is None:
-            self.changes.strays.append(Stray(at_ms, fact.id, fact))
+            self.changes.strays.append(Stray(at_ms, message_id, fact))
             self.changes.submissions.append((at_ms, fact))
             return
         before = row.state
-        entry = judge.submit(row, fact, at_ms)
-        if entry == _KNOWN:
+        entry = judge.submit(row, fact)
+        if entry is _KNOWN:
             return
-        if row.state != before and row.ref is not None:
+        if row.ref is not None and row.state != before:
             self._tell(row, at_ms)
-        row.moved = True
+        row.moved = self.number
         self._touch(row, at_ms)
-        if entry == _NEW:
+        if entry is _NEW:
             self.changes.submissions.append((at_ms, fact))
-        elif entry == _HEALED:
+        elif entry is _HEALED:
             self.changes.healed.append(fact)
         else:
             self.changes.repeated.append((at_ms, fact))
 
     def _received(self, fact: Received) -> None:
         key = (fact.carrier, fact.receipt.carrier_message_id)
-        found = (self.fresh.get(key) or self.known.get(key)) if key[1] else None
+        found = self.known.get(key) if key[1] else None
         if found is None:
             self._early.append(fact)
         else:
+            self.spent.append(key)
             self.match(fact, found)
 
     def _turned(self, fact: Ended | Held | Rescheduled | Parked, at_ms: int) -> None:
@@ -132,14 +160,14 @@ class Fold:
         elif isinstance(fact, Held):
             notes.append(Note(fact.id, at_ms, "held", fact.attempt, "", fact.reason))
             if judge.hold(row, fact):
-                row.moved = True
+                row.moved = self.number
                 self._touch(row, at_ms)
                 self._tell(row, at_ms)
         elif isinstance(fact, Rescheduled):
             notes.append(Note(fact.id, at_ms, "rescheduled", until_ms=fact.send_at_ms))
             if judge.reschedule(row, fact):
                 self.changes.rescheduled.append(row)
-                row.moved = True
+                row.moved = self.number
                 self._touch(row, at_ms)
         else:
             ended = judge.end(row, fact, at_ms)
@@ -149,12 +177,15 @@ class Fold:
                 notes.append(Note(fact.id, at_ms, "ended", fact.attempt, fact.state, fact.reason, fact.by))
 
     def _touch(self, row: Row, at_ms: int) -> None:
-        row.told = True
         if at_ms > row.changed_ms:
             row.changed_ms = at_ms
-        if not row.touched:
-            row.touched = True
-            self.changes.rows.append(row)
+        if row.fold != self.number:
+            row.fold = self.number
+            self.changes.changed.append(row)
+        elif not row.told:
+            row.told = True
+        if row.state in FINAL:
+            self.ended.append(row.id)
 
     def _final(self, row: Row, at_ms: int) -> None:
         self.changes.finals.append(row.state)

@@ -45,6 +45,17 @@ class Entry(IntEnum):
 _NEW, _HEALED, _REPEATED, _KNOWN = Entry
 
 
+class Meaning(IntEnum):
+    """What a receipt means for its message."""
+
+    NOTHING = 0  # on its way, doubled or contradicting: kept as a receipt
+    NOTED = 1  # one more unit is decided
+    FINAL = 2  # and the message with it
+
+
+_NOTHING, _NOTED, _FINAL = Meaning
+
+
 def is_open(row: Row) -> bool:
     """Whether a receipt may still decide the message."""
     return row.state not in FINAL or (row.state == State.EXPIRED and row.reason == Reason.NO_RECEIPT)
@@ -55,10 +66,16 @@ def attempts(row: Row) -> list[Row | Attempt]:
     return [row, *_unpack(row.earlier)] if row.earlier else [row]
 
 
-def submit(row: Row, fact: Submitted, at_ms: int) -> Entry:
+def submit(row: Row, fact: Submitted) -> Entry:
     """A carrier's answer, or its absence."""
+    if not row.attempt and fact.attempt and fact.kind == _IS_ACCEPTED and row.state in _QUEUED:
+        return _submit_first(row, fact)
+    return _submit(row, fact)
+
+
+def _submit(row: Row, fact: Submitted) -> Entry:
     if fact.attempt < row.attempt:
-        return _submit_earlier(row, fact, at_ms)
+        return _submit_earlier(row, fact)
     newer = fact.attempt > row.attempt
     if newer:
         _advance(row, fact.attempt)
@@ -73,7 +90,26 @@ def submit(row: Row, fact: Submitted, at_ms: int) -> Entry:
     return entry
 
 
-def _submit_earlier(row: Row, fact: Submitted, at_ms: int) -> Entry:
+def _submit_first(row: Row, fact: Submitted) -> Entry:
+    """What becomes of almost every message: the first carrier takes the first unit. As `submit`, in fewer steps."""
+    row.attempt = fact.attempt
+    if fact.part:
+        row.units = fact.parts
+        row.accepted = 1 << fact.part - 1
+        row.cost_micro += fact.price_micro
+    else:
+        row.units = row.accepted = 1
+        row.cost_micro += fact.price_micro * fact.parts
+    row.unsure = row.delivered = row.undeliverable = 0
+    _adopt(row, fact)
+    sent_ms = fact.sent_ms or fact.answered_ms
+    if not row.submitted_ms or sent_ms < row.submitted_ms:
+        row.submitted_ms = sent_ms
+    row.state, row.reason = _SUBMITTED, ""
+    return _NEW
+
+
+def _submit_earlier(row: Row, fact: Submitted) -> Entry:
     earlier = _unpack(row.earlier) if row.earlier else []
     attempt = _find(earlier, fact.attempt)
     entry = _count(row, attempt, fact)
@@ -131,45 +167,50 @@ def _adopt(row: Row, fact: Submitted) -> None:
     row.price_micro = fact.price_micro
     row.currency = fact.currency
     row.routed_ms = fact.routed_ms
-    row.parts = fact.parts or row.parts
+    if fact.parts:
+        row.parts = fact.parts
 
 
 def _full(attempt: Row | Attempt) -> int:
     return (1 << attempt.units) - 1 if attempt.units else -1
 
 
-def receive(row: Row, number: int, part: int, receipt: Receipt, at_ms: int) -> bool:
-    """A receipt for one unit of one attempt. Whether the message became final by it."""
-    if receipt.state != "delivered" and receipt.state not in _FAILED:
-        return False
+def receive(row: Row, number: int, part: int, receipt: Receipt, at_ms: int) -> Meaning:
+    """A receipt for one unit of one attempt."""
+    is_delivered = receipt.state == "delivered"
+    if not is_delivered and receipt.state not in _FAILED:
+        return _NOTHING
     bit = 1 << part - 1 if part else 1
     earlier: list[Attempt] = []
     attempt: Row | Attempt = row
     if number != row.attempt:
         earlier = _unpack(row.earlier) if row.earlier else []
         attempt = _find(earlier, number)
-    if (attempt.delivered | attempt.undeliverable) & bit:
-        return False  # doubled or contradicting: kept as a receipt
-    if receipt.state == "delivered":
-        attempt.delivered |= bit
+    delivered = attempt.delivered
+    if (delivered | attempt.undeliverable) & bit:
+        return _NOTHING
+    if is_delivered:
+        attempt.delivered = delivered = delivered | bit
     else:
         attempt.undeliverable |= bit
     if attempt is not row:
         row.earlier = _pack(earlier)
-    return is_open(row) and _decide(row, attempt, receipt, at_ms)
+    if row.state in FINAL and not is_open(row):
+        return _NOTED
+    if not is_delivered:
+        return _fail(row, receipt, at_ms)
+    if not attempt.units or delivered != (1 << attempt.units) - 1:
+        return _NOTED
+    row.state, row.reason, row.final_ms = _DELIVERED, "", at_ms
+    return _FINAL
 
 
-def _decide(row: Row, attempt: Row | Attempt, receipt: Receipt, at_ms: int) -> bool:
-    if receipt.state == "delivered":
-        if attempt.delivered != _full(attempt):
-            return False
-        _finish(row, _DELIVERED, "", at_ms)
-        return True
+def _fail(row: Row, receipt: Receipt, at_ms: int) -> Meaning:
     if any(_is_running(a) for a in attempts(row)):
-        return False
+        return _NOTED
     state, reason = _FAILED[receipt.state]
     _finish(row, state, receipt.reason or reason, at_ms)
-    return True
+    return _FINAL
 
 
 def _is_running(attempt: Row | Attempt) -> bool:

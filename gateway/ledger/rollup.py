@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.ledger.rows import MINUTE_MS, Bucket, Row, bucket_of
-from gateway.message import id_shard, id_time_ms
+from gateway.ledger.rows import Bucket, Places, Row, bucket_of
 
 HOUR_MS = 3_600_000
 
@@ -23,24 +22,32 @@ def book(rows: Iterable[Row]) -> Delta:
     Counts moves first: thousands of rows make the same one.
     """
     moves: dict[tuple[object, ...], _Move] = {}
+    get, places = moves.get, Places()
     for row in rows:
         if row.test:
             continue
         old = row.bucket
-        origin: object = id(old)
+        key: tuple[object, ...]
         if old is None:
-            minute = id_time_ms(row.id) // MINUTE_MS
-            origin = (minute, id_shard(row.id), row.client, row.klass, row.tag)
-        key = (origin, row.state, row.carrier, row.operator, row.currency)
-        move = moves.get(key)
+            place = places[row.id[:8]]
+            key = (place, row.client, row.klass, row.tag, row.state, row.carrier, row.operator, row.currency)
+        else:
+            key = (id(old), row.state, row.carrier, row.operator, row.currency)
+        move = get(key)
         if move is None:
             move = moves[key] = _Move(old, bucket_of(row))
+        parts, cost_micro = row.parts, row.cost_micro
         move.messages += 1
-        move.parts += row.parts
-        move.cost_micro += row.cost_micro
-        move.old_parts += row.booked_parts
-        move.old_cost_micro += row.booked_cost
-        row.bucket, row.booked_parts, row.booked_cost = move.new, row.parts, row.cost_micro
+        move.parts += parts
+        move.cost_micro += cost_micro
+        row.bucket = move.new
+        if old is not None:
+            move.old_parts += row.booked_parts
+            move.old_cost_micro += row.booked_cost
+        if row.booked_parts != parts:
+            row.booked_parts = parts
+        if row.booked_cost != cost_micro:
+            row.booked_cost = cost_micro
     delta: Delta = {}
     for move in moves.values():
         _add(delta, move.new, move.messages, move.parts, move.cost_micro)

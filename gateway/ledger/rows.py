@@ -35,7 +35,7 @@ Bucket = tuple[int, int, str, str, str, str, str, str, str]
 
 
 class Row(msgspec.Struct, gc=False):
-    """One message. `rev` 0: PostgreSQL has no row yet, and `message` is what to insert."""
+    """One message. With a `message` PostgreSQL has no row yet, and that is what to insert."""
 
     id: bytes
     rev: int
@@ -74,10 +74,9 @@ class Row(msgspec.Struct, gc=False):
     booked_parts: int = 0
     booked_cost: int = 0
     message: Message | None = None
-    touched: bool = False  # stands in the list of what this fold changed
-    moved: bool = False  # this fold changed more than what a receipt changes
-    told: bool = False  # more is known of it than its acceptance
     fold: int = 0  # the number of the last one that changed it, see Recent
+    moved: int = 0  # of the last one that changed more than what a receipt changes
+    told: bool = False  # when it was inserted, more was known of it than its acceptance
 
 
 def bucket_of(row: Row) -> Bucket:
@@ -87,13 +86,27 @@ def bucket_of(row: Row) -> Bucket:
     return (minute_ms, shard, row.client, row.klass, row.carrier, row.operator, row.state, row.tag, row.currency)
 
 
-def new_row(message_id: bytes, message: Message) -> Row:
+class Places(dict[bytes, int]):
+    """`places[id[:8]]`: the minute and the shard of an id as one number, see `place`. Messages of a batch share few."""
+
+    def __missing__(self, head: bytes) -> int:
+        found = self[head] = id_time_ms(head) // MINUTE_MS << 10 | id_shard(head)
+        return found
+
+
+def place(number: int) -> tuple[int, int]:
+    """Minute (ms) and shard."""
+    return (number >> 10) * MINUTE_MS, number & 0x3FF
+
+
+def new_row(message_id: bytes, message: Message, fold: int = 1) -> Row:
     """The row of a message that was just accepted."""
-    accepted_ms = id_time_ms(message_id)
-    begin_ms = max(accepted_ms, message.send_at_ms)
+    accepted_ms = begin_ms = id_time_ms(message_id)
+    if message.send_at_ms > accepted_ms:
+        begin_ms = message.send_at_ms
     return Row(
         message_id,
-        0,
+        1,
         message.client,
         message.klass,
         message.tag,
@@ -105,6 +118,7 @@ def new_row(message_id: bytes, message: Message) -> Row:
         _SCHEDULED if begin_ms > accepted_ms else _ACCEPTED,
         changed_ms=accepted_ms,
         message=message,
+        fold=fold,
     )
 
 
@@ -144,7 +158,9 @@ class Stray(NamedTuple):
 class Changes:
     """What one fold wants written, in one transaction."""
 
-    rows: list[Row] = field(default_factory=list)  # new (rev 0) and changed ones
+    fold: int = 1  # its number
+    fresh: list[Row] = field(default_factory=list)  # to insert
+    changed: list[Row] = field(default_factory=list)  # in the store as `rev`, each once
     submissions: list[tuple[int, Submitted]] = field(default_factory=list)
     repeated: list[tuple[int, Submitted]] = field(default_factory=list)  # insert unless the row is there
     healed: list[Submitted] = field(default_factory=list)  # the uncertain rows they heal are in the store

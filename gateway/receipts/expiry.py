@@ -34,12 +34,12 @@ async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int, audience: Au
             ids = await deadlines.overdue(connection, span, TURN)
             fold = Fold(await lookups.rows(connection, ids, lock=True), {}, audience)
             for message_id in ids:
-                fold.apply(Ended(message_id, State.EXPIRED, Reason.NO_RECEIPT), now_ms)
+                fold.apply([Ended(message_id, State.EXPIRED, Reason.NO_RECEIPT)], now_ms)
             changes = fold.finish()
             encoded = await ledger.encode(changes, key, now_ms)
             await days.ensure(encoded.days)
             await ledger.write(connection, encoded)
-            ended += len(changes.rows)
+            ended += len(changes.changed)
             if ids:
                 break  # one transaction stays small; the span is looked at again
             if await deadlines.queued(connection, span):

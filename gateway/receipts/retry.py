@@ -82,7 +82,7 @@ def _apply(
             healed = msgspec.structs.replace(
                 told, kind=int(Kind.ACCEPTED), reason="", late=True, carrier_message_id=fact.receipt.carrier_message_id
             )
-            fold.apply(healed, fact.at_ms)
+            fold.apply([healed], fact.at_ms)
             fold.match(fact, (told.id, told.attempt, told.part, by))
             metrics.receipts_matched.labels(by).inc()
         elif fact.at_ms + GIVE_UP_MS <= now_ms:

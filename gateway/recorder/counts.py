@@ -14,13 +14,12 @@ Counted = list[Callable[[], None]]
 
 
 def counted_of(fold: Fold) -> Counted:
-    """What this fold is to be counted as; before it is kept."""
+    """What this fold is to be counted as."""
     changes = fold.changes
     counted: Counted = []
-    fresh = sum(not row.rev for row in changes.rows)
     for table, number in (
-        ("messages", fresh),
-        ("messages_updated", len(changes.rows) - fresh),
+        ("messages", len(changes.fresh)),
+        ("messages_updated", len(changes.changed)),
         ("submissions", len(changes.submissions) + len(changes.repeated)),
         ("receipts", len(changes.receipts)),
         ("receipts_waiting", len(changes.unmatched)),

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from gateway.callbacks.audience import NOBODY, Audience
 from gateway.ledger.fold import CarrierId, Fold
 from gateway.ledger.rows import Matched, Row
-from gateway.message import FINAL, State
+from gateway.message import State
 
 CAPACITY = 150_000
 """Messages; about 0.6 KB each."""
@@ -39,44 +40,32 @@ class Recent:
         self._leaving: deque[_Leaving] = deque()
         self._swept_ms = 0
 
+    def fold(self, audience: Audience = NOBODY) -> Fold:
+        """One that works upon what is remembered: it is to be kept, or all is to be forgotten."""
+        return Fold(self.rows, self.submissions, audience, self._kept + 1)
+
     def keep(self, fold: Fold) -> None:
         """This fold is encoded; its transaction is still to come, and may fail: then `forget`."""
-        rows, submissions = self.rows, self.submissions
         self._kept += 1
-        kept, leaving = self._kept, []
-        for row in fold.changes.rows:
-            row.rev += 1
+        for row in fold.changes.fresh:
             row.message = None
-            row.touched = row.moved = False
-            row.fold = kept
-            if row.state in FINAL:
-                leaving.append(row.id)
-        keys = []
-        for key, found in fold.fresh.items():
-            submissions[key] = found
-            known = rows.get(found[0])
-            if known is None or known.state in FINAL:
-                keys.append(key)
-        for fact, matched in fold.changes.receipts:
-            row_found = rows.get(matched[0]) if matched else None
-            if row_found is None or row_found.state in FINAL:
-                keys.append((fact.carrier, fact.receipt.carrier_message_id))
-                if row_found is not None and not row_found.fold:
-                    leaving.append(row_found.id)  # looked up, and nothing new about it
-        self._leaving.append((leaving, keys))
+        for row in fold.changes.changed:
+            row.rev += 1
+        self._leaving.append((fold.ended, fold.spent))
 
     def commit(self, now_ms: int) -> None:
         """The oldest fold that was kept is committed."""
         self._committed += 1
         rows, submissions, committed = self.rows, self.submissions, self._committed
-        leaving, keys = self._leaving.popleft()
-        for one in leaving:
-            row = rows.get(one)
-            if row is not None and row.fold <= committed:
-                del rows[one]
-        for key in keys:
-            if (known := submissions.get(key)) is not None and known[0] not in rows:
-                del submissions[key]
+        ended, spent = self._leaving.popleft()
+        for one in ended:
+            row = rows.pop(one, None)
+            if row is not None and row.fold > committed:
+                rows[one] = row  # a later fold has changed it, and lets it go
+        for key in spent:
+            known = submissions.pop(key, None)
+            if known is not None and known[0] in rows:
+                submissions[key] = known
         if len(rows) > self.capacity or len(submissions) > self.capacity:
             self._shrink(now_ms)
 

@@ -84,7 +84,7 @@ class Transactions:
         be thrown away."""
         try:
             key = await self.pool.recipient_key()
-            fold = Fold(self.recent.rows, self.recent.submissions, self.audience())
+            fold = self.recent.fold(self.audience())
             missing = await self._accept(pieces, fold)
             if any(missing):
                 async with self.pool.transaction() as connection:
@@ -154,7 +154,7 @@ class Transactions:
     ) -> None:
         try:
             async with connection.transaction():
-                fold = Fold(self.recent.rows, self.recent.submissions, self.audience())
+                fold = self.recent.fold(self.audience())
                 await _look_up(connection, fold, *await self._accept(pieces, fold), now_ms, lock=True)
                 batch = await self._fold(pieces, fold, key, now_ms)
                 assert batch.encoded is not None
@@ -177,9 +177,7 @@ class Transactions:
 
     async def _fold(self, pieces: Sequence[Piece], fold: Fold, key: bytes, now_ms: int) -> Batch:
         for piece in pieces:
-            at_ms = piece.at_ms
-            for fact in piece.facts:
-                fold.apply(fact, at_ms)
+            fold.apply(piece.facts, piece.at_ms)
             await asyncio.sleep(0)  # others want to go on: a batch being written, an installation of one process
         changes = fold.finish()
         counted = counted_of(fold)
@@ -194,8 +192,7 @@ class Transactions:
     async def _accept(self, pieces: Sequence[Piece], fold: Fold) -> tuple[set[bytes], set[CarrierId]]:
         """Take in what is new; return what the facts name and neither these pieces nor the batches before them have."""
         for piece in pieces:
-            for message_id, message in piece.accepted:
-                fold.accept(message_id, message)
+            fold.accept(piece.accepted)
             await asyncio.sleep(0)
         ids: set[bytes] = set()
         keys: set[CarrierId] = set()

@@ -8,18 +8,18 @@ partitions of `days` must be there before.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import TypeVar
 
 import asyncpg
 
 from gateway.ledger.rollup import Delta, book
-from gateway.ledger.rows import Changes, Row
-from gateway.message import id_shard, id_time_ms
+from gateway.ledger.rows import Changes, Places, Row, place
+from gateway.message import id_time_ms
 from gateway.store import callbacks, copy_format, records, rollups
 from gateway.store.days import day_of, partition, time_bounds
 from gateway.store.records import Record
@@ -74,21 +74,21 @@ class Encoded:
 async def encode(changes: Changes, key: bytes, now_ms: int) -> Encoded:
     """`key` is that of recipient_hash. Raises struct.error for a number that is too large. Lets others go on often."""
     encoded = Encoded(changes, key, now_ms, _days_of(changes))
-    fresh = [row for row in changes.rows if not row.rev]
+    fresh = changes.fresh
     untold, told = [row for row in fresh if not row.told], [row for row in fresh if row.told]
     await _add(encoded, "messages", records.ACCEPTED, untold, partial(records.accepted, key))
     await _add(encoded, "messages", records.MESSAGE, told, partial(records.message, key))
     await _add(encoded, "submissions", records.SUBMISSION, changes.submissions, records.submission)
     await _add(encoded, "receipts", records.RECEIPT, changes.receipts, records.receipt)
-    groups: defaultdict[tuple[int, bool], list[Row]] = defaultdict(list)
-    for row in sorted((row for row in changes.rows if row.rev), key=_by_id):
-        groups[day_of(id_time_ms(row.id)), row.moved].append(row)
-    for (day, moved), rows in sorted(groups.items()):  # always in one order: two writers never wait in a circle
-        data = await _in_slices(rows, records.moved if moved else records.received)
-        encoded.updates.append((day, moved, len(rows), data))
-    encoded.spans = _spans_of(fresh + changes.rescheduled)
+    changed = sorted(changes.changed, key=_by_id)  # always in one order: two writers never wait in a circle
+    for day, rows in _by_day(changed):
+        for moved, record in ((False, records.received), (True, records.moved)):
+            some = [row for row in rows if (row.moved == changes.fold) is moved]
+            if some:
+                encoded.updates.append((day, moved, len(some), await _in_slices(some, record)))
+    encoded.spans = _spans_of(chain(fresh, changes.rescheduled))
     await asyncio.sleep(0)
-    encoded.delta = book(changes.rows)
+    encoded.delta = book(chain(fresh, changes.changed))
     return encoded
 
 
@@ -109,16 +109,30 @@ async def _in_slices(items: Sequence[T], encode: Callable[[T], bytes]) -> list[b
 
 def _days_of(changes: Changes) -> set[int]:
     """Every day that the changes add rows to."""
-    ids = [row.id for row in changes.rows if not row.rev]
-    days = _spread([id_time_ms(min(ids)), id_time_ms(max(ids))]) if ids else set()
+    days = _spread([id_time_ms(row.id) for row in _ends(changes.fresh)])
     if len(days) > 1:
-        days = {day_of(id_time_ms(one)) for one in ids}
+        days = {day_of(id_time_ms(row.id)) for row in changes.fresh}
     days |= _spread([f.sent_ms or f.answered_ms or at for at, f in changes.submissions])
     days |= _spread([records.sent_ms(fact, at) for at, fact in changes.repeated])
     days |= _spread([fact.at_ms for fact, _ in changes.receipts])
     days |= _spread([fact.at_ms for fact in changes.inbound])
     days |= _spread([note.at_ms for note in changes.notes])
     return days | _spread([at for at, _ in changes.waiting])
+
+
+def _ends(rows: Sequence[Row]) -> Sequence[Row]:
+    """The one with the smallest id and the one with the largest."""
+    return (min(rows, key=_by_id), max(rows, key=_by_id)) if rows else ()
+
+
+def _by_day(rows: Sequence[Row]) -> list[tuple[int, Sequence[Row]]]:
+    """Sorted rows by the day of their ids."""
+    if not rows:
+        return []
+    first, last = day_of(id_time_ms(rows[0].id)), day_of(id_time_ms(rows[-1].id))
+    if first == last:
+        return [(first, rows)]
+    return [(day, list(some)) for day, some in groupby(rows, lambda row: day_of(id_time_ms(row.id)))]
 
 
 def _spread(times: Sequence[int]) -> set[int]:
@@ -213,18 +227,25 @@ async def _heal(connection: asyncpg.Connection, changes: Changes) -> None:
         )  # fmt: skip
 
 
-def _spans_of(rows: Sequence[Row]) -> list[_Span]:
-    spans: dict[tuple[int, int, int], tuple[bytes, bytes]] = {}
+def _spans_of(rows: Iterable[Row]) -> list[_Span]:
+    ends: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+    get, places = ends.get, Places()
     for row in rows:
-        due, hour = -(-row.deadline_ms // DUE_MS) * DUE_MS, id_time_ms(row.id) // HOUR_MS * HOUR_MS
-        key = (due, hour, id_shard(row.id))
-        span = spans.get(key)
-        if span is None:
-            spans[key] = (row.id, row.id)
-        elif row.id < span[0]:
-            spans[key] = (row.id, span[1])
-        elif row.id > span[1]:
-            spans[key] = (span[0], row.id)
+        one = row.id
+        key = (-(-row.deadline_ms // DUE_MS), places[one[:8]])
+        known = get(key)
+        if known is None:
+            ends[key] = (one, one)
+        elif one > known[1]:
+            ends[key] = (known[0], one)
+        elif one < known[0]:
+            ends[key] = (one, known[1])
+    spans: dict[tuple[int, int, int], tuple[bytes, bytes]] = {}
+    for (due, number), (first, last) in ends.items():
+        minute, shard = place(number)
+        key_of_span = (due * DUE_MS, minute // HOUR_MS * HOUR_MS, shard)
+        first_known, last_known = spans.get(key_of_span, (first, last))
+        spans[key_of_span] = (min(first, first_known), max(last, last_known))
     return [(*key, *span) for key, span in sorted(spans.items())]
 
 

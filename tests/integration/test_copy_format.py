@@ -143,31 +143,31 @@ async def only_row(pool: Pool, table: str) -> dict[str, Any]:
 
 async def test_every_value_of_a_new_message_reaches_its_column(pool: Pool) -> None:
     row, expected = full_row()
-    await write(pool, Changes(rows=[row]))
+    await write(pool, Changes(fresh=[row]))
     assert await only_row(pool, "messages") == expected
 
 
 async def test_a_message_that_was_only_accepted_has_the_defaults_in_the_other_columns(pool: Pool) -> None:
     one, untold = full_row()[0], full_row()[0].message
     assert untold is not None
-    await write(pool, Changes(rows=[new_row(one.id, untold)]))
+    await write(pool, Changes(fresh=[new_row(one.id, untold)]))
     stored_untold = await only_row(pool, "messages")
     await pool.execute("delete from messages")
     told = new_row(one.id, untold)
     told.told = True
-    await write(pool, Changes(rows=[told]))
+    await write(pool, Changes(fresh=[told]))
     assert stored_untold == await only_row(pool, "messages")
 
 
 @pytest.mark.parametrize("moved", [True, False])
 async def test_every_changed_value_reaches_its_column(pool: Pool, moved: bool) -> None:
     row, expected = full_row()
-    await write(pool, Changes(rows=[row]))
+    await write(pool, Changes(fresh=[row]))
     changed = {
         "state": "delivered", "reason": "x", "delivered_mask": 112, "undeliverable_mask": 113, "earlier": b"\x91",
         "seq": 114, "final_at": None, "changed_at": NOW_MS + 105,
     }  # fmt: skip
-    row.rev, row.moved, row.message = 1, moved, None
+    row.moved, row.message = int(moved), None
     row.state, row.reason, row.delivered, row.undeliverable, row.earlier = "delivered", "x", 112, 113, b"\x91"
     row.seq, row.final_ms, row.changed_ms = 114, 0, NOW_MS + 105
     if moved:
@@ -180,7 +180,7 @@ async def test_every_changed_value_reaches_its_column(pool: Pool, moved: bool) -
         row.carrier, row.operator, row.route, row.plan_version, row.price_micro = "beta", "tele2", "cheap", 106, 107
         row.currency, row.cost_micro, row.send_at_ms, row.deadline_ms = "EUR", 108, 0, NOW_MS + 101
         row.routed_ms = row.submitted_ms = 0
-    await write(pool, Changes(rows=[row]))
+    await write(pool, Changes(changed=[row]))
     assert await only_row(pool, "messages") == expected | changed | {"rev": 2}
 
 
@@ -222,4 +222,4 @@ async def test_postgres_refuses_a_text_with_a_zero_in_it(pool: Pool) -> None:
     row, _ = full_row()
     row.reason = "a\0b"
     with pytest.raises(asyncpg.CharacterNotInRepertoireError):
-        await write(pool, Changes(rows=[row]))
+        await write(pool, Changes(fresh=[row]))

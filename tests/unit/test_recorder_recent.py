@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.events import Received, Submitted
-from gateway.ledger.fold import Fold
 from gateway.message import Message, id_tail, make_id
 from gateway.provider import Receipt
 from gateway.recorder.recent import STALE_MS, Recent
@@ -29,11 +28,9 @@ def submitted(one: bytes, name: str) -> Submitted:
 
 
 def told(recent: Recent, *facts: Any, accepted: tuple[bytes, ...] = (), at_ms: int = NOW_MS) -> None:
-    fold = Fold(recent.rows, recent.submissions)
-    for one in accepted:
-        fold.accept(one, MESSAGE)
-    for fact in facts:
-        fold.apply(fact, at_ms)
+    fold = recent.fold()
+    fold.accept((one, MESSAGE) for one in accepted)
+    fold.apply(facts, at_ms)
     fold.finish()
     recent.keep(fold)
     recent.commit(at_ms)
