@@ -6,6 +6,7 @@ too), 1 not, 2 a command that cannot be understood.
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -55,20 +56,30 @@ def address(settings: Settings) -> str:
     return f"{_ANYWHERE.get(host, host)}:{port}" if port else ""
 
 
-def ask(place: str, scheme: str = "http") -> dict[str, Any]:
-    """What /readyz says. Raises ClickException when nobody answers."""
+def ask(place: str) -> dict[str, Any]:
+    """What /readyz says, over TLS where the process has it. Raises ClickException when nobody answers."""
+    why = ""
+    for scheme in ("http", "https"):
+        try:
+            body = _get(f"{scheme}://{place}/readyz")
+        except (OSError, ValueError, http.client.HTTPException) as e:
+            why = why or str(getattr(e, "reason", e))
+            continue
+        try:
+            said: dict[str, Any] = json.loads(body)
+            return {"ready": said["ready"], "checks": dict(said["checks"])}
+        except (ValueError, KeyError, TypeError):
+            raise click.ClickException(f"what answers at {place} is no process of Sluice") from None
+    raise click.ClickException(f"{place} does not answer: {why}")
+
+
+def _get(url: str) -> bytes:
     unchecked = ssl.create_default_context()
     unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE  # our own process, by its address
     try:
-        with urllib.request.urlopen(f"{scheme}://{place}/readyz", timeout=TIMEOUT_S, context=unchecked) as answer:  # noqa: S310
-            body = answer.read()
-    except urllib.error.HTTPError as e:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=unchecked) as answer:  # noqa: S310
+            found: bytes = answer.read()
+    except urllib.error.HTTPError as e:  # not ready
         with e:
-            body = e.read()
-    except (OSError, ValueError) as e:
-        raise click.ClickException(f"{place} does not answer: {getattr(e, 'reason', e)}") from e
-    try:
-        said: dict[str, Any] = json.loads(body)
-        return {"ready": said["ready"], "checks": dict(said["checks"])}
-    except (ValueError, KeyError, TypeError):
-        raise click.ClickException(f"what answers at {place} is no process of Sluice") from None
+            found = e.read()
+    return found

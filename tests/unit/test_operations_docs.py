@@ -44,7 +44,7 @@ def test_every_command_of_the_page_is_understood(page: str, tmp_path: Path, monk
             command, words = inner, words[1:]  # type: ignore[assignment]
         if not isinstance(command, click.Group):
             try:
-                command.make_context(line, words)
+                command.make_context(line, words).close()
             except click.UsageError as e:
                 raise AssertionError(f"`sluice {line}`: {e.message}") from e
 
