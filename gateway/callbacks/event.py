@@ -27,7 +27,8 @@ DEFAULT_TYPES: Final = tuple(f"message.{state}" for state in State if state in F
 class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One change of one message's state. Fields grow only at the end, with defaults.
 
-    `seq` counts a message's events; `url` is the message's own callback URL, empty for an endpoint.
+    `seq` counts a message's events; `url` is the message's own callback URL, empty for an endpoint. `test`: sent with a
+    test key.
     """
 
     id: bytes
@@ -39,6 +40,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tag: str = ""
     meta: str = ""
     url: str = ""
+    test: bool = False
 
 
 class _Data(msgspec.Struct, gc=False):
@@ -50,6 +52,7 @@ class _Data(msgspec.Struct, gc=False):
     reason: str | None
     tag: str | None
     meta: msgspec.Raw | None
+    test: bool | msgspec.UnsetType = msgspec.UNSET  # only where it is true
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -92,13 +95,15 @@ def document(event: Event) -> bytes:
         event.reason or None,
         event.tag or None,
         msgspec.Raw(event.meta.encode()) if event.meta else None,
+        event.test or msgspec.UNSET,
     )
     return _json(_Body("message." + event.state, timestamp(event.at_ms), data))
 
 
 def bundle(events: Sequence[Event]) -> tuple[str, bytes]:
-    """The id and the body of several events in one request; the id follows from the events alone."""
-    digest = hashlib.sha256(b"".join(b"%b%d;" % (event.id, event.seq) for event in events)).hexdigest()
+    """The id and the body of several events in one request; the id follows from the events alone, in any order."""
+    keys = sorted([b"%b%d;" % (event.id, event.seq) for event in events])
+    digest = hashlib.sha256(b"".join(keys)).hexdigest()
     return f"bdl_{digest[:32]}", b"[" + b",".join(map(document, events)) + b"]"
 
 
