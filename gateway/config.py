@@ -76,6 +76,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     callbacks_apart: Annotated[
         bool, Meta(description="true: `listen` refuses carriers' webhooks, which have `callbacks_listen`")
     ] = False
+    tls_cert: Annotated[str, Meta(description="PEM file of the API's certificate and its chain; empty: no TLS")] = ""
+    tls_key: Annotated[str, Meta(description="PEM file of its key; both are read again when they change")] = ""
     quota_messages_per_s: Annotated[
         float, Meta(ge=0, description="what a client without a quota of its own may send each second; 0: no limit")
     ] = 0.0

@@ -43,6 +43,9 @@ refused = counter("api", "refusals", "Requests, and messages of batches, refused
 commit_messages = histogram("api", "accept_commit_messages", "Messages of one group commit", SIZES)
 commit_seconds = histogram("api", "accept_commit_seconds", "Group commits to Redis, until they are durable", FAST)
 api_keys = gauge("api", "api_keys", "Keys that this process would accept")
+certificate_ends = gauge(
+    "api", "tls_certificate_expiry_timestamp_seconds", "When the API's certificate ends; 0: it speaks plain HTTP"
+)
 
 # streams
 redis_up = gauge("", "redis_up", "1 while this process has a connection to Redis")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -16,13 +17,14 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from gateway import logs, metrics
-from gateway.api import call, keyring, quotas
+from gateway.api import call, keyring, quotas, tls
 from gateway.api.call import Call, Gate
 from gateway.api.door import Entrance
 from gateway.api.endpoints import TABLE
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.receipts import PREFIX
 from gateway.api.routes import Table
+from gateway.api.wire import Listener
 from gateway.config import Settings
 from gateway.plan.choice import Compiled
 from gateway.store.pool import Pool
@@ -132,27 +134,41 @@ async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons)
         stack.push_async_callback(gate.close)
-        url = await _open(stack, build(gate), settings.listen)
+        context = _secure(stack, settings)
+        url = await _open(stack, build(gate), settings.listen, context)
         callbacks = url
         if settings.callbacks_listen:
-            callbacks = await _open(stack, build_callbacks(gate), settings.callbacks_listen)
+            callbacks = await _open(stack, build_callbacks(gate), settings.callbacks_listen, context)
         return Server(url, callbacks, stack.pop_all())
     raise AssertionError("unreachable")
 
 
-async def _open(stack: contextlib.AsyncExitStack, server: web.Server, listen: str) -> str:
+def _secure(stack: contextlib.AsyncExitStack, settings: Settings) -> ssl.SSLContext | None:
+    """The context that the settings ask for, kept fresh; None: plain HTTP."""
+    pair = tls.pair_of(settings)
+    if pair is None:
+        return None
+    context = tls.open_context(pair)
+    stack.push_async_callback(_end, asyncio.create_task(tls.keep_fresh(pair, context), name="certificate"))
+    return context
+
+
+async def _open(
+    stack: contextlib.AsyncExitStack, server: web.Server, listen: str, context: ssl.SSLContext | None
+) -> str:
     """Listen; the URL of it."""
     runner = web.ServerRunner(server, shutdown_timeout=STOP_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     host, _, port = listen.rpartition(":")
-    await web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024).start()
-    return f"http://{host}:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024, ssl_context=context).start()
+    return f"{'https' if context else 'http'}://{host}:{runner.addresses[0][1]}"
 
 
 def build_callbacks(gate: Gate) -> web.Server:
     """The low-level server of the address that serves carriers' webhooks and nothing else."""
-    return web.Server(Api(gate, call.RequestIds(), _CALLBACKS), access_log=None, logger=_quiet())
+    ids = call.RequestIds()
+    return Listener(Api(gate, ids, _CALLBACKS), ids, access_log=None, logger=_quiet())
 
 
 def build(gate: Gate) -> web.Server:

@@ -24,6 +24,7 @@ from gateway.api.head import Head, read_head
 from gateway.api.intake import DEADLINE_S, FAILURES, Wish, why
 from gateway.api.keyring import Rights
 from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
+from gateway.api.wire import Listener
 from gateway.streams.accept import BoundReachedError, Verdict
 from gateway.streams.link import RedisAwayError
 
@@ -40,12 +41,12 @@ IDLE_S: Final = 3630.0
 _encode = msgspec.json.Encoder().encode
 
 
-class Entrance(web.Server):
+class Entrance(Listener):
     """Makes a `Door` for each connection; aiohttp's own handler only where it is needed."""
 
     def __init__(self, gate: Gate, ids: RequestIds, handler: Any, **kwargs: Any) -> None:
-        super().__init__(handler, **kwargs)
-        self.gate, self.ids = gate, ids
+        super().__init__(handler, ids, **kwargs)
+        self.gate = gate
         self.doors: set[Door] = set()
         self.closing = False
         self._young, self._late = set[Door](), set[Door]()

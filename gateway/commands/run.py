@@ -36,9 +36,9 @@ from gateway.streams.link import RedisAwayError
 @click.option("--redis-url", metavar="URL", help="Redis >= 7 or Valkey.")
 @click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")
 @click.option("--listen", metavar="HOST:PORT", help="The HTTP API.")
-def command(
-    roles: str | None, path: Path | None, redis_url: str | None, postgres_url: str | None, listen: str | None
-) -> None:
+@click.option("--tls-cert", metavar="FILE", help="Certificate of the API with its chain (PEM): https instead of http.")
+@click.option("--tls-key", metavar="FILE", help="Its key (PEM). Both are read again when they change.")
+def command(roles: str | None, path: Path | None, **given: str | None) -> None:
     """Run stages in this process, with your own Redis and PostgreSQL.
 
     Processes share nothing but Redis and PostgreSQL: start as many as you like, anywhere, each with its roles.
@@ -47,9 +47,7 @@ def command(
     settings = read_settings(
         path,
         roles=tuple(r.strip() for r in roles.split(",") if r.strip()) if roles is not None else None,
-        redis_url=redis_url,
-        postgres_url=postgres_url,
-        listen=listen,
+        **given,
     )
     logs.setup(settings.log_level, settings.log_format)
     faulthandler.enable()  # a watchdog's SIGABRT shows where the process hung

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.api import tls
 from gateway.config import IN_FILES, Settings, SettingsError, load
 from gateway.embedded.address import parse
 from gateway.embedded.child import StartError
@@ -33,6 +34,7 @@ def read_settings(path: Path | None, **given: Any) -> Settings:
                 parse(address)
         except StartError as e:
             raise SettingsError(f"{name}: {e}") from e
+    tls.check(settings)
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -109,6 +110,8 @@ async def test_what_is_no_http_is_answered_and_not_logged(
     async with running(valkey_url, postgres_url) as api:
         reader, writer = await asyncio.open_connection(*api.server.url.removeprefix("http://").split(":"))
         writer.write(b"\x16\x03\x01 nonsense\r\n\r\n")
-        assert (await reader.read()).startswith(b"HTTP/1.0 400")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.0 400") and b"application/problem+json" in head
+        assert json.loads(body)["code"] == "not_http" and json.loads(body)["request_id"].encode() in head
         writer.close()
         assert not [r for r in caplog.records if r.levelname == "ERROR"]
