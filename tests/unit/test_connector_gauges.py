@@ -29,6 +29,13 @@ def test_every_urgent_message_counts_and_of_a_bulk_class_the_first_in_line() -> 
     assert since(before["marketing"], "marketing") == (1, 2.0)
 
 
+def test_of_a_large_batch_a_few_stand_for_all() -> None:
+    before = observed("otp")
+    flights = [flight(message(klass="otp")) for _ in range(99)]
+    observe_to_wire([s for f in flights for s in submissions(f, ("Hello",), True)], NOW_MS + 2000)
+    assert since(before, "otp") == (100, 200.0), "five, for twenty each"
+
+
 def test_a_scheduled_message_counts_from_its_time_and_a_second_attempt_not_at_all() -> None:
     before = observed("alert")
     later = flight(message(klass="alert", send_at_ms=NOW_MS + 9000))
