@@ -42,12 +42,14 @@ _PAGE = 500
 
 
 class Work(msgspec.Struct):
-    """What a connector needs to know of its carrier. `open` makes the provider (provider module's `open`)."""
+    """What a connector needs to know of its carrier. `open` makes the provider (provider module's `open`); only to a
+    `sandbox` goes what test keys send."""
 
     carrier: str
     rate_per_s: float
     shares: Mapping[str, int]
     open: Callable[[Reports], Provider]
+    sandbox: bool = False
 
 
 class Connector:
@@ -110,7 +112,9 @@ class Connector:
                 await self._take_over(committer, provider)
             rate = self.work.rate_per_s
             bucket = Bucket(rate, rate / 20, asyncio.get_running_loop().time())
-            self.pump = Pump(self.lease.token, provider, lanes, links, bucket, self.work.shares, self)
+            self.pump = Pump(
+                self.lease.token, provider, lanes, links, bucket, self.work.shares, self, self.work.sandbox
+            )
             provider.on_room(self.pump.wake)
             for shard in range(redis.shards):
                 wakes.append(Wakes(redis, shard, f"wake:outbox:{carrier}", partial(self._woken, lanes, shard)))

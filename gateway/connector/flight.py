@@ -261,6 +261,17 @@ def expired(flight: Flight) -> Verdict:
     return Verdict([_end(flight, State.EXPIRED, Reason.VALIDITY)])
 
 
+def astray(flight: Flight) -> Verdict:
+    """A test message came to a carrier that is no sandbox, or is none any more: nothing of it is sent there."""
+    verdict = Verdict([])
+    if flight.journey.pinned:
+        verdict.facts.append(_end(flight, State.FAILED, Reason.NO_ROUTE))
+    else:
+        # A plan that was just changed is not known everywhere at the same moment: worth another round.
+        _reroute(flight, Reason.NOT_BOUND, verdict)
+    return verdict
+
+
 def abandoned(flight: Flight, texts: Sequence[str], whole: bool, now_ms: int) -> Verdict:
     """A marked entry whose connector died: every part that it owed is uncertain."""
 

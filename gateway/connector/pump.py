@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.connector.flight import Flight, Mark, Verdict, expired, judge, submissions
+from gateway.connector.flight import Flight, Mark, Verdict, astray, expired, judge, submissions
 from gateway.connector.gauges import marked, observe_to_wire
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
@@ -81,7 +81,9 @@ class Pump:
         bucket: Bucket,
         shares: Mapping[str, int],
         owner: Owner,
+        sandbox: bool = False,
     ) -> None:
+        self.sandbox = sandbox
         self.carrier, self.token, self.provider, self.lanes, self.links = lanes.carrier, token, provider, lanes, links
         self.bucket, self.shares, self._owner = bucket, Shares(shares), owner
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
@@ -334,6 +336,9 @@ class Pump:
                     self._owner.settle(done.shard, *_damaged(entry_flight(entry, mark)))
                     continue
                 m = flight.message
+                if m.test and not self.sandbox:
+                    self._owner.settle(done.shard, flight, astray(flight))
+                    continue
                 texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)
                 made = submissions(flight, texts, whole)
                 if not made:

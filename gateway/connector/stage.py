@@ -77,7 +77,7 @@ class Stage:
             connector: Connector | None = None
             try:
                 make = opener(name, carrier.provider, resolve(carrier.settings), self._settings.callbacks_url)
-                work = Work(name, carrier.rate_per_s or 0.0, shares, make)
+                work = Work(name, carrier.rate_per_s or 0.0, shares, make, carrier.sandbox)
                 connector = Connector(
                     work, self._redis, self._owner, self._settings.lease_s, self._settings.memory_mark
                 )

@@ -133,8 +133,14 @@ class Fold:
             return
         if row.ref is not None and row.state != before:
             self._tell(row, at_ms)
-        row.moved = self.number
-        self._touch(row, at_ms)
+        number = row.moved = self.number
+        if row.fold == number or row.state in FINAL:
+            self._touch(row, at_ms)
+        else:  # as there, at once
+            row.fold = number
+            self.changes.changed.append(row)
+            if at_ms > row.changed_ms:
+                row.changed_ms = at_ms
         if entry is _NEW:
             self.changes.submissions.append((at_ms, fact))
         elif entry is _HEALED:
@@ -199,5 +205,5 @@ class Fold:
             return
         row.seq += 1
         url = row.callback_url
-        event = Event(row.id, row.seq, at_ms, row.state, row.reason, row.ref, row.tag, row.meta, url)
+        event = Event(row.id, row.seq, at_ms, row.state, row.reason, row.ref, row.tag, row.meta, url, row.test)
         self.changes.callbacks += [CallbackDue(target, event) for target in targets]

@@ -39,6 +39,7 @@ class NoRoute(msgspec.Struct, frozen=True, gc=False):
 
 
 _NOTHING: Final[frozenset[str]] = frozenset()
+_NO_OPERATOR: Final = Operator(name="", prefixes=())
 
 
 class _Decision(msgspec.Struct, frozen=True):
@@ -59,7 +60,8 @@ class Compiled:
         self._numbering = Numbering(plan.operators)
         self._rates = Rates(plan)
         self._named_clients = frozenset(client for route in plan.routes for client in route.clients)
-        self._sandbox = tuple(carrier.name for carrier in plan.carriers if carrier.sandbox)
+        self.sandboxes = tuple(carrier.name for carrier in plan.carriers if carrier.sandbox)
+        """Carriers that may take what test keys send, in the plan's order."""
         self._decisions: dict[tuple[str, str, str, bool], _Decision] = {}
 
     def operator(self, to: str) -> str:
@@ -86,12 +88,14 @@ class Compiled:
         """The first candidate of the first matching route that is not excluded and is live.
 
         `exclude` are carriers not to be tried (again); `live` tells whether a carrier takes messages now (None: all
-        do). What a test key sends goes to the sandbox carriers only, whatever the routes say. `sender`, `tag` and
-        `encoding` are facts that no condition of a route reads in this release.
+        do). What a test key sends (`test`) goes to the sandbox carriers only and costs nothing, whatever routes, rates
+        and operators say. `sender`, `tag` and `encoding` are facts that no condition of a route reads in this release.
         """
         operator = self._numbering.operator(to)
         if operator is None:
-            return NoRoute(Reason.NO_ROUTE)
+            if not test:
+                return NoRoute(Reason.NO_ROUTE)
+            operator = _NO_OPERATOR
         key = (operator.name, klass, client if client in self._named_clients else "", test)
         decision = self._decisions.get(key)
         if decision is None:
@@ -109,7 +113,7 @@ class Compiled:
         usable = tuple(c for c in carriers if not self.carriers[c].classes or klass in self.carriers[c].classes)
         choices = []
         for carrier in usable:
-            price = self._rates.price(carrier, operator.name, klass)
+            price = None if test else self._rates.price(carrier, operator.name, klass)
             micro, currency = price or (0, self.plan.defaults.currency or "")
             choices.append(Choice(carrier, operator.name, micro, currency, name, usable))
         left = Reason.ATTEMPTS_EXHAUSTED if choices else Reason.NO_ROUTE
@@ -122,7 +126,7 @@ class Compiled:
     def _candidates(self, operator: Operator, klass: str, client: str, test: bool) -> tuple[str, tuple[str, ...]]:
         """The name of the route and its carriers."""
         if test:
-            return "sandbox", self._sandbox
+            return "sandbox", self.sandboxes
         for route in self.plan.routes:
             if matches(route, operator, klass, client):
                 return route.name, route.carriers

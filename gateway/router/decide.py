@@ -69,6 +69,8 @@ def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: i
     if message.deadline_ms(message_id) <= now_ms:
         return Move("", fact=Ended(message_id, State.EXPIRED, Reason.VALIDITY, attempt))
     if journey is not None and journey.pinned:
+        if message.test and journey.carrier not in plan.sandboxes:
+            return Move("", fact=Ended(message_id, State.FAILED, Reason.NO_ROUTE, attempt))
         return Move("o", f"{journey.carrier}:{lane(message.klass, message.client)}", entry.journey)
     tried = journey.tried if journey else ()
     choice = choose(plan, message, tried, live)

@@ -39,6 +39,13 @@ def test_an_events_document_is_the_one_that_is_promised() -> None:
     }
 
 
+def test_only_an_event_of_a_test_message_says_so() -> None:
+    plain = Event(ONE, 1, NOW_MS, "delivered")
+    tested = Event(ONE, 1, NOW_MS, "delivered", test=True)
+    assert b'"test"' not in event.document(plain)
+    assert json.loads(event.document(tested))["data"] == json.loads(event.document(plain))["data"] | {"test": True}
+
+
 def test_the_types_are_the_final_states_and_two_that_one_asks_for() -> None:
     assert set(event.TYPES) - set(event.DEFAULT_TYPES) == {"message.submitted", "message.unknown"}
     assert len(event.DEFAULT_TYPES) == 6

@@ -72,5 +72,5 @@ def test_a_profile_comes_from_a_file_and_a_wrong_one_names_it(tmp_path: Path) ->
     path.write_text("window = -4\n")
     with pytest.raises(ProfileError, match=r"mine\.toml: .*window"):
         read_profile(str(path))
-    with pytest.raises(ProfileError, match=r"shipped are .*magic"):
+    with pytest.raises(ProfileError, match=r"shipped are .*endings"):
         read_profile("no-such-profile")

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gateway.embedded.sandbox import wire
+from gateway.embedded.sandbox import magic, wire
 from gateway.embedded.sandbox.handset import Kept, segment
 from gateway.embedded.sandbox.handset import decode as decode_text
+from gateway.embedded.sandbox.magic import Magic
+from gateway.embedded.sandbox.magic_receipts import follow
 from gateway.embedded.sandbox.profile import Fate
 from gateway.embedded.sandbox.smsc import Smsc
 from gateway.smpp import pdu
@@ -18,17 +20,21 @@ from gateway.smpp import pdu
 if TYPE_CHECKING:
     from gateway.embedded.sandbox.session import Session
 
+_MAGIC = magic.PREFIX.encode()
+
 Spot = tuple[int, int, int]
 """Sequence number, and where the body of a PDU begins and ends in a read."""
 
 
 class Lot:
-    """Submits of one read that share a fate."""
+    """Submits of one read that share a fate. Those to a magic number are in `taken`: their receipts differ."""
 
-    __slots__ = ("answers", "bodies", "fate", "template", "wants")
+    __slots__ = ("answers", "bodies", "fate", "magic", "taken", "template", "wants")
 
-    def __init__(self, fate: Fate, template: tuple[bytes, int]) -> None:
+    def __init__(self, fate: Fate, template: tuple[bytes, int], magic: Magic | None = None) -> None:
         self.fate = fate
+        self.magic = magic
+        self.taken: list[tuple[wire.Submit, bytes]] = []
         self.template = template
         self.answers: list[bytes] = []
         self.bodies: list[bytes] = []
@@ -57,13 +63,13 @@ def take_submits(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot
 def _sort(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot], wall: float) -> list[Lot]:
     profile, choice, counts = smsc.profile, smsc.choice, smsc.tally.counts
     differs = choice.has_cases or profile.throttle_per_s > 0 or profile.window > 0
-    lot = Lot(choice.default, smsc.template(choice.default, wall))
+    lot = plain = Lot(choice.default, smsc.template(choice.default, wall))
     lots = {id(lot.fate): lot}
     messages: list[int] = []
     submissions: list[int] = []
     read, pack = wire.read_submit, wire.ANSWER.pack
     keep, watch = smsc.handset.keep, profile.watch.lstrip("+").encode()
-    keeps, watches = smsc.keeps, bool(watch)
+    keeps, watches, magical = smsc.keeps, bool(watch), profile.magic
     number = smsc.take_ids(len(spots))
     for sequence, begin, end in spots:
         submit = read(data, begin, end)
@@ -72,9 +78,14 @@ def _sort(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot], wall
             counts.refused += 1
             session.send(pdu.encode(pdu.SUBMIT_SM_RESP, sequence, wire.BAD_LENGTH))
             continue
-        if differs:
-            fate = _choose(smsc, session, submit)
-            lot = lots.get(id(fate)) or lots.setdefault(id(fate), Lot(fate, smsc.template(fate, wall)))
+        row = magic.BY_DIGITS.get(_digits(submit)) if magical and submit.recipient.startswith(_MAGIC, 2) else None
+        if differs or row is not None:
+            fate = _choose(smsc, session, submit) if differs else choice.default
+            if row is not None and not fate.status:
+                fate = smsc.tries.fate(row, hash(submit.source + submit.recipient + submit.body), profile.magic_speed)
+            lot = lots.get(id(fate)) or lots.setdefault(id(fate), Lot(fate, smsc.template(fate, wall), row))
+        else:
+            lot = plain
         fate = lot.fate
         if fate.status:
             lot.answers.append(pdu.encode(pdu.SUBMIT_SM_RESP, sequence, fate.status))
@@ -85,7 +96,9 @@ def _sort(smsc: Smsc, session: Session, data: bytes, spots: Sequence[Spot], wall
         key = hash(submit.recipient + submit.body)
         messages.append(key)
         submissions.append(key ^ hash(submit.echo))
-        if lot.wants[submit.registered & wire.REPLY_BITS]:
+        if lot.magic is not None:
+            lot.taken.append((submit, message_id))
+        elif lot.wants[submit.registered & wire.REPLY_BITS]:
             body = wire.receipt(lot.template, submit, message_id)
             lot.bodies.append(body)
         if keeps or (watches and submit.recipient.startswith(watch, 2)):
@@ -110,8 +123,11 @@ def _choose(smsc: Smsc, session: Session, submit: wire.Submit) -> Fate:
     if not choice.has_cases:
         return choice.default
     place = segment(submit)
-    digits = submit.recipient[2:-1].decode("latin-1")
-    return choice.of(digits, decode_text(place.coding, place.body), smsc.random())
+    return choice.of(_digits(submit), decode_text(place.coding, place.body), smsc.random())
+
+
+def _digits(submit: wire.Submit) -> str:
+    return submit.recipient[2:-1].decode("latin-1")
 
 
 def _dispatch(smsc: Smsc, session: Session, lot: Lot, arrived: float) -> None:
@@ -121,6 +137,7 @@ def _dispatch(smsc: Smsc, session: Session, lot: Lot, arrived: float) -> None:
         return
     if fate.status:
         counts.refused += count
+        counts.throttled += count if lot.magic is not None and fate.status == magic.THROTTLED else 0
     else:
         counts.answers += count if fate.answered else 0
         counts.unanswered += 0 if fate.answered else count
@@ -131,6 +148,10 @@ def _dispatch(smsc: Smsc, session: Session, lot: Lot, arrived: float) -> None:
             smsc.answers.put(arrived + delay_s, (session, answers, count, arrived))
         else:
             session.answer(answers, count)
+    if lot.magic is not None:
+        for submit, message_id in lot.taken:
+            follow(smsc, session, session.account, lot.magic, submit, message_id, arrived)
+        return
     bodies = lot.bodies if fate.receipts == 1 else lot.bodies * fate.receipts
     if not bodies:
         return

@@ -83,6 +83,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     receipt_window: Annotated[int, Meta(ge=1)] = 10_000  # unacknowledged receipts a bind; the rest waits here
     binds: tuple[str, ...] = ("transceiver", "transmitter", "receiver")  # kinds that are allowed
     bind_status: Status = 0  # not 0: every bind is refused with it
+    magic: bool = True  # whether magic numbers (magic.py) have their own fates; a case that refuses comes before them
+    magic_speed: Annotated[float, Meta(gt=0, le=1000)] = 1.0  # how much faster than real their seconds pass
     watch: str = ""  # prefix of recipients that are shown even by a sandbox that keeps nothing
 
     def fate(self) -> Fate:

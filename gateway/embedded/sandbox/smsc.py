@@ -15,6 +15,7 @@ from gateway.embedded.sandbox import wire
 from gateway.embedded.sandbox.account import Account
 from gateway.embedded.sandbox.agenda import Agenda
 from gateway.embedded.sandbox.handset import Handset
+from gateway.embedded.sandbox.magic_tries import Tries
 from gateway.embedded.sandbox.profile import Choice, Fate, Profile, make_profile
 from gateway.embedded.sandbox.tally import Tally
 
@@ -52,6 +53,7 @@ class Smsc:
         self.wall = wall
         self.random = random
         self.accounts = {i: Account(i, p, self.tally, waiting_limit) for i, p in passwords.items()}
+        self.tries = Tries()
         self.sessions: set[Session] = set()
         self.dirty: dict[Session, None] = {}
         self.answers: Agenda[tuple[Session, bytes, int, float]] = Agenda(ANSWER_TICK_S)

@@ -17,9 +17,10 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from gateway.embedded.sandbox import wire
+from gateway.embedded.sandbox import magic, wire
 from gateway.embedded.sandbox.account import Account
 from gateway.embedded.sandbox.handset import Kept
+from gateway.embedded.sandbox.magic import Magic
 from gateway.embedded.sandbox.profile import Fate
 from gateway.embedded.sandbox.smsc import Smsc
 from gateway.embedded.sandbox.webhooks import Goal, Report, Webhooks
@@ -135,7 +136,14 @@ class WebPort:
                 return choice.throttled
         if _NUMBER.fullmatch(message.to) is None:
             return msgspec.structs.replace(choice.default, status=0x0B, answered=True)
-        return choice.of(message.to.lstrip("+"), message.text, smsc.random())
+        fate = choice.of(message.to.lstrip("+"), message.text, smsc.random())
+        row = self._magic(message)
+        if row is None or fate.status:
+            return fate
+        return smsc.tries.fate(row, hash((message.sender, message.to, message.text)), profile.magic_speed)
+
+    def _magic(self, message: Sent) -> Magic | None:
+        return magic.BY_DIGITS.get(message.to.lstrip("+")) if self._smsc.profile.magic else None
 
     def _take(self, message: Sent, fate: Fate, as_form: bool, delay_s: float) -> Said:
         """Count, keep, schedule the reports."""
@@ -157,10 +165,14 @@ class WebPort:
         smsc.tally.submissions.add([key ^ hash(message.reference)])
         if smsc.keeps or (smsc.profile.watch and message.to.lstrip("+").startswith(smsc.profile.watch.lstrip("+"))):
             smsc.handset.keep(Kept(wall, message_id.encode(), submit))
-        self._report(message, fate, message_id, as_form, delay_s + fate.receipt_delay_s)
+        if (row := self._magic(message)) is not None:
+            self._follow(message, row, message_id, as_form)
+        else:
+            for _ in range(fate.receipts):
+                self._report(message, message_id, as_form, delay_s + fate.receipt_delay_s, fate.stat, fate.err)
         return Said(reference=message.reference, id=message_id, status="accepted")
 
-    def _report(self, message: Sent, fate: Fate, message_id: str, as_form: bool, delay_s: float) -> None:
+    def _report(self, message: Sent, message_id: str, as_form: bool, delay_s: float, stat: str, err: str) -> None:
         if not message.callback.startswith(("http://", "https://")):
             return
         goal = self.last_goal = (message.callback, as_form)
@@ -170,12 +182,22 @@ class WebPort:
             "reference": message.reference,
             "to": message.to,
             "from": message.sender,
-            "status": fate.stat,
-            "error": fate.err,
+            "status": stat,
+            "error": err,
             "done_at": done,
         }
-        self._smsc.tally.counts.receipts_made += fate.receipts
-        self._hooks.send(goal, [Report(values)] * fate.receipts, delay_s)
+        self._smsc.tally.counts.receipts_made += 1
+        self._hooks.send(goal, [Report(values)], delay_s)
+
+    def _follow(self, message: Sent, row: Magic, message_id: str, as_form: bool) -> None:
+        """As `magic_receipts` does it on the SMPP side."""
+        speed = self._smsc.profile.magic_speed
+        for said in row.receipts_of(0, parts.measure(message.text)[1]):
+            delay_s = (row.answer_s + said.after_s) / speed
+            self._report(message, message_id, as_form, delay_s, said.stat, f"{said.cause:03d}")
+        if row.reply and self.last_goal is not None:
+            values = {"from": message.to, "to": message.sender, "text": row.reply}
+            self._hooks.send(self.last_goal, [Report(values, inbound=True)], row.answer_s / speed)
 
     def inbound(self, sender: str, to: str, text: str) -> bool:
         """Report a subscriber's message where the last message wanted its reports; False when there was none."""
