@@ -9,6 +9,8 @@ import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import redis.asyncio as redis
+
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.postgres import Postgres, find_postgres
 from gateway.embedded.valkey import Valkey
@@ -67,6 +69,7 @@ async def start_new_servers(w: World, stack: AsyncExitStack, path: Path, redis_c
     for server in (w.valkey, w.postgres):
         stack.push_async_callback(server.stop)
     await asyncio.gather(w.valkey.start(), w.postgres.start())
+    await make_redis_user(w)
     postgres_tool(w, "pg_restore", "--no-owner", "--exit-on-error", "--jobs=2", "--dbname", w.postgres.url, dump)
     await w.sluice("db", "migrate")
     postgres_tool(w, "psql", "--quiet", "-v", "ON_ERROR_STOP=1", "-f", GRANTS, w.postgres.url)
@@ -76,6 +79,16 @@ async def start_new_servers(w: World, stack: AsyncExitStack, path: Path, redis_c
         w.processes[name] = w.process(name, "run", "--roles", roles, *listen)
         stack.push_async_callback(w.processes[name].stop)
     await asyncio.gather(*(process.start() for process in w.processes.values()))
+
+
+async def make_redis_user(w: World) -> None:
+    """The one that the page gives; from now on everything of ours comes as this user."""
+    told = re.search(r"`ACL (SETUSER sluice on >PASSWORD [^`]+)`", (ROOT / "docs/production.md").read_text())
+    assert told
+    client = redis.Redis(unix_socket_path=str(w.valkey.socket))
+    await client.execute_command("ACL", *told[1].replace("PASSWORD", "secret").split())
+    await client.aclose()
+    w.env["SLUICE_REDIS_URL"] = w.valkey.url.replace("unix://", "unix://sluice:secret@")
 
 
 async def told_to_recover(w: World) -> bool:
