@@ -30,7 +30,7 @@ lint: $(VENV)/installed-dev ## style, types, and which part may import which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 docs: $(VENV)/installed ## write the pages that are made of the program: docs/cli.md, docs/settings.md
-	@$(BIN)/python -m gateway.commands.reference docs
+	@$(BIN)/python -m gateway.reference docs
 
 bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)
 	@exec $(BIN)/python -m bench $(ARGS)

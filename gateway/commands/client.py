@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import sys
 import urllib.error
 import urllib.parse
@@ -25,7 +26,7 @@ _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 class Refused(click.ClickException):
-    """The gateway said no. `status` 0: it did not answer."""
+    """The gateway said no. `status` 0: it did not answer. `document`: its problem document, where it sent one."""
 
     def __init__(
         self,
@@ -36,8 +37,10 @@ class Refused(click.ClickException):
         todo: str = "",
         request_id: str = "",
         retry_after_s: float | None = None,
+        document: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(sentence)
+        self.document = document or {}
         self.status, self.code, self.todo, self.request_id = status, code, todo, request_id
         self.retry_after_s = retry_after_s
 
@@ -108,7 +111,10 @@ class Client:
             words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
             place = request.full_url.partition("://")[2].partition("/")[0]
             where = self.target.url if self.target.url.endswith(place) else f"{request.type}://{place}"
-            raise Refused(f"{where} cannot be reached: {words}", todo=self._search()) from None
+            todo = self._search()
+            if isinstance(reason, ssl.SSLError):
+                words, todo = str(reason), "for a certificate of your own authority: SSL_CERT_FILE=ca.pem sluice …"
+            raise Refused(f"{where} cannot be reached: {words}", todo=todo) from None
 
     def _place(self) -> str:
         return self.target.source or "SLUICE_URL"
@@ -130,7 +136,8 @@ class Client:
             return Refused(f"{self.target.url} answered {status}", status, todo=todo)
         again = said.get("retry_after_s")
         todo = self._todo(status, code, again)
-        return Refused(sentence, status, code, todo=todo, request_id=said.get("request_id") or "", retry_after_s=again)
+        request_id = said.get("request_id") or ""
+        return Refused(sentence, status, code, todo=todo, request_id=request_id, retry_after_s=again, document=said)
 
     def _todo(self, status: int, code: str, again: float | None) -> str:
         """What a person does about it; empty where the sentence says that already."""

@@ -6,6 +6,7 @@ check of a document that was not asked for by name.
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -14,12 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
 import msgspec
 
 from gateway import live_plan
+from gateway.commands.client import Client, Refused
 from gateway.commands.settings import names_servers, read_settings
-from gateway.commands.target import Target, find_target
 from gateway.config import Settings
 from gateway.plan.problems import Problem
 from gateway.store import plans
@@ -29,8 +29,6 @@ from gateway.streams.link import Redis, RedisAwayError, ScriptError
 
 MAX_HISTORY = 500
 """Versions that one answer holds."""
-
-_TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
 class AccessError(Exception):
@@ -82,10 +80,7 @@ async def find_access(config: Path | None) -> AsyncIterator[Access]:
         finally:
             await pool.close()
         return
-    target = find_target()
-    headers = {"Authorization": f"Bearer {target.key}"}
-    async with aiohttp.ClientSession(target.url, headers=headers, timeout=_TIMEOUT) as session:
-        yield ByHttp(session, target)
+    yield ByHttp(Client())
 
 
 class ByServers:
@@ -172,16 +167,11 @@ class _Row(msgspec.Struct):
         )
 
 
-class _Refusal(msgspec.Struct):
-    detail: str = ""
-    plan_problems: list[Problem] = []
-
-
 class ByHttp:
     """For whoever has a key with the scope `plan`."""
 
-    def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
-        self._session, self._target = session, target
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     async def active(self) -> int | None:
         """The version in use."""
@@ -217,19 +207,8 @@ class ByHttp:
 
     async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         try:
-            async with self._session.request(method, path, json=body) as response:
-                data = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as e:
-            raise AccessError(f"{self._target.url} cannot be reached: {type(e).__name__}.") from e
-        if response.status >= 400:
-            raise _refusal(response.status, data)
-        answer: dict[str, Any] = msgspec.json.decode(data)
+            answer: dict[str, Any] = await asyncio.to_thread(self._client.ask, method, path, body)
+        except Refused as e:
+            problems = msgspec.convert(e.document.get("plan_problems", ()), list[Problem])
+            raise AccessError(e.format_message(), problems) from e
         return answer
-
-
-def _refusal(status: int, data: bytes) -> AccessError:
-    try:
-        refusal = msgspec.json.decode(data, type=_Refusal)
-    except msgspec.DecodeError:
-        return AccessError(f"The gateway answered {status}.")
-    return AccessError(refusal.detail or f"The gateway answered {status}.", refusal.plan_problems)

@@ -16,6 +16,7 @@ from gateway import __version__, commands
 from gateway.cli import COMMANDS, main
 from gateway.commands.config import hidden
 from gateway.commands.target import find_target
+from gateway.config import SettingsError
 
 
 def test_the_overview_lists_every_command_under_who_uses_it() -> None:
@@ -50,10 +51,47 @@ def test_the_version_is_the_package_s() -> None:
     assert CliRunner().invoke(main, ["--version"]).output == f"sluice, version {__version__}\n"
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
+def test_an_unknown_command_is_a_usage_error_that_says_what_was_meant() -> None:
     result = CliRunner().invoke(main, ["flood"])
     assert result.exit_code == 2
-    assert "No such command 'flood'" in result.output
+    assert "No such command 'flood'" in result.output and "There are up, send, trace" in result.output
+    assert "Did you mean 'trace'?" in CliRunner().invoke(main, ["trcae"]).output
+
+
+def test_without_a_command_the_overview_is_shown() -> None:
+    assert CliRunner().invoke(main, []).output == CliRunner().invoke(main, ["--help"]).output
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_asks_the_program_itself(shell: str) -> None:
+    result = CliRunner().invoke(main, ["completion", shell])
+    assert f"_SLUICE_COMPLETE={shell}_complete" in result.output
+    asked = {"_SLUICE_COMPLETE": "zsh_complete", "COMP_WORDS": "sluice carriers pa", "COMP_CWORD": "2"}
+    shown = CliRunner().invoke(main, [], prog_name="sluice", env=asked).output
+    assert "pause" in shown and "resume" not in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RuntimeError("+79161234567"), 70, "Error: this is a mistake in Sluice itself (RuntimeError).\n  What to do: "),
+        (KeyboardInterrupt(), 130, "\n"),
+        (SettingsError("shards: no"), 2, "Error: shards: no\n"),
+    ],
+)
+def test_no_traceback_reaches_a_user(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("gateway.commands.config.read_settings", breaks)
+    result = CliRunner().invoke(main, ["config", "check"])
+    assert result.exit_code == code and result.output.startswith(said)
+    assert "Traceback" not in result.output and "7916" not in result.output
+    if code == 70:
+        shown = CliRunner().invoke(main, ["config", "check"], env={"SLUICE_TRACEBACK": "1"})
+        assert shown.exception is error
 
 
 @pytest.mark.parametrize(
@@ -109,3 +147,8 @@ def test_the_gateway_is_where_the_environment_says_else_where_up_wrote_it(tmp_pa
     assert (find_target(environment).url, find_target(environment).key) == ("http://a:1", "sk_1")
     assert find_target(environment | {"SLUICE_KEY": "sk_2"}).key == "sk_2"
     assert "sk_1" not in repr(find_target(environment))
+    assert find_target(environment).source == str(tmp_path / "client.env")
+    with (tmp_path / "client.env").open("a") as file:
+        file.write("SLUICE_METRICS=api=http://a:1/metrics\n")
+    assert find_target(environment).metrics == (("api", "http://a:1/metrics"),)
+    assert find_target(environment | {"SLUICE_URL": "http://b:1"}).metrics == (), "they are another gateway's"

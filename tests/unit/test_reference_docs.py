@@ -12,8 +12,8 @@ import pytest
 
 from gateway.cli import main
 from gateway.commands.origins import origins, settings
-from gateway.commands.reference import PAGES, WIDTH, pages, root_context
 from gateway.config import Settings
+from gateway.reference import PAGES, WIDTH, pages, root_context
 
 DOCS = Path(__file__).parents[2] / "docs"
 

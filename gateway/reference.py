@@ -1,6 +1,6 @@
 """docs/cli.md and docs/settings.md, from the commands' own help and the settings' own sentences.
 
-`python -m gateway.commands.reference DIRECTORY` writes both. Never: a word that --help or `sluice config example`
+`python -m gateway.reference DIRECTORY` writes both. Never: a word that --help or `sluice config example`
 lacks, beside the introductions.
 """
 
