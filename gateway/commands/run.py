@@ -36,6 +36,7 @@ from gateway.streams.link import RedisAwayError
 @click.option("--redis-url", metavar="URL", help="Redis >= 7 or Valkey.")
 @click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")
 @click.option("--listen", metavar="HOST:PORT", help="The HTTP API.")
+@click.option("--callbacks-listen", metavar="HOST:PORT", help="Carriers' webhooks, and nothing else.")
 @click.option("--tls-cert", metavar="FILE", help="Certificate of the API with its chain (PEM): https instead of http.")
 @click.option("--tls-key", metavar="FILE", help="Its key (PEM). Both are read again when they change.")
 def command(roles: str | None, path: Path | None, **given: str | None) -> None:

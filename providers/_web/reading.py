@@ -67,11 +67,10 @@ def convert(carrier: str, table: Mapping[str, Any], kind: type[S]) -> S:
 def check(settings: WebSettings) -> None:
     """What types cannot say. Raises Fault."""
     url(settings.url, "url")
-    for name, ask in (("check", settings.check), ("status_query", settings.status_query)):
-        if ask is not None:
-            url(ask.url, f"{name}.url")
-            if _origin(ask.url) != _origin(settings.url):
-                raise Fault(f"{name}.url", "must be on the same host as `url`")
+    if settings.check is not None:
+        url(settings.check.url, "check.url")
+        if _origin(settings.check.url) != _origin(settings.url):
+            raise Fault("check.url", "must be on the same host as `url`")
     charset(settings.answer_charset, "answer_charset")
     for index, rule in enumerate(settings.errors):
         reason(rule.reason, f"errors[{index}].reason")

@@ -129,14 +129,6 @@ class Ask(Table, frozen=True, kw_only=True):
     status: Annotated[Statuses, Meta(description="statuses that mean yes")] = ("2xx",)
 
 
-class Query(Ask, frozen=True, kw_only=True):
-    """A request for the status of one message. {message_id} in the URL is the carrier's id."""
-
-    state: Annotated[str, Meta(description="JSON pointer to the state's word")]
-    states: Annotated[dict[str, str], Meta(description="the carrier's words, each with the state that it means")] = {}
-    code: Annotated[str, Meta(description="JSON pointer to the carrier's code")] = ""
-
-
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One account at one carrier that is reached by HTTP."""
 
@@ -197,7 +189,6 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Seconds, Meta(description="first pause after refused credentials; doubles up to ten times it")
     ] = 30
     check: Annotated[Ask | None, Meta(description="a request that shows whether the credentials are good")] = None
-    status_query: Annotated[Query | None, Meta(description="how the state of a message can be asked for")] = None
     tls_ca: Annotated[str, Meta(description="file with the authorities to trust; empty: the system's")] = ""
     callbacks: Annotated[
         Callbacks | None, Meta(description="receipts and subscribers' messages that the carrier sends us")
