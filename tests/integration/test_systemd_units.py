@@ -13,6 +13,7 @@ from tests.installation import ROOT
 
 UNITS = ROOT / "systemd"
 SERVICES = ("sluice@api.service", "sluice@dispatch.service", "sluice@recorder.service", "sluice-migrate.service")
+EXPLAINED = sorted(path.name for path in UNITS.rglob("*") if path.suffix in (".service", ".target", ".conf"))
 PROCESSES = ("api", "dispatch", "recorder")
 SYSTEM = Path("/lib/systemd/system")
 MOST_EXPOSURE = 25
@@ -59,7 +60,7 @@ def test_a_service_is_shut_in(root: Path, service: str) -> None:
     assert told.returncode == 0, told.stdout[-200:] + told.stderr
 
 
-@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.rglob("*") if path.suffix in (".service", ".target", ".conf")))
+@pytest.mark.parametrize("unit", EXPLAINED)
 def test_every_line_of_a_unit_is_explained(unit: str) -> None:
     before = ""
     for line in next(UNITS.rglob(unit)).read_text().splitlines():
