@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         str,
         Meta(
             pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$",
-            description="where carriers reach this gateway from outside, such as https://sms.example.com; empty: nowhere",
+            description="where carriers reach this gateway from outside, as https://sms.example.com; empty: nowhere",
         ),
     ] = ""
     callbacks_listen: Annotated[
