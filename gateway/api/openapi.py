@@ -145,7 +145,7 @@ def _body(route: Route, schemas: Mapping[Any, dict[str, Any]]) -> dict[str, Any]
         }
     for media_type in route.texts:
         content[media_type] = {"schema": {"type": "string", "description": "the document itself"}}
-    return {"required": True, "content": content}
+    return {"required": route.needs_body, "content": content}
 
 
 def _parameter(p: Parameter) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Route:
     lines: Any = None  # the type of a line, where NDJSON is taken too
     codes: tuple[Code, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    needs_body: bool = True  # False: without a body, its fields' defaults hold
     listed: bool = True  # in the OpenAPI document
     texts: tuple[str, ...] = ()  # media types of plain text that the body may have as well
 

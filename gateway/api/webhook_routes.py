@@ -88,6 +88,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             {200: EndpointView},
             EndpointChange,
             codes=(*_FIELDS, *_ONE),
+            needs_body=False,
         )
         for method in ("PATCH", "POST")
     ),
@@ -109,6 +110,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         {200: SecretMade},
         Rotate,
         codes=(Code.INVALID_VALUE, Code.WRONG_TYPE, Code.UNKNOWN_FIELD, *_ONE),
+        needs_body=False,
     ),
     Route(
         "POST",
@@ -119,6 +121,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         {202: SampleSent},
         Sample,
         codes=(Code.ENDPOINT_DISABLED, Code.INVALID_VALUE, Code.WRONG_TYPE, Code.UNKNOWN_FIELD, *_ONE),
+        needs_body=False,
     ),
     Route(
         "GET",
@@ -168,5 +171,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         {200: SecretMade},
         Rotate,
         codes=(Code.INVALID_VALUE, Code.WRONG_TYPE, Code.UNKNOWN_FIELD, *_GIVEN),
+        needs_body=False,
     ),
 )
