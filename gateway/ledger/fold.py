@@ -133,14 +133,8 @@ class Fold:
             return
         if row.ref is not None and row.state != before:
             self._tell(row, at_ms)
-        number = row.moved = self.number
-        if row.fold == number or row.state in FINAL:
-            self._touch(row, at_ms)
-        else:  # as there, at once
-            row.fold = number
-            self.changes.changed.append(row)
-            if at_ms > row.changed_ms:
-                row.changed_ms = at_ms
+        row.moved = self.number
+        self._touch(row, at_ms)
         if entry is _NEW:
             self.changes.submissions.append((at_ms, fact))
         elif entry is _HEALED:

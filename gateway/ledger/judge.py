@@ -100,12 +100,15 @@ def _submit_first(row: Row, fact: Submitted) -> Entry:
     else:
         row.units = row.accepted = 1
         row.cost_micro += fact.price_micro * fact.parts
-    row.unsure = row.delivered = row.undeliverable = 0
+    if row.unsure or row.delivered or row.undeliverable:
+        row.unsure = row.delivered = row.undeliverable = 0
     _adopt(row, fact)
     sent_ms = fact.sent_ms or fact.answered_ms
     if not row.submitted_ms or sent_ms < row.submitted_ms:
         row.submitted_ms = sent_ms
-    row.state, row.reason = _SUBMITTED, ""
+    row.state = _SUBMITTED
+    if row.reason:
+        row.reason = ""
     return _NEW
 
 
@@ -167,7 +170,7 @@ def _adopt(row: Row, fact: Submitted) -> None:
     row.price_micro = fact.price_micro
     row.currency = fact.currency
     row.routed_ms = fact.routed_ms
-    if fact.parts:
+    if fact.parts and fact.parts != row.parts:
         row.parts = fact.parts
 
 

@@ -37,12 +37,10 @@ def decode(entry: Entry) -> Piece:
     """Never fails: what cannot be read is `broken`."""
     at = stream_id(entry.id)
     broken: list[Refused] = []
-    accepted: list[tuple[bytes, Message]] = []
-    for message_id, value in entry.accepted:
-        try:
-            accepted.append((message_id, unpack_message(value)))
-        except (ValueError, msgspec.DecodeError) as e:
-            broken.append(Refused(stream_id_text(at), "accepted", message_id, str(e), value))
+    try:
+        accepted = [(message_id, unpack_message(value)) for message_id, value in entry.accepted]
+    except (ValueError, msgspec.DecodeError):
+        accepted = _one_by_one(at, entry.accepted, broken)
     facts: list[AnyFact] = []
     if entry.facts:
         try:
@@ -50,6 +48,18 @@ def decode(entry: Entry) -> Piece:
         except (ValueError, msgspec.DecodeError) as e:
             broken.append(Refused(stream_id_text(at), "facts", None, str(e), entry.facts))
     return Piece(at, entry.run.decode(), accepted, facts, broken)
+
+
+def _one_by_one(
+    at: StreamId, values: Sequence[tuple[bytes, bytes]], broken: list[Refused]
+) -> list[tuple[bytes, Message]]:
+    accepted: list[tuple[bytes, Message]] = []
+    for message_id, value in values:
+        try:
+            accepted.append((message_id, unpack_message(value)))
+        except (ValueError, msgspec.DecodeError) as e:
+            broken.append(Refused(stream_id_text(at), "accepted", message_id, str(e), value))
+    return accepted
 
 
 def divide(pieces: Sequence[Piece]) -> tuple[Sequence[Piece], Sequence[Piece]] | None:

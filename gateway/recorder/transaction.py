@@ -200,7 +200,10 @@ class Transactions:
         for piece in pieces:
             for fact in piece.facts:
                 kind = type(fact)
-                if kind is Received:
+                if kind is Submitted:
+                    if fact.id not in rows:  # type: ignore[union-attr]
+                        ids.add(fact.id)  # type: ignore[union-attr]
+                elif kind is Received:
                     key = (fact.carrier, fact.receipt.carrier_message_id)  # type: ignore[union-attr]
                     if (found := known.get(key)) is None:
                         keys.add(key)
