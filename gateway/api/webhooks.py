@@ -49,6 +49,10 @@ log = logs.stage("api")
 T = TypeVar("T")
 D = TypeVar("D", bound=msgspec.Struct)
 
+KNOWN_S: Final = 0.7
+"""So long an answer waits after who is to be told has changed: then every recorder knows, and a message that is sent
+the moment after is told of."""
+
 UNKNOWN: Final = problem(Code.UNKNOWN_ENDPOINT, "No endpoint of yours has this id; GET /v1/endpoints lists them.")
 
 
@@ -124,6 +128,7 @@ async def create_endpoint(c: Call) -> Answer:
     if isinstance(row, Problem):
         return row
     await _publish(c)
+    await asyncio.sleep(KNOWN_S)
     return call.answer(EndpointMade(view(row), secret_text(row.secret)), 201)
 
 
@@ -149,6 +154,8 @@ async def change_endpoint(c: Call) -> Answer:
     if row is None:
         return UNKNOWN
     await _publish(c)
+    if {"events", "enabled"} & given.keys():
+        await asyncio.sleep(KNOWN_S)
     return call.answer(view(row))
 
 
