@@ -109,7 +109,7 @@ from t cross join lateral (
     and not exists (select from callbacks e where e.message_id = c.message_id and e.endpoint = c.endpoint
         and e.seq < c.seq and e.done_at is null and e.next_try_at > $2)
     order by c.next_try_at, c.message_id, c.seq limit $4) c
-left join lateral (select ref, tag, meta from messages m where m.id = c.message_id offset 0) m on true
+left join lateral (select ref, tag, meta, test from messages m where m.id = c.message_id offset 0) m on true
 where t.name is not null and t.name <> '' and t.name <> all($3::text[]) limit $5"""
 
 
