@@ -69,6 +69,7 @@ class Encoded:
     spans: list[_Span] = field(default_factory=list)
     copies: list[tuple[str, Sequence[str], list[bytes]]] = field(default_factory=list)
     updates: list[tuple[int, bool, int, list[bytes]]] = field(default_factory=list)  # day, moved, rows
+    rescheduled: list[tuple[int, list[Record]]] = field(default_factory=list)  # day, rows
 
 
 async def encode(changes: Changes, key: bytes, now_ms: int) -> Encoded:
@@ -86,6 +87,8 @@ async def encode(changes: Changes, key: bytes, now_ms: int) -> Encoded:
             some = [row for row in rows if (row.moved == changes.fold) is moved]
             if some:
                 encoded.updates.append((day, moved, len(some), await _in_slices(some, record)))
+    for day, rows in _by_day(sorted(changes.rescheduled, key=_by_id)):
+        encoded.rescheduled.append((day, list(map(records.rescheduled, rows))))
     encoded.spans = _spans_of(chain(fresh, changes.rescheduled))
     await asyncio.sleep(0)
     encoded.delta = book(chain(fresh, changes.changed))
@@ -148,6 +151,8 @@ async def write(connection: asyncpg.Connection, encoded: Encoded) -> None:
         await copy_format.copy(connection, table, columns, data)
     for update in encoded.updates:
         await _update(connection, *update)
+    for day, rows in encoded.rescheduled:
+        await _reschedule(connection, day, rows)
     changes = encoded.changes
     wait = partial(records.waiting_receipt, encoded.now_ms + FIRST_TRY_MS)
     await _copy(connection, "receipts_waiting", records.WAITING_RECEIPT, changes.unmatched, wait)
@@ -195,6 +200,15 @@ async def _update(connection: asyncpg.Connection, day: int, moved: bool, rows: i
     if status != f"UPDATE {rows}":
         raise ConflictError(f"{status} where {rows} rows were expected")
     await connection.execute(f"truncate {staged}")
+
+
+async def _reschedule(connection: asyncpg.Connection, day: int, rows: list[Record]) -> None:
+    """Rows that this transaction has inserted or updated already, and holds."""
+    await connection.execute(
+        f"update {partition('messages', day)} m set send_at = s.send_at, deadline = s.deadline"
+        " from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as s(id, send_at, deadline) where m.id = s.id",
+        *map(list, zip(*rows, strict=True)),
+    )
 
 
 _SUBMISSION_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(records.SUBMISSION.values(), 1))

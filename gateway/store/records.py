@@ -108,12 +108,12 @@ _MOVED_ALIKE = _RECEIVED_ALIKE | {
     "unsure_mask": "bigint", "carrier": "text", "operator": "text", "route": "text", "plan_version": "bigint",
     "price_micro": "bigint", "currency": "text", "cost_micro": "bigint",
 }  # fmt: skip
-_MOVED_TIMES = ("final_at", "changed_at", "send_at", "deadline", "routed_at", "submitted_at")
+_MOVED_TIMES = ("final_at", "changed_at", "routed_at", "submitted_at")
 MOVED = _MOVED_ALIKE | {"id": "uuid"} | dict.fromkeys(_MOVED_TIMES, "timestamptz")
-"""What any other fact changes."""
+"""What any other fact changes, but for `rescheduled`."""
 
 _moved_alike = alike(tuple(_MOVED_ALIKE.values()), len(MOVED))
-_moved_packs = packs("{}s i{}s {}s 12s {}s 12s {}s {}s")
+_moved_packs = packs("{}s i{}s {}s 12s {}s {}s")
 
 
 def moved(row: Row) -> bytes:
@@ -123,11 +123,16 @@ def moved(row: Row) -> bytes:
         row.units, row.accepted, row.unsure, row.carrier, row.operator, row.route, row.plan_version, row.price_micro,
         row.currency, row.cost_micro,
     ]  # fmt: skip
-    one, final, send_at = row.id, times_or_null[row.final_ms], times_or_null[row.send_at_ms]
+    one, final = row.id, times_or_null[row.final_ms]
     routed, submitted = times_or_null[row.routed_ms], times_or_null[row.submitted_ms]
-    return _moved_packs[len(same), len(one), len(final), len(send_at), len(routed), len(submitted)](
-        same, len(one), one, final, times[row.changed_ms], send_at, times[row.deadline_ms], routed, submitted
+    return _moved_packs[len(same), len(one), len(final), len(routed), len(submitted)](
+        same, len(one), one, final, times[row.changed_ms], routed, submitted
     )
+
+
+def rescheduled(row: Row) -> Record:
+    """Id, send_at and deadline of a message that got another time."""
+    return (row.id, row.send_at_ms or None, row.deadline_ms)
 
 
 _SUBMISSION_ALIKE = {

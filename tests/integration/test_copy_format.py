@@ -174,14 +174,26 @@ async def test_every_changed_value_reaches_its_column(pool: Pool, moved: bool) -
         changed |= {
             "attempt": 105, "parts": 103, "units": 109, "accepted_mask": 110, "unsure_mask": 111, "carrier": "beta",
             "operator": "tele2", "route": "cheap", "plan_version": 106, "price_micro": 107, "currency": "EUR",
-            "cost_micro": 108, "send_at": None, "deadline": NOW_MS + 101, "routed_at": None, "submitted_at": None,
+            "cost_micro": 108, "routed_at": None, "submitted_at": None,
         }  # fmt: skip
         row.attempt, row.parts, row.units, row.accepted, row.unsure = 105, 103, 109, 110, 111
         row.carrier, row.operator, row.route, row.plan_version, row.price_micro = "beta", "tele2", "cheap", 106, 107
-        row.currency, row.cost_micro, row.send_at_ms, row.deadline_ms = "EUR", 108, 0, NOW_MS + 101
+        row.currency, row.cost_micro = "EUR", 108
         row.routed_ms = row.submitted_ms = 0
     await write(pool, Changes(changed=[row]))
     assert await only_row(pool, "messages") == expected | changed | {"rev": 2}
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_another_time_reaches_its_columns(pool: Pool, fresh: bool) -> None:
+    row, expected = full_row()
+    if not fresh:
+        await write(pool, Changes(fresh=[row]))
+    row.send_at_ms, row.deadline_ms, row.moved = 0, NOW_MS + 101, 1
+    await write(pool, Changes(1, [row] if fresh else [], [] if fresh else [row], rescheduled=[row, row]))
+    expected |= {"send_at": None, "deadline": NOW_MS + 101, "rev": 1 if fresh else 2}
+    assert await only_row(pool, "messages") == expected
+    assert [row.id] == [r["last_id"] for r in await pool.fetch("select * from deadlines order by due")][:1]
 
 
 def answer(one: bytes) -> tuple[Submitted, dict[str, Any]]:
