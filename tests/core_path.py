@@ -176,6 +176,7 @@ class Path:
         shares: Mapping[str, int] = SHARES,
         redis: Redis | None = None,
         name: str = "",
+        sandbox: bool = False,
     ) -> Connector:
         """A carrier's connector."""
         self.answers[carrier] = answer
@@ -187,7 +188,7 @@ class Path:
             return made
 
         name = name or f"connector {carrier}"
-        work = Work(carrier, rate, shares, make)
+        work = Work(carrier, rate, shares, make, sandbox)
         connector = Connector(work, redis or self.redis, name, self.settings.lease_s, self.settings.memory_mark)
         self.connectors[name] = connector
         self._start(name, connector.run())

@@ -91,9 +91,9 @@ TABLE: Final = (
     Magic(number="+447700900005", title="delivered, and the receipt comes twice", receipts=(DELIVERED, DELIVERED)),
     Magic(
         number="+447700900006",
-        title="delivered, and the receipt comes a second before the carrier's answer",
-        answer_s=1.0,
-        receipts=(Said(-1.0),),
+        title="delivered, and the receipt comes 3 seconds before the carrier's answer",
+        answer_s=3.0,
+        receipts=(Said(-3.0),),
     ),
     Magic(
         number="+447700900007",
