@@ -29,7 +29,7 @@ test-full: $(VENV)/installed-dev ## the acceptance tests with full queues and a 
 lint: $(VENV)/installed-dev ## style, types, and which part may import which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-docs: $(VENV)/installed ## write the pages that are made of the program: docs/cli.md, docs/settings.md
+docs: $(VENV)/installed ## write the pages that are made of the program: docs/{cli,settings,test-keys}.md
 	@$(BIN)/python -m gateway.reference docs
 
 bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)

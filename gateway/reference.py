@@ -1,6 +1,6 @@
-"""docs/cli.md and docs/settings.md, from the commands' own help and the settings' own sentences.
+"""Pages that are made of the program: docs/cli.md, docs/settings.md, docs/test-keys.md.
 
-`python -m gateway.reference DIRECTORY` writes both. Never: a word that --help or `sluice config example`
+`python -m gateway.reference DIRECTORY` writes all. Never: a word that --help or `sluice config example`
 lacks, beside the introductions.
 """
 
@@ -16,6 +16,7 @@ import click
 from gateway.cli import COMMANDS, main
 from gateway.commands.origins import Setting, settings
 from gateway.config import IN_FILES
+from gateway.embedded.sandbox import magic_page
 
 WIDTH: Final = 80
 
@@ -114,7 +115,7 @@ def _row(setting: Setting) -> str:
     return f"| `{setting.name}`<br>`{setting.variable}` | `{setting.default}` | {says} ({kind}) |"
 
 
-PAGES: Final = {"cli.md": cli_page, "settings.md": settings_page}
+PAGES: Final = {"cli.md": cli_page, "settings.md": settings_page, "test-keys.md": magic_page.page}
 
 
 def write(directory: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.installation import ROOT, Installation
 
 PAGE = (ROOT / "docs" / "start.md").read_text("utf-8")
+TEST_KEYS = (ROOT / "docs" / "test-keys.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -25,7 +26,8 @@ def test_every_command_of_the_five_minutes_works(installation: Installation, tmp
     command = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gateway "$@"\n'
     (scripts / "sluice").write_text(command)
     (scripts / "sluice").chmod(0o755)
-    script = "set -eu\n" + "".join(BLOCKS[1:])
+    test_keys = re.findall(r"^```sh\n(.*?)^```", TEST_KEYS, re.MULTILINE | re.DOTALL)
+    script = "set -eu\n" + "".join(BLOCKS[1:] + test_keys)
     env = os.environ | {"SLUICE_DATA": str(installation.data)}
     done = subprocess.run(
         ["sh", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180, check=False
@@ -43,6 +45,7 @@ def test_every_command_of_the_five_minutes_works(installation: Installation, tmp
         "message.delivered",
         "limit: ",
         "sandbox: It is fine.",
+        "sent with a test key",
     ):
         assert words in done.stdout, words
     assert "Traceback" not in done.stderr
