@@ -39,7 +39,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "run": "Run stages in this process, with your own Redis and PostgreSQL.",
         "config": "Check settings, or print an example with every one of them.",
         "db": "The schema in PostgreSQL.",
-        "keys": "Clients' keys: create, list, revoke.",
+        "keys": "Clients' keys: create, list, revoke; quotas.",
         "completion": "Let the shell complete commands and options.",
     },
 }

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import click
 
@@ -145,6 +146,50 @@ def revoke(key_id: str, as_json: bool, config: Path | None) -> None:
         print_json(found)
     else:
         click.echo(f"{key_id} of {found['client']} is revoked.")
+
+
+@command.command(
+    "quota",
+    epilog=lesson(
+        "sluice keys quota                              # every client's",
+        "sluice keys quota shop --per-second 100 --burst 500",
+        "sluice keys quota shop --per-second 0          # no limit",
+        "sluice keys quota shop --default               # what the settings say",
+        source="The key needs the scope admin.",
+    ),
+)
+@click.argument("client", required=False)
+@click.option("--per-second", type=float, metavar="N", help="Messages a second, on average; 0: no limit.")
+@click.option("--burst", type=int, metavar="N", help="How many at once; a second's if not given.")
+@click.option("--default", "by_settings", is_flag=True, help="Take the client's own quota away.")
+@_JSON
+def quota(client: str | None, per_second: float | None, burst: int | None, by_settings: bool, as_json: bool) -> None:
+    """How fast each client may send, or give a client its quota: it counts everywhere within a second."""
+    if client is None:
+        if per_second is not None or burst is not None or by_settings:
+            raise click.UsageError("Whose quota? sluice keys quota CLIENT --per-second N")
+        found = Client().get("/v1/clients")["clients"]
+    elif by_settings is (per_second is not None):
+        raise click.UsageError("Say how much: --per-second N, or --default for what the settings say.")
+    else:
+        path = f"/v1/clients/{quote(client, safe='')}/quota"
+        found = [Client().post(path, {"messages_per_s": per_second, "burst": burst or 0})]
+    if as_json:
+        print_json({"clients": found} if client is None else found[0])
+        return
+    columns = [
+        Column("client", whole=True),
+        Column("messages/s", right=True),
+        Column("burst", right=True),
+        Column("keys", right=True),
+    ]
+    show(columns, [_quota_cells(one) for one in found])
+
+
+def _quota_cells(client: dict[str, Any]) -> tuple[str, ...]:
+    rate = client["messages_per_s"]
+    words = "by the settings" if rate is None else "no limit" if not rate else f"{rate:g}"
+    return client["name"], words, str(client["burst"] or "") if rate else "", str(client["keys"])
 
 
 def _by_servers(config: Path | None) -> bool:

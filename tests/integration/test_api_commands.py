@@ -163,6 +163,24 @@ async def test_top_shows_what_goes_on_once_or_line_by_line(
     assert r.exit_code == 1 and "no process answers: http://127.0.0.1:9 cannot be reached" in r.output
 
 
+async def test_quotas_are_set_shown_and_taken_away(api: Api, sluice: Sluice) -> None:
+    r = await sluice("keys", "quota", "acme", "--per-second", "100", "--burst", "500", "--json", key="ops")
+    assert (json.loads(r.stdout)["messages_per_s"], json.loads(r.stdout)["burst"]) == (100, 500)
+    shown = (await sluice("keys", "quota", key="ops")).stdout.splitlines()
+    assert [line.split() for line in shown if line.startswith("acme")] == [["acme", "100", "500", "1"]]
+    assert "no limit" in (await sluice("keys", "quota", "acme", "--per-second", "0", key="ops")).stdout
+    assert "by the settings" in (await sluice("keys", "quota", "acme", "--default", key="ops")).stdout
+    for arguments, words in (
+        (("acme",), "--per-second N"),
+        (("acme", "--default", "--per-second", "5"), "--per-second N"),
+        (("--per-second", "5"), "quota CLIENT"),
+        (("nobody", "--default"), "no such client"),
+        (("acme", "--per-second", "-1"), "messages_per_s"),
+    ):
+        r = await sluice("keys", "quota", *arguments, key="ops")
+        assert r.exit_code and words in r.output, arguments
+
+
 @pytest.mark.parametrize("by_servers", [False, True])
 async def test_a_key_is_made_works_is_listed_and_revoked(
     api: Api, sluice: Sluice, monkeypatch: pytest.MonkeyPatch, by_servers: bool
