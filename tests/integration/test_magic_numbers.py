@@ -30,7 +30,7 @@ from gateway.store import keys, plans
 from gateway.store.days import Days
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
-from tests.callback_receiver import Receiver, receiving
+from tests.callback_receiver import OK, Receiver, receiving
 
 SPEED = 10
 """How much faster than real the sandbox's seconds pass."""
@@ -335,3 +335,20 @@ async def test_to_a_real_carrier_a_magic_number_is_a_number_and_the_sandbox_play
         await until(ended, "both")
         assert await w.rows("select sum(cost_micro) from messages") == 4_000_000
         assert w.real.report()["submits"] == 1
+
+
+async def test_an_event_of_a_test_message_that_comes_again_is_the_same_to_the_byte(
+    valkey_url: str, postgres_url: str, tmp_path: Path
+) -> None:
+    async with world("smpp", valkey_url, postgres_url, tmp_path) as w:
+        refusal = b"HTTP/1.1 500 Said\r\nContent-Length: 0\r\n\r\n"
+        w.app.answer = lambda request: refusal if len(w.app.requests) < 3 else OK
+        await w.ask("POST", "/v1/messages", {"to": TABLE[0].number, "text": "Hello", "callback_url": w.app.url})
+
+        async def told_three_times() -> bool:
+            await w.pool.execute("update callbacks set next_try_at = now() where done_at is null")
+            return len(w.app.requests) == 3
+
+        await until(told_three_times, "two repeats")
+        assert len({request.body for request in w.app.requests}) == 1
+        assert w.app.events[2]["data"]["test"] is True
