@@ -96,11 +96,15 @@ class Results:
         return given_up
 
     def put_off(self, target: audience.Target, items: list[Item], url: str, now_ms: int) -> None:
-        """They come after an event of the same message that waits for another try."""
+        """They come after an event of the same message that waits for another try. `url` empty: each has its own."""
         why = "waits for the event before it"
         for item in items:
-            until_ms = item.give_up_ms
-            self._add(item, Tried(target, item.event, url, item.tries, 0, why, now_ms + HELD_MS, 0, "", until_ms))
+            told, until_ms = item.event, item.give_up_ms
+            self._add(item, Tried(target, told, url or told.url, item.tries, 0, why, now_ms + HELD_MS, 0, "", until_ms))
+
+    def unbooked(self, target: str) -> set[bytes]:
+        """Messages of which an event will wait there for another try, as the store does not know yet."""
+        return {t.event.id for t in (*self.first, *self.again) if not t.done_ms and t.target.name == target}
 
     def _add(self, item: Item, tried: Tried) -> None:
         if (batch := item.batch) is not None:

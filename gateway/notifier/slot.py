@@ -188,7 +188,8 @@ class Slot:
         if later:
             async with self._pool.connection() as connection:
                 behind = await outbox.waiting(connection, key.endpoint, later)
-            if behind:
+            # What fails while the store is asked is not in its answer.
+            if behind := behind | self._results.unbooked(key.name) & later:
                 held = [item for item in items if item.event.id in behind]
                 items = [item for item in items if item.event.id not in behind]
                 self.put_off(target, held)

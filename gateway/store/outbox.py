@@ -107,7 +107,7 @@ select c.client, c.endpoint, c.target, c.tries, coalesce(c.give_up_at, 'epoch'),
 from t cross join lateral (
     select * from callbacks c where c.slot = $1 and c.target = t.name and c.done_at is null and c.next_try_at <= $2
     and not exists (select from callbacks e where e.message_id = c.message_id and e.endpoint = c.endpoint
-        and e.seq < c.seq and e.done_at is null and e.next_try_at > $2)
+        and e.seq < c.seq and e.done_at is null)
     order by c.next_try_at, c.message_id, c.seq limit $4) c
 left join lateral (select ref, tag, meta, test from messages m where m.id = c.message_id offset 0) m on true
 where t.name is not null and t.name <> '' and t.name <> all($3::text[]) limit $5"""

@@ -1,0 +1,101 @@
+"""The events of one message stay in the order of `seq`, and lose nothing, however pauses and answers meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from gateway.notifier.slot import Slot
+from gateway.store import outbox
+from tests.callback_receiver import OK, Desk, Request, desk, receiving, status
+
+_NO = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+async def d(valkey_url: str, postgres_url: str) -> AsyncIterator[Desk]:
+    async with desk(valkey_url, postgres_url) as made:
+        yield made
+
+
+async def test_an_event_that_waits_for_an_earlier_one_stays_behind_it_when_both_are_due(d: Desk) -> None:
+    async with receiving(status(500)) as app:
+        endpoint = await d.endpoint(app.url)
+        one = d.message_id()
+        first, second = d.event(one, 1), d.event(one, 2)
+        await d.tell(endpoint, first, second)
+        d.start()
+        await d.booked(first, endpoint.id)
+        await d.booked(second, endpoint.id, tries=0)
+        seen = len(app.requests)
+        app.answer = lambda _: OK
+        # As after some failures: the earlier event's pause has grown past that of the one that waits for it.
+        now = d.redis.clock_ms()
+        await d.pool.execute("update callbacks set next_try_at = $1 where seq = 2", now - 60_000)
+        await d.pool.execute("update callbacks set next_try_at = $1 where seq = 1", now)
+        await d.until("select count(*) = 2 from callbacks where outcome = 'delivered'")
+        assert [event["data"]["seq"] for event in app.events[seen:]] == [1, 2]
+
+
+async def test_an_event_that_waited_for_an_earlier_one_still_knows_its_own_url(d: Desk) -> None:
+    async with receiving(status(500)) as app:
+        one = d.message_id()
+        first, second = d.event(one, 1, state="expired"), d.event(one, 2)
+        await d.tell(app.url, first, second)
+        d.start()
+        await d.booked(first)
+        row = await d.booked(second, tries=0)
+        assert row["url"] == app.url
+        app.answer = lambda _: OK
+        await d.hasten()
+        await d.until("select count(*) = 2 from callbacks where outcome = 'delivered'")
+
+
+async def test_an_event_found_while_an_earlier_one_fails_stays_behind_it(
+    d: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure comes between the look for new events and the look for rows that they have to wait for."""
+    failing, looking = asyncio.Event(), asyncio.Event()
+    look = outbox.waiting
+
+    async def answer(_: Request) -> bytes:
+        if len(app.requests) > 1:
+            return OK
+        await looking.wait()
+        failing.set()
+        return _NO
+
+    async def late(*args: Any) -> set[bytes]:
+        found = await look(*args)
+        looking.set()
+        async with asyncio.timeout(5):
+            await failing.wait()
+            while not any(slot._results.first for slot in slots):
+                await asyncio.sleep(0.001)
+        return found
+
+    monkeypatch.setattr(outbox, "waiting", late)
+    slots: list[Any] = []
+    made = Slot.__init__
+
+    def remember(self: Any, *args: Any, **kwargs: Any) -> None:
+        made(self, *args, **kwargs)
+        slots.append(self)
+
+    monkeypatch.setattr(Slot, "__init__", remember)
+    async with receiving(answer) as app:
+        endpoint = await d.endpoint(app.url)
+        one = d.message_id()
+        first, second = d.event(one, 1), d.event(one, 2)
+        await d.tell(endpoint, first)
+        d.start()
+        await app.got(1)
+        await d.tell(endpoint, second)
+        await d.booked(second, endpoint.id, tries=0)
+        assert [event["data"]["seq"] for event in app.events] == [1]
+        await d.hasten()
+        await d.until("select count(*) = 2 from callbacks where outcome = 'delivered'")
+        assert [event["data"]["seq"] for event in app.events] == [1, 1, 2]
