@@ -19,6 +19,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {s}:open, {s}:closed                   string    run id that may move messages; why the shard is closed
     {s}:f:<day>                            hash      refs of a day: hash of client, recipient and ref → id, body hash
     {s}:c:<writer>, {s}:i:<commit>         hash      replies of commits, to repeat them
+    {s}:n:<writer>                         string    number of a writer's last settle or facts, to repeat them
     {s}:k:<hash>                           hash      a reserved Idempotency-Key
     {s}:b:<batch id>                       string    a batch's facts until PostgreSQL has them
     {g}:mirror:<name>                      hash      version and value of the plan, the keys …
