@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.events import AnyFact, pack_facts, unpack_facts
-from gateway.message import Message, pack_message, unpack_message
+from gateway.message import RESEND_CLASSES, Message, pack_message, unpack_message
 from gateway.store.offsets import StreamId, stream_id, stream_id_text
 from gateway.store.quarantine import Refused
 from gateway.streams.facts import Entry
@@ -31,6 +31,12 @@ class Piece(msgspec.Struct, gc=False):
     def size(self) -> int:
         """Events in it."""
         return len(self.accepted) + len(self.facts)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it brings urgent messages; of an entry with several lanes the first and the last are looked at."""
+        a = self.accepted
+        return bool(a) and (a[0][1].klass in RESEND_CLASSES or a[-1][1].klass in RESEND_CLASSES)
 
 
 def decode(entry: Entry) -> Piece:

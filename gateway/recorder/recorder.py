@@ -32,7 +32,13 @@ from gateway.streams.link import Link, Redis, RedisAwayError
 
 log = logs.stage("recorder")
 
-BATCH_EVENTS = 40_000
+BATCH_EVENTS, BESIDE_URGENT = 40_000, 10_000
+"""Events of one transaction. A large one makes PostgreSQL write much at once, and Redis' own sync waits behind it on
+the same disk: while urgent messages are about, transactions are smaller."""
+
+URGENT_S = 1.0
+"""How long after the last urgent message they stay so."""
+
 BATCH_S = 0.5
 IDLE_S = 0.02
 """How often an empty stream is looked at, and how long a batch gathers while there is little to do."""
@@ -106,6 +112,7 @@ class Recorder:
         self.cursor: StreamId = ZERO
         self._per_entry = float(_LARGEST_ENTRY)  # of a backlog, no more than meant is read at first
         self._window_s = IDLE_S
+        self._urgent_until = 0.0  # loop time
         self._oldest_ms = 0  # of what is read and not yet recorded; 0: nothing is
         self._ahead: _Ahead | None = None
 
@@ -221,16 +228,19 @@ class Recorder:
         return await facts.trim(self.link, self.shard, stream_id_text(through).encode(), self.token)
 
     async def _gather(self) -> list[Piece]:
-        """What came since the last batch: 40,000 events, or what half a second brings; less while there is little."""
+        """What came since the last batch: 40,000 events, or what half a second brings; less while there is little, or
+        while urgent messages are about."""
         loop = asyncio.get_running_loop()
         pieces: list[Piece] = []
         events, after, until = 0, self.cursor, 0.0
-        while events < BATCH_EVENTS:
-            count = max(1, int(min(_READ_EVENTS, BATCH_EVENTS - events) / self._per_entry))
+        while events < (most := BESIDE_URGENT if loop.time() < self._urgent_until else BATCH_EVENTS):
+            count = max(1, int(min(_READ_EVENTS, most - events) / self._per_entry))
             entries = await facts.read(self.link, self.shard, stream_id_text(after).encode(), count)
             if entries:
                 read = [decode(entry) for entry in entries]
                 pieces += read
+                if any(piece.urgent for piece in read):
+                    self._urgent_until = loop.time() + URGENT_S
                 after, size = read[-1].at, sum(piece.size for piece in read)
                 events += size
                 self._per_entry = max(1.0, (self._per_entry + size / len(entries)) / 2)
