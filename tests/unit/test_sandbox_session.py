@@ -337,3 +337,52 @@ def test_only_watched_numbers_are_shown_when_nothing_is_kept(clock: Clock) -> No
     peer.bind()
     peer.send(submit(1, to="79161234567"), submit(2, to="79991234567"))
     assert [m.to for m in smsc.handset.show()] == ["+79991234567"]
+
+
+def test_a_magic_numbers_receipt_is_not_a_moment_early_and_its_seconds_can_be_made_shorter(clock: Clock) -> None:
+    for speed, late_s in ((1, 30.0), (10, 3.0)):
+        smsc = make(clock, magic_speed=speed)
+        peer = Peer(smsc)
+        peer.bind()
+        assert [c for c, *_ in peer.send(submit(1, "447700900003"))] == [pdu.SUBMIT_SM_RESP]
+        clock.now += late_s - 0.001
+        smsc.tick()
+        assert peer.read() == []
+        clock.now += 0.021
+        smsc.tick()
+        assert [text.split()[-3] for text in texts(peer.read())] == [b"stat:DELIVRD"]
+
+
+def test_a_magic_numbers_receipt_can_come_before_the_answer(clock: Clock) -> None:
+    smsc = make(clock)
+    peer = Peer(smsc)
+    peer.bind()
+    assert [c for c, *_ in peer.send(submit(1, "447700900006"))] == [pdu.DELIVER_SM]
+    clock.now += 3
+    smsc.tick()
+    assert [c for c, *_ in peer.read()] == [pdu.SUBMIT_SM_RESP]
+
+
+def test_a_magic_numbers_receipt_names_the_networks_cause_and_goes_only_to_who_wants_one(clock: Clock) -> None:
+    peer = Peer(make(clock))
+    peer.bind()
+    _, (_, _, _, body) = peer.send(submit(1, "447700900103"))
+    assert tlv.decode(pdu.decode_short_message(body, 0, len(body)).tlvs)[tlv.NETWORK_ERROR_CODE] == b"\x03\x00\x0d"
+    for registered, answers in ((0, 1), (2, 2), (3, 1)):
+        assert len(peer.send(submit(1, "447700900103", registered_delivery=registered))) == answers
+
+
+def test_magic_can_be_turned_off_and_a_profile_that_refuses_comes_before_it(clock: Clock) -> None:
+    for profile, status in (({"magic": False}, 0), ({"cases": [{"suffix": "0202", "status": 8}]}, 8), ({}, 0x0A)):
+        peer = Peer(make(clock, **profile))
+        peer.bind()
+        assert peer.send(submit(1, "447700900202"))[0][1] == status
+
+
+def test_a_magic_number_beside_others_in_one_read_leaves_their_fates_alone(clock: Clock) -> None:
+    peer = Peer(make(clock))
+    peer.bind()
+    answers = peer.send(submit(1), submit(2, "447700900201"), submit(3), submit(4, "447700900001"))
+    said = {sequence: status for c, status, sequence, _ in answers if c == pdu.SUBMIT_SM_RESP}
+    assert said == {1: 0, 2: 0x45, 3: 0, 4: 0}
+    assert len(texts(answers)) == 3
