@@ -70,7 +70,9 @@ def ask(place: str) -> dict[str, Any]:
             return {"ready": said["ready"], "checks": dict(said["checks"])}
         except (ValueError, KeyError, TypeError):
             raise click.ClickException(f"what answers at {place} is no process of Sluice") from None
-    raise click.ClickException(f"{place} does not answer: {why}")
+    raise click.ClickException(
+        f"{place} does not answer: {why}\n  What to do: start the process, or say which one: SLUICE_LISTEN=HOST:PORT"
+    )
 
 
 def _get(url: str) -> bytes:

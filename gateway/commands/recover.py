@@ -17,6 +17,8 @@ from gateway.ops.recover import Recovered, recover
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis, RedisAwayError
 
+WHERE = "say where the gateway's servers are: SLUICE_REDIS_URL and SLUICE_POSTGRES_URL, --config FILE, or the options"
+
 
 @click.command(
     "recover",
@@ -37,7 +39,7 @@ def command(path: Path | None, redis_url: str | None, postgres_url: str | None, 
     try:
         done = asyncio.run(_recover(settings, dry_run))
     except (RedisAwayError, StoreAwayError) as e:
-        raise click.ClickException(str(e)) from e
+        raise click.ClickException(f"{e}\n  What to do: {WHERE}") from e
     for shard in done:
         click.echo(_line(shard, dry_run))
 

@@ -106,7 +106,7 @@ def _plot(out: Console, points: Sequence[Figures], step: str, since: str) -> Non
     out.print(f"accepted   {sparkline(accepted, PLOT, top)}  {total.messages:,}", style="cyan", soft_wrap=True)
     out.print(f"delivered  {sparkline(delivered, PLOT, top)}  {total.delivered:,}{rate}", style="green", soft_wrap=True)
     per = -(-len(points) // PLOT)
-    column = f"a {step}" if per == 1 else f"{per} {step}s"
+    column = f"{'an' if step == 'hour' else 'a'} {step}" if per == 1 else f"{per} {step}s"
     spent = f", {money(total.cost)}" if total.cost else ""
     out.print(f"           since {short(since)}, a column is {column}{spent}\n", style="dim", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The pages as a whole: links lead somewhere, names are those of the code, commands are understood, nothing is missing."""
+"""The pages as a whole: links lead somewhere, names are the code's, commands are understood, nothing is missing."""
 
 from __future__ import annotations
 

@@ -172,7 +172,8 @@ def _say_rehearsal(wish: Wish, sheet: Sheet, found: Rehearsal, no_plan: str) -> 
     if found.no_route:
         out.print(f"{found.no_route:,} messages have no route in the plan and would fail.")
     if found.refused:
-        out.print(f"\n{found.refused.total():,} rows would be refused:")
+        refused = found.refused.total()
+        out.print(f"\n{refused:,} row{'' if refused == 1 else 's'} would be refused:")
         rows3 = [(code, f"{number:,}", found.first_refused[code]) for code, number in found.refused.most_common()]
         show([Column("code", whole=True), Column("rows", right=True), Column("the first")], rows3, out)
 
