@@ -171,6 +171,10 @@ class Connector:
         """Whether sending is allowed now."""
         return self.mode != "paused" and self.redis.used() < self.memory_mark and not self._lost.is_set()
 
+    def may_send(self) -> bool:
+        """Whether the carrier is surely ours now, so that what is marked may go out."""
+        return self.lease.is_sure and not self._lost.is_set()
+
     @property
     def lease_s(self) -> float:
         """How long the carrier is surely ours after we were last told so."""

@@ -60,6 +60,9 @@ class Owner(Protocol):
     def may_mark(self) -> bool:
         """Whether sending is allowed now."""
 
+    def may_send(self) -> bool:
+        """Whether the carrier is surely ours now, so that what is marked may go out."""
+
     @property
     def lease_s(self) -> float:
         """How long the carrier is surely ours after we were last told so."""
@@ -223,12 +226,15 @@ class Pump:
         return self.provider.room - max(unsettled, 0)
 
     def _feed(self) -> None:
-        """Hand over what is marked, as the window opens; all of it when nothing is in flight, so that it comes back."""
+        """Hand over what is marked, as the window opens; all of it when nothing is in flight, so that it comes back.
+
+        None after a pause longer than our lease: a successor may have dealt with these marks, and now would be twice.
+        """
         provider = self.provider
-        while self._ready:
+        while self._ready and self._owner.may_send():
             batch = self._ready.popleft()
             room = self._room(self._window())
-            if room <= 0 and any(link.in_flight for link in provider.links()):
+            if room <= 0 and (self._owner.unsettled or any(link.in_flight for link in provider.links())):
                 self._ready.appendleft(batch)
                 return
             if 0 < room < len(batch):

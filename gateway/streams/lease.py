@@ -23,8 +23,14 @@ class Lease:
         self.link, self.key, self.ttl_s = link, key, ttl_s
         self.owner = f"{owner}:{os.urandom(4).hex()}"  # two processes of one name never take each other's
         self.token = 0
+        self._told_at = float("-inf")  # when we asked for what we were told last
         self._name = key.removeprefix("lease:"), "" if link.shard is None else str(link.shard)
         self._taken, self._losses = metrics.leases_taken.labels(*self._name), metrics.leases_lost.labels(*self._name)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can have taken it over by now."""
+        return asyncio.get_running_loop().time() < self._told_at + self.ttl_s
 
     async def acquire(self) -> int:
         """Wait until the lease is ours; the token."""
@@ -77,7 +83,9 @@ class Lease:
         self.token = 0
 
     async def _ask(self, token: int, ttl_s: float) -> tuple[int, int]:
+        asked_at = asyncio.get_running_loop().time()
         got, ms = await self.link.script("lease", (), (self.key, self.owner, token, int(ttl_s * 1000)))
+        self._told_at = asked_at if int(got) and ttl_s else float("-inf")
         return int(got), int(ms)
 
 

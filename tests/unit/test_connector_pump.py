@@ -1,0 +1,103 @@
+"""What is marked ahead waits beside the carrier: for the window, for Redis, and for the certainty that it is ours."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway.connector.lanes import Lanes
+from gateway.connector.pump import Pump
+from gateway.connector.shares import Bucket
+from gateway.provider import Link, Submission
+
+
+class Carrier:
+    """A provider that takes everything."""
+
+    whole = False
+
+    def __init__(self, in_flight: int, room: int) -> None:
+        self.in_flight, self.room = in_flight, room
+        self.taken: list[Submission] = []
+
+    def links(self) -> list[Link]:
+        return [Link("b1", "bound", 0, "", self.in_flight, 40)]
+
+    def submit(self, batch: list[Submission]) -> None:
+        self.taken += batch
+        self.room -= len(batch)
+        self.in_flight += len(batch)
+
+
+class Owner:
+    """A connector as its pump sees it."""
+
+    def __init__(self) -> None:
+        self.ours, self.unsettled, self.lease_s = True, 0, 10.0
+        self.given_back: list[Submission] = []
+
+    def may_send(self) -> bool:
+        return self.ours
+
+    def give_back(self, batch: list[Submission]) -> None:
+        self.given_back += batch
+
+
+class Clock:
+    """A link of which only the clock is asked."""
+
+    def clock_ms(self) -> int:
+        return 2_000
+
+
+def submission(n: int) -> Submission:
+    made = Submission(bytes(15) + bytes((n,)), 1, 1, 1, "+79160000000", "Shop", "x", "gsm7", 0, 9_000, "otp", 0)
+    made.origin = SimpleNamespace(message=SimpleNamespace(send_at_ms=0))
+    return made
+
+
+@pytest.fixture
+async def pump() -> Any:
+    links: Any = [Clock()]
+    owner: Any = Owner()
+    carrier: Any = Carrier(in_flight=40, room=0)
+    made = Pump(1, carrier, Lanes("north", links, lambda: None), links, Bucket(0, 1, 0.0), {}, owner)
+    made._ready.append([submission(n) for n in range(10)])
+    made._ready_count = 10
+    return made
+
+
+async def test_what_is_marked_ahead_goes_as_the_window_opens(pump: Any) -> None:
+    pump.wake()
+    assert not pump.provider.taken
+    pump.provider.room = 4
+    pump.wake()
+    assert len(pump.provider.taken) == 4 and pump._ready_count == 6
+
+
+async def test_nothing_is_sent_while_another_connector_may_own_the_carrier(pump: Any) -> None:
+    """As after a pause longer than the lease: a successor has dealt with these marks, and now would be twice."""
+    pump.provider.in_flight, pump.provider.room = 0, 40
+    pump._owner.ours = False
+    pump.wake()
+    assert not pump.provider.taken
+    pump._owner.ours = True
+    pump.wake()
+    assert len(pump.provider.taken) == 10
+
+
+async def test_a_redis_that_stalls_never_puts_more_on_the_wire(pump: Any) -> None:
+    pump.provider.in_flight, pump.provider.room, pump._owner.unsettled = 0, 40, 40
+    pump.wake()
+    assert not pump.provider.taken, "a window of answers is not written down yet"
+    pump._owner.unsettled = 0
+    pump.wake()
+    assert len(pump.provider.taken) == 10
+
+
+async def test_a_carrier_that_went_away_gives_back_what_was_marked_ahead(pump: Any) -> None:
+    pump.provider.in_flight = 0
+    pump.wake()
+    assert len(pump.provider.taken) == 10, "a provider without a bind returns it as not sent"
