@@ -127,3 +127,25 @@ async def test_numbers_that_no_operator_of_the_plan_covers_reach_the_sandbox_too
         ids = await path.accept(3, test=True)
         await asyncio.gather(path.drained())
         assert path.sent("trial") == Counter(ids)
+
+
+async def test_the_rest_of_a_message_of_which_a_sandbox_took_a_part_stays_away_from_a_real_carrier(
+    valkey_url: str,
+) -> None:
+    def answer(s: Submission) -> Outcome:
+        return accepted("1") if s.part == 1 else deferred(Reason.THROTTLED)
+
+    async with running(valkey_url) as path:
+        path.plan = plan("trial")
+        path.start_router()
+        path.start_connector("trial", answer=answer, sandbox=True)
+        ids = await path.accept(1, test=True, text="one|two|three", parts=3)
+        await until(lambda: len(path.submissions("trial")) > 3, "a part taken and the others tried again")
+        await path.stop("connector trial")
+        sent = len(path.submissions())
+        path.plan = plan(version=2)
+        path.start_connector("trial", sandbox=False)
+        path.start_connector("real", sandbox=False)
+        await path.drained()
+        assert len(path.submissions()) == sent
+        assert (await path.fates())["failed"] == Counter(ids)

@@ -67,6 +67,13 @@ def test_a_tried_carrier_is_passed_over_even_when_the_other_is_down() -> None:
     assert (onward.attempt, onward.tried, onward.pinned) == (2, tried.tried, False)
 
 
+def test_a_pinned_rest_of_a_test_message_goes_back_to_a_sandbox_only() -> None:
+    rest = journey(carrier="toy", owed=(2,), pinned=True)
+    assert decided(message(test=True), rest).where == "toy:marketing:shop"
+    ended = decided(message(test=True), msgspec.structs.replace(rest, carrier="south"))
+    assert isinstance(ended.fact, Ended) and (ended.fact.state, ended.fact.reason) == ("failed", Reason.NO_ROUTE)
+
+
 def test_a_pinned_rest_goes_back_to_its_carrier_unchanged_whatever_is_live() -> None:
     j = journey(carrier="south", owed=(2,), pinned=True, throttled=4)
     entry = queued(message(), j)
