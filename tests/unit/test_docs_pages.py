@@ -103,7 +103,8 @@ def test_every_key_that_a_script_names_is_told() -> None:
 def commands(page: Path) -> list[str]:
     """Every `sluice …` of the page, in blocks and within sentences, options and all."""
     text = page.read_text("utf-8")
-    blocks = "\n".join(re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    fenced = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = "\n".join(block for kind, block in fenced if kind in ("", "sh"))
     found = re.findall(r"(?:^|[;&$(] ?|bin/)sluice +([a-z].+)$", blocks, re.MULTILINE)
     found += re.findall(r"`(?:\.venv/bin/)?sluice ([a-z][^`\n]*)`", text)
     cleaned = (re.split(r"\s#\s|\s+(?:\|\|?|&)(?:\s|$)|\s+2?>", line)[0] for line in found)
