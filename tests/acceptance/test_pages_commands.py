@@ -1,4 +1,4 @@
-"""The commands of the README and of pages that have no test of their own, as their readers type them, against `sluice up`.
+"""The commands of the README and of pages without a test of their own, as their readers type them, against `sluice up`.
 
 docs/start.md, test-keys.md, api.md, http-carriers.md, the runbooks and production.md's backup are run elsewhere.
 """
@@ -120,7 +120,7 @@ def test_callbacks(shell: Path, receiver: str) -> None:
     script = blocks("docs/callbacks.md", "sluice", "curl")
     assert len(script) == 6, "what this test knows"
     listen, send, forward, trigger, register, repair = (block.replace("127.0.0.1:5000", receiver) for block in script)
-    for block, file in ((listen, "events"), (forward, "forwarded")):
+    for block in (listen, forward):
         assert block.startswith("sluice listen") and block.count("\n") == 1
     said = run(
         shell,
