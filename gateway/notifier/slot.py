@@ -111,7 +111,7 @@ class Slot:
         self._event.clear()
         for target in list(self._targets.values()):
             target.sweep(now)
-            if target.is_still and now > target.used_at + _FORGET_S:
+            if target.is_still and now > max(target.used_at + _FORGET_S, target.rest_until):
                 self._targets.pop(target.key.name).close()
         if len(self._results) or self._disabled or self._health or self._recovered:
             await self._book()

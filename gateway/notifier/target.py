@@ -97,8 +97,9 @@ class Target:
 
     @property
     def is_still(self) -> bool:
-        """Whether it could be forgotten."""
-        return not (self.waiting or self._busy or self._dials or self._redo or self._held or self._failures)
+        """Whether it could be forgotten. What an endpoint's failures taught is kept; URLs may be without number."""
+        taught = self.key.endpoint and self._failures
+        return not (self.waiting or self._busy or self._dials or self._redo or self._held or taught)
 
     def lead_to(self, destination: Destination) -> None:
         """Where it leads from now on."""
@@ -189,11 +190,11 @@ class Target:
             )
 
     async def _dial(self, place: Place) -> None:
-        made = False
+        made, began = False, self._loop.time()
         try:
             wire = await self._dialer.dial(place, lambda: Wire(self._answered, self._lost))
             made = True
-            wire.made_at = wire.idle_since = self._loop.time()
+            wire.made_at, wire.idle_since = began, self._loop.time()  # where it leads was decided when we began
             self._idle.append(wire)
         except DialError as e:
             if (delivery := self._next(self._loop.time(), hurry=True)) is not None:

@@ -92,7 +92,7 @@ class Wire(asyncio.Protocol):
             self._head = self._head + data if self._head else data
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if self.busy:
                 self._fail(NO_HTTP)
             return

@@ -9,6 +9,8 @@ import pytest
 
 from gateway.callbacks.event import event_id
 from gateway.live_endpoints import publish
+from gateway.notifier import slot
+from gateway.notifier.slot import Slot
 from gateway.store import endpoints
 from tests.callback_receiver import OK, Desk, Request, desk, never, receiving, status
 
@@ -94,6 +96,10 @@ async def test_a_failure_is_kept_with_status_and_words_and_tried_again_with_the_
         (b"", "the connection was closed before the answer"),
         (b"SMTP ready\r\n\r\n", "the server does not answer in HTTP"),
         (b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n", "answered 302: redirects are not"),
+        (
+            b"HTTP/1.1 101 Other\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            "the server does not answer in HTTP",
+        ),
         (b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n", "answered 400"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "the answer broke off"),
     ],
@@ -256,3 +262,24 @@ async def test_rows_of_the_former_release_are_sent(d: Desk) -> None:
         d.start()
         row = await d.booked(event)
         assert row["outcome"] == "delivered"
+
+
+async def test_urls_that_fail_are_not_kept_in_memory(d: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may give any number of callback URLs, each at another host."""
+    monkeypatch.setattr(slot, "_FORGET_S", 0.1)
+    made: list[Slot] = []
+    begin = Slot.run
+
+    async def run(self: Slot) -> None:
+        made.append(self)
+        await begin(self)
+
+    monkeypatch.setattr(Slot, "run", run)
+    d.start()
+    async with receiving(status(500)) as app:
+        event = d.event()
+        await d.tell(app.url, event)
+        await d.booked(event)
+        async with asyncio.timeout(5):
+            while any(one._targets for one in made):
+                await asyncio.sleep(0.01)
