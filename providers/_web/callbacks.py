@@ -31,6 +31,7 @@ from providers._web.callback_settings import (
 )
 from providers._web.moments import moment_reader
 from providers._web.reading import Fault, charset, reason, states
+from providers._web.secret import Secret
 from providers._web.spots import pointer, words
 
 MOST_REPORTS: Final = 10_000
@@ -160,6 +161,8 @@ class Guard:
         proof = settings.proof
         if isinstance(proof, Anybody) and not self._networks:
             raise Fault("callbacks.proof", "may only be none with `networks`: else anybody could report anything")
+        if not isinstance(proof, Anybody) and not _word_of(proof).reveal():
+            raise Fault("callbacks.proof", "may not have an empty secret: whoever sends nothing would have it")
         if isinstance(proof, PathToken) and not path_word(proof.token.reveal()):
             raise Fault("callbacks.proof.token", "may only hold letters, digits, - and _, at least 6 of them")
         if isinstance(proof, SignedProof) and "timestamp" in proof.over and not proof.timestamp_header:
@@ -214,6 +217,14 @@ class Guard:
         if proof.encoding == "hex":
             given = given[: len(proof.prefix)] + given[len(proof.prefix) :].lower()
         return given, proof.prefix + right
+
+
+def _word_of(proof: PathToken | QueryToken | HeaderToken | BasicProof | SignedProof) -> Secret:
+    match proof:
+        case BasicProof(password=word) | SignedProof(secret=word):
+            return word
+        case _:
+            return proof.token
 
 
 def token_of(path: str) -> str:

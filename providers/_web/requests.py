@@ -47,6 +47,8 @@ class RequestMaker:
     def __init__(self, settings: JsonSettings | FormSettings, context: Context) -> None:
         self._settings, self.context = settings, context
         self.target = Target(settings.url)
+        if not _is_name(self.target.host):
+            raise Fault("url", "names no host that there could be: a label of it is empty or too long")
         self._head = Head(settings, self.target)
         batch = settings.batch
         self.size = batch.size if batch is not None else 1
@@ -252,6 +254,13 @@ def _visible(secret: str, where: str) -> str:
     if not secret or any(c < " " or c > "~" for c in secret):
         raise Fault(where, "may only hold printable ASCII characters, because it goes into a header")
     return secret
+
+
+def _is_name(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _after_host(url: str) -> str:

@@ -282,6 +282,11 @@ def test_no_report_breaks_a_reader(body: bytes, reads: ReadsCallbacks) -> None:
         ({"receipts": RECEIPTS}, "`callbacks`: missing required field `proof`"),
         ({"proof": {"kind": "none"}, "receipts": RECEIPTS}, "`callbacks.proof` may only be none with `networks`"),
         ({"proof": {"kind": "path", "token": "a/b"}, "receipts": RECEIPTS}, "`callbacks.proof.token` may only hold"),
+        ({"proof": {"kind": "query", "token": ""}, "receipts": RECEIPTS}, "`callbacks.proof` may not have an empty"),
+        (
+            {"proof": {"kind": "hmac", "header": "X-S", "secret": ""}, "receipts": RECEIPTS},
+            "`callbacks.proof` may not have an empty secret",
+        ),
         (OPEN, "`callbacks` needs `receipts` or `inbound`"),
         (OPEN | {"networks": ["10.0.0.1/8"], "receipts": RECEIPTS}, "`callbacks.networks` must be networks"),
         (OPEN | {"receipts": RECEIPTS | {"state": "status"}}, "`callbacks.receipts.state` must begin"),

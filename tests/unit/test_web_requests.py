@@ -273,6 +273,7 @@ def test_a_callback_url_may_carry_what_the_carrier_fills_in_and_our_reference() 
         ({"body": {}, "url": "https://me:pass@h/"}, "`url` must be a URL"),
         ({"body": {}, "url": "https://h:99999/"}, "`url` has a port that does not exist"),
         ({"body": {}, "url": "https://h/a b"}, "`url` may hold no spaces"),
+        ({"body": {}, "url": "https://api..example.com/"}, "`url` names no host that there could be"),
         ({"body": {}, "check": {"url": "https://other.example.com/"}}, "`check.url` must be on the same host"),
         ({"body": {}, "auth": {"kind": "bearer", "token": "a\nb"}}, "`auth.token` may only hold printable"),
         ({"body": {}, "auth": {"kind": "cookie"}}, "`auth.kind`: invalid value .one of bearer, header, query, basic"),
