@@ -43,7 +43,7 @@ def release(tmp_path: Path) -> Path:
         pytest.skip(f"no history with release {version} here: {archive.stderr.decode().strip()}")
     folder = tmp_path / f"release-{version}"
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as packed:
-        packed.extractall(folder, filter="data")
+        packed.extractall(folder)
     return folder
 
 
