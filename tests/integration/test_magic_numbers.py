@@ -237,7 +237,9 @@ async def test_every_magic_number_ends_as_the_table_says_and_costs_nothing(
             await until(settled, "every outcome")
         except AssertionError as e:
             found = await w.states()
-            raise AssertionError([(ids[i].number, found[i]) for i, s in expected.items() if found[i][0] != s]) from e
+            late = [i for i, state in expected.items() if found[i][0] != state]
+            told = [(ids[i].number, (await w.ask("GET", f"/v1/messages/{i}"))["timeline"]) for i in late]
+            raise AssertionError(told) from e
         await contradiction_came(w, ids)
         assert time.monotonic() - began < RUN_S
         await see_what_was_odd(w, ids)
