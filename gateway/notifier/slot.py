@@ -143,8 +143,10 @@ class Slot:
             return
         self._new = False
         full = [t.key.name for t in self._targets.values() if t.is_resting or len(t.waiting) > _ENOUGH]
+        # Of a batch in hand something may have been let go: what came later must not overtake it.
+        broken = {hand.target for hand in self._in_hand.values() if hand.released}
         async with self._pool.connection() as connection:
-            batches = await outbox.batches(connection, self.number, full, self._in_hand)
+            batches = await outbox.batches(connection, self.number, broken.union(full), self._in_hand)
         by_target: dict[str, list[Batch]] = {}
         for batch in batches:
             by_target.setdefault(batch.target, []).append(batch)

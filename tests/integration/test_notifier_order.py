@@ -99,3 +99,35 @@ async def test_an_event_found_while_an_earlier_one_fails_stays_behind_it(
         await d.hasten()
         await d.until("select count(*) = 2 from callbacks where outcome = 'delivered'")
         assert [event["data"]["seq"] for event in app.events] == [1, 1, 2]
+
+
+async def test_an_event_let_go_for_a_rest_is_not_overtaken_while_its_batch_is_still_in_hand(d: Desk) -> None:
+    last, others = asyncio.Event(), asyncio.Event()
+    slow, refused, one = [d.message_id() for _ in range(3)], d.message_id(), d.message_id()
+
+    async def answer(request: Request) -> bytes:
+        about = bytes.fromhex(request.document["data"]["id"].replace("-", ""))
+        if about == refused and not others.is_set():
+            return b"HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+        if about in slow:
+            await (last if about == slow[0] else others).wait()
+        return OK
+
+    def seqs() -> list[int]:
+        return [e["data"]["seq"] for e in app.events if e["data"]["id"].replace("-", "") == one.hex()]
+
+    async with receiving(answer) as app:
+        endpoint = await d.endpoint(app.url)
+        d.start(callbacks_connections=4)
+        await d.tell(endpoint, *(d.event() for _ in range(100)))
+        await d.until("select count(*) = 100 from callbacks where outcome = 'delivered'")
+        await d.tell(endpoint, *map(d.event, slow), d.event(refused), d.event(one, 1))
+        await d.until("select count(*) = 1 from callbacks where status = 429")
+        await d.tell(endpoint, d.event(one, 2))
+        await asyncio.sleep(2)  # nothing can be waited for: the rest is over, and the one after it too
+        others.set()
+        await d.until("select count(*) >= 102 from callbacks where outcome = 'delivered'")
+        await asyncio.sleep(1.5)
+        last.set()
+        await d.until("select count(*) = 2 from callbacks where message_id = $1 and outcome = 'delivered'", one)
+        assert seqs() == [1, 2]
