@@ -177,6 +177,8 @@ class Pump:
         self._wake.clear()
         if self._broken is not None:
             raise self._broken
+        if self._ready:  # nothing waits for a word that never comes: a lease that is sure again, say
+            self._feed()
         backlog = self.lanes.backlog()
         window = self._window()
         if not backlog or not self._owner.may_mark():
