@@ -187,9 +187,13 @@ class Door(asyncio.Protocol):
             wish = sending.read(data[end:], gate.rules, call.traced(rights, head.traceparent), gate.redis.clock_ms())
             if not isinstance(wish, Wish) or rights.quota.take(1) is not None:
                 return False
-            verdict = gate.intake.put(wish)
-        except (*UNREADABLE, BoundReachedError, RedisAwayError):
+        except UNREADABLE:
             return False  # the long way finds the words
+        try:
+            verdict = gate.intake.put(wish)
+        except (BoundReachedError, RedisAwayError):
+            rights.quota.give_back(1)  # the long way counts it
+            return False
         self._wish, self._rights, self._began = wish, rights, began
         self._request_id = self._entrance.ids.of(head.request_id or None)
         self._turn += 1

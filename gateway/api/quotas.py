@@ -36,6 +36,9 @@ class Quota:
         """None when `count` messages may come in now, and they are counted; else nothing is."""
         return None
 
+    def give_back(self, count: int) -> None:
+        """So many were counted and not tried."""
+
     def state(self) -> str:
         """The value of `RateLimit` now."""
         if self._room() != self._shown:
@@ -76,6 +79,9 @@ class Bucket(Quota):
             self._tokens -= count
             return None
         return self._refused(count)
+
+    def give_back(self, count: int) -> None:
+        self._tokens += count  # `_fill` keeps it within the burst
 
     def state(self) -> str:
         return '"messages";r=' + self._left()

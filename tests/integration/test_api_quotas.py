@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.api.intake import Intake
 from gateway.api.keyring import publish
 from gateway.store import clients
+from gateway.streams.accept import BoundReachedError
 from tests.api_server import Answered, Api, running
 
 MESSAGE = {"to": "+79161234567", "text": "Your code is 4711", "class": "otp"}
@@ -169,3 +171,22 @@ async def test_the_settings_give_every_client_a_quota(valkey_url: str, postgres_
         answers = [await api.post("/v1/messages", MESSAGE | {"text": str(n)}) for n in range(3)]
         assert [r.status for r in answers] == [202, 202, 429]
         assert answers[0].headers["RateLimit-Policy"] == '"messages";q=2;w=200'
+
+
+async def test_a_message_that_changes_to_the_long_way_is_counted_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await give(api, 0.01, 1)
+
+    def full(*_: object) -> None:
+        raise BoundReachedError("the short way finds no room")
+
+    monkeypatch.setattr(Intake, "put", full)
+    host, _, port = api.server.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = json.dumps(MESSAGE).encode()
+    head = f"Host: x\r\nAuthorization: Bearer {api.secrets['acme']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(f"POST /v1/messages HTTP/1.1\r\n{head}".encode() + body)
+    lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode().split("\r\n")
+    writer.close()
+    assert lines[0].split()[1] == "202", lines
