@@ -32,8 +32,9 @@ _ENTRIES = 50  # read at once at the most: each may be a pack
 URGENT_S = 1.0
 """How long after the last urgent message bulk still goes in small scripts."""
 
-LINGER_S = 0.004
-"""A lane of bulk that was just routed gathers this long before its next script: scripts should be worth their cost."""
+LINGER_S, LINGER_BESIDE_URGENT_S = 0.004, 0.008
+"""A lane of bulk that was just routed gathers this long before its next script: scripts should be worth their cost. And
+while urgent messages are about, it leaves them this much of the process' time."""
 
 DISCOVER_S = 1.0
 """Every lane is looked into this often, whatever was told."""
@@ -123,6 +124,8 @@ class Intake:
         if klass in BULK and not ahead and held < size and len(batch) < self._count(name, size):
             self._due[name] = now + LINGER_S
         hot[name] = await self._route(name, batch, ahead, size)
+        if klass in BULK and size < BATCH:
+            self._due[name] = asyncio.get_running_loop().time() + LINGER_BESIDE_URGENT_S
         return True
 
     async def _read(self, name: str, after: bytes, count: int) -> list[Entry]:
