@@ -225,9 +225,9 @@ class Pump:
         """How much more may be on the wire.
 
         Answers not yet written down are uncertain if we die, so they take up room: with what is in flight they are at
-        most a window. A slow carrier's window would stand empty for that, so a tenth of it is let go.
+        most a window. A slow carrier's window would stand empty for that, so an eighth of it is let go.
         """
-        unsettled = self._owner.unsettled - (window // 10 if self.answer_s >= QUICK_S else 0)
+        unsettled = self._owner.unsettled - (window // 8 if self.answer_s >= QUICK_S else 0)
         return self.provider.room - max(unsettled, 0)
 
     def _feed(self) -> None:

@@ -40,11 +40,12 @@ TAKEOVER_S = 10.0
 """Another live process has a dead or paused one's work after this time."""
 
 WINDOW = 100
-ON_WIRE = WINDOW + WINDOW // 10
+ON_WIRE = WINDOW + WINDOW // 8
+"""At most so many messages are in doubt when the connector of a carrier that answers slowly dies or sleeps: a window,
+and the eighth of one that is let go so that a slow carrier's window never stands empty."""
+
 FULL = bool(os.environ.get("SLUICE_TEST_FULL"))
 """Whether tests run with as much as the guarantees speak of (`make test-full`), and not with a tenth of it."""
-"""At most so many messages are in doubt when the connector of a carrier that answers slowly dies or sleeps: a window,
-and the tenth of one that is let go so that a slow carrier's window never stands empty."""
 
 SLOW = {"answer_delay_ms": 40, "receipt_delay_s": 0.5}
 """A carrier with which part of a window is always on the wire, and whose receipts come later."""
@@ -309,7 +310,7 @@ async def _start_servers(w: World, stack: AsyncExitStack, cluster: Path | None) 
 
 
 async def _start_carrier(w: World, stack: AsyncExitStack, name: str, profile: Mapping[str, Any]) -> Carrier:
-    places = ("--smpp", "127.0.0.1:0", "--control", "127.0.0.1:0", "--keep", "100000")
+    places = ("--smpp", "127.0.0.1:0", "--control", "127.0.0.1:0", "--keep", "1000000" if FULL else "100000")
     password = str(w.directory.secrets / "carrier")
     carrier = Carrier(name, w.process(f"carrier-{name}", "sandbox", *places, "--password-file", password), w.http)
     stack.push_async_callback(carrier.process.stop)
