@@ -59,7 +59,7 @@ class Api:
         began = time.perf_counter()
         request_id = self._ids.of(request.headers.get("X-Request-Id"))
         found = self._table.find(request.method, request.path)
-        name, quota = "unknown", None
+        name, quota = "unknown", self._gate.keyring.quotas.everybody
         try:
             if found is None:
                 said: call.Answer = _no_route(request, self._table)
@@ -68,7 +68,7 @@ class Api:
                 name = route.name
                 c = Call(self._gate, request, request_id, params)
                 refused = None if route.scope is None else await self._refused(c, route.scope)
-                quota = c.quota
+                quota = c.quota or quota
                 said = await route.run(c) if refused is None else refused
         except (asyncio.CancelledError, ConnectionError):
             raise
@@ -81,9 +81,8 @@ class Api:
             if said.status == 405:
                 said.headers["Allow"] = ", ".join(self._table.methods(request.path))
         said.headers["X-Request-Id"] = request_id
-        if quota is not None:
-            said.headers[quotas.POLICY] = quota.policy
-            said.headers[quotas.LIMIT] = quota.state()
+        said.headers[quotas.POLICY] = quota.policy
+        said.headers[quotas.LIMIT] = quota.state()
         said.headers.setdefault("Server", "sluice")
         call.timer(name, said.status).observe(time.perf_counter() - began)
         return said

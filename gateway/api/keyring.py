@@ -70,7 +70,7 @@ class Keyring:
 
     def __init__(self, quotas: Quotas | None = None) -> None:
         self._rights: dict[bytes, Rights] = {}
-        self._quotas = quotas or Quotas()
+        self.quotas = quotas or Quotas()
         self._version = -1
         self._looked = 0.0
         self._asked = self._served = 0
@@ -84,7 +84,7 @@ class Keyring:
         except (UnknownVersionError, msgspec.DecodeError) as e:
             log.error("keys unreadable", e, version=version)
             return
-        self._rights = {key.hash: _rights(key, self._quotas) for key in found}
+        self._rights = {key.hash: _rights(key, self.quotas) for key in found}
         self._version, self.loaded = version, True
         metrics.api_keys.set(len(found))
         log.info("keys loaded", version=version, count=len(found))

@@ -50,7 +50,7 @@ HEADERS: Final[Mapping[str, Any]] = {
     },
     "RateLimit-Policy": {
         "description": 'How fast the client may send (draft-ietf-httpapi-ratelimit-headers): `"messages"` with `q`'
-        ' messages in `w` seconds, or, for a client without a quota, `"intake"` with the room that all share.',
+        ' messages in `w` seconds, or, without a key or a quota, `"intake"` with the room that all share.',
         "schema": {"type": "string"},
         "example": '"messages";q=200;w=2',
     },
@@ -103,9 +103,7 @@ def in_path(name: str) -> dict[str, Any]:
 
 def headers(route: Route, status: int, retry: bool = False) -> dict[str, Any]:
     """What a response has beside its body."""
-    names = ["X-Request-Id"]
-    if route.scope is not None and status != 401:
-        names += ["RateLimit-Policy", "RateLimit"]
+    names = ["X-Request-Id", "RateLimit-Policy", "RateLimit"]
     if status == 401:
         names.append("WWW-Authenticate")
     if retry:
@@ -134,7 +132,7 @@ _INTRODUCTION: Final = """Send a message with one POST; 202 means that it is dur
 - **Problems**: what is refused is a problem document (RFC 9457). `code` is stable and made for programs, `detail` says
   what would be right, `pointer` where it is wrong, and `type` leads to a page about the code.
 - **Repeating is safe** with a `ref` in the message, or with an `Idempotency-Key` for the whole request.
-- **Limits**: every answer to a key has `RateLimit-Policy` and `RateLimit`; what is too much is 429 with `Retry-After`.
+- **Limits**: every answer has `RateLimit-Policy` and `RateLimit`; what is too much is 429 with `Retry-After`.
 - **Ids**: every answer has `X-Request-Id`. A `traceparent` (W3C Trace Context) that comes with a message stays with it.
 
 The [guide](/docs/guide) tells more."""

@@ -125,7 +125,8 @@ class Quotas:
     def __init__(self, settings: Settings | None = None, room: Callable[[], int] | None = None) -> None:
         self._settings = settings or Settings()
         limit = self._settings.intake_limit
-        self._unlimited = Quota(limit, room or (lambda: limit))
+        self.everybody = Quota(limit, room or (lambda: limit))
+        """Of clients without a limit, and of callers who are nobody's: what all share."""
         self._buckets: dict[str, Bucket] = {}
 
     def of(self, client: str, per_s: float | None, burst: int) -> Quota:
@@ -134,7 +135,7 @@ class Quotas:
             per_s, burst = self._settings.quota_messages_per_s, self._settings.quota_burst
         if per_s <= 0:
             self._buckets.pop(client, None)
-            return self._unlimited
+            return self.everybody
         processes = self._settings.api_processes
         per_s, burst = per_s / processes, max(1, math.ceil((burst or per_s) / processes))
         old = self._buckets.get(client)

@@ -59,9 +59,10 @@ async def test_every_answer_to_a_key_says_what_is_left_errors_included(api: Api)
         assert r.status == status
         assert r.headers["RateLimit-Policy"] == '"messages";q=3;w=300'
         assert left(r) == 3
-    for path in ("/healthz", "/docs"):
-        assert "RateLimit" not in (await api.get(path, key=None)).headers
-    assert "RateLimit" not in (await api.get("/v1/messages", key="sk_wrong")).headers
+    for path, key in (("/healthz", None), ("/docs", None), ("/nowhere", None), ("/v1/messages", "sk_wrong")):
+        r = await api.get(path, key=key)
+        assert r.headers["RateLimit-Policy"] == f'"intake";q={api.settings.intake_limit}'
+        assert r.headers["RateLimit"].startswith('"intake";r=')
 
 
 async def test_what_is_too_much_is_429_with_the_second_to_repeat_at(api: Api) -> None:
