@@ -6,7 +6,6 @@ In: the mirror, which survives PostgreSQL being away. Out: an `Audience`, swappe
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -25,7 +24,6 @@ log = logs.stage("endpoints")
 
 MIRROR: Final = "endpoints"
 _PUBLISH_EVERY_S: Final = 30.0
-_PUT_TRIES: Final = 5
 
 
 class LiveEndpoints:
@@ -62,14 +60,8 @@ class LiveEndpoints:
 
 async def publish(pool: Pool, redis: Redis) -> None:
     """Mirror the endpoints of PostgreSQL in Redis. Raises StoreAwayError, RedisAwayError, ScriptError."""
-    mirror = Mirror(redis)
     async with pool.transaction() as connection:
-        document = audience.pack(await endpoints.listeners(connection))
-        for _ in range(_PUT_TRIES):
-            version, value = await mirror.get(MIRROR) or (0, b"")
-            if value == document or await mirror.put(MIRROR, max(version + 1, int(time.time() * 1000)), document):
-                return
-    raise ScriptError("the mirror of the endpoints was overtaken again and again")
+        await Mirror(redis).replace(MIRROR, audience.pack(await endpoints.listeners(connection)))
 
 
 async def keep_published(pool: Pool, redis: Redis) -> None:

@@ -30,7 +30,6 @@ log = logs.stage("api")
 
 MIRROR: Final = "keys"
 _PUBLISH_EVERY_S: Final = 30.0
-_PUT_TRIES: Final = 5
 _LOOK_EVERY_S: Final = 0.02
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -122,14 +121,8 @@ class Keyring:
 
 async def publish(pool: Pool, redis: Redis) -> None:
     """Mirror the keys of PostgreSQL in Redis. Raises StoreAwayError, RedisAwayError, ScriptError."""
-    mirror = Mirror(redis)
     async with pool.transaction() as connection:
-        document = keys.pack(await keys.live_keys(connection))
-        for _ in range(_PUT_TRIES):
-            version, value = await mirror.get(MIRROR) or (0, b"")
-            if value == document or await mirror.put(MIRROR, max(version + 1, int(time.time() * 1000)), document):
-                return
-    raise ScriptError("the mirror of the keys was overtaken again and again")
+        await Mirror(redis).replace(MIRROR, keys.pack(await keys.live_keys(connection)))
 
 
 async def keep_published(pool: Pool, redis: Redis) -> None:

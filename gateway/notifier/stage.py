@@ -11,7 +11,6 @@ import contextlib
 import os
 import resource
 import socket
-from collections.abc import Coroutine
 from typing import Final
 
 import asyncpg
@@ -109,7 +108,7 @@ class Notifier:
                 self._publish_soon,
             )
             try:
-                await _first(lease.hold(), slot.run(), name=f"notifier slot {number} at work")
+                await lease.while_held(slot.run(), f"notifier slot {number} at work")
             finally:
                 self._slots.pop(number, None)
                 for gauge in (metrics.callbacks_waiting, metrics.callbacks_age, metrics.callbacks_retrying):
@@ -187,19 +186,6 @@ class Notifier:
         while removed == outbox.DELETE_ROWS:
             async with self._pool.transaction() as connection:
                 removed = await outbox.remove_old(connection, before)
-
-
-async def _first(*work: Coroutine[None, None, None], name: str) -> None:
-    """Until the first of them returns; the others are cancelled and waited for."""
-    tasks = [asyncio.create_task(one, name=name) for one in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _allow_files() -> None:

@@ -43,18 +43,9 @@ async def run_matcher(
     while True:
         lease = Lease(redis.link(None), "lease:receipts", owner, settings.lease_s)
         await lease.acquire()
-        tasks = [
-            asyncio.create_task(lease.hold(), name="receipts lease"),
-            asyncio.create_task(_work(settings, redis, pool, audience), name="receipts matcher"),
-        ]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await lease.while_held(_work(settings, redis, pool, audience), "receipts matcher")
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await lease.release()
 
 

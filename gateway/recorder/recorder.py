@@ -11,7 +11,7 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
@@ -67,26 +67,11 @@ async def run_recorder(
             lease = Lease(link, "lease:recorder", owner, settings.lease_s)
             token = await lease.acquire()
             try:
-                await _while_held(lease, Recorder(link, pool, shard, token, audience).run())
+                await lease.while_held(Recorder(link, pool, shard, token, audience).run(), "recorder")
             finally:
                 await lease.release()
     finally:
         await link.close()
-
-
-async def _while_held(lease: Lease, work: Coroutine[None, None, None]) -> None:
-    tasks = [
-        asyncio.create_task(lease.hold(), name=f"recorder lease {lease.key}"),
-        asyncio.create_task(work, name="recorder"),
-    ]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Ahead:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Coroutine
+from typing import Any
 
 from gateway import metrics
 from gateway.streams.link import Link, RedisAwayError
@@ -71,6 +73,21 @@ class Lease:
                 self._losses.inc()
                 log.warning("lease_lost", extra={"lease": self.link.prefix + self.key, "token": self.token})
                 return
+
+    async def while_held(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do the work until it ends or the lease is lost; then both are over. What the work raises is raised."""
+        tasks = [
+            asyncio.create_task(self.hold(), name=f"{name} lease"),
+            asyncio.create_task(work, name=name),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def release(self) -> None:
         """Give it up, so that the next owner need not wait."""

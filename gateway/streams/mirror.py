@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
-from gateway.streams.link import Redis, RedisAwayError
+from gateway.streams.link import Redis, RedisAwayError, ScriptError
 
 log = logging.getLogger("streams")
+
+_PUT_TRIES = 5
 
 
 class Mirror:
@@ -28,6 +31,14 @@ class Mirror:
     async def put(self, name: str, version: int, value: bytes) -> bool:
         """Put a newer version; False when what is there is as new or newer."""
         return bool(await self._link.script("mirror", (), (name, version, value)))
+
+    async def replace(self, name: str, document: bytes) -> None:
+        """Make `document` the newest, whatever others put meanwhile. Raises ScriptError when overtaken all the time."""
+        for _ in range(_PUT_TRIES):
+            version, value = await self.get(name) or (0, b"")
+            if value == document or await self.put(name, max(version + 1, int(time.time() * 1000)), document):
+                return
+        raise ScriptError(f"the mirror of the {name} was overtaken again and again")
 
     async def watch(self, name: str, on_change: Callable[[int, bytes], None]) -> None:
         """Call at once with what is there, and again after each change. Runs until cancelled."""
