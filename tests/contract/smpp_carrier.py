@@ -30,6 +30,8 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.carrier.peers.append(self)
+        if self.carrier.away:  # it was accepted before, and made only now
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.carrier.peers.remove(self)
@@ -75,7 +77,7 @@ class SmppCarrier:
         self.most = self.logins = 0
         self.script: Callable[[Arrived], Answer] = lambda arrived: Answer.ACCEPT
         self.arrived: list[Arrived] = []
-        self.welcome = True
+        self.welcome, self.away = True, False
         self.peers: list[Peer] = []
         self.unanswered: set[Arrived] = set()
         self.deliveries: dict[tuple[Peer, int], Delivery] = {}
@@ -85,7 +87,7 @@ class SmppCarrier:
         self._sequence = 0
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, self.away = asyncio.get_running_loop(), False
         self._server = await loop.create_server(
             lambda: Peer(self), "127.0.0.1", self.port, ssl=self.tls, reuse_address=True
         )
@@ -93,6 +95,7 @@ class SmppCarrier:
 
     async def leave(self) -> None:
         assert self._server is not None
+        self.away = True
         self._server.close()
         for peer in self.peers:
             peer.transport.abort()

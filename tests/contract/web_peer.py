@@ -52,6 +52,8 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.server.peers.append(self)
+        if self.server.away:  # it was accepted before, and made only now
+            self.transport.abort()
         self.server.changed()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -86,16 +88,17 @@ class Server:
     ) -> None:
         self.take, self.changed, self.gone = take, changed, gone
         self.peers: list[Peer] = []
-        self.port = 0
+        self.port, self.away = 0, False
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, self.away = asyncio.get_running_loop(), False
         self._server = await loop.create_server(lambda: Peer(self), "127.0.0.1", self.port, reuse_address=True)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def leave(self) -> None:
         assert self._server is not None
+        self.away = True
         self._server.close()
         for peer in list(self.peers):
             peer.transport.abort()
