@@ -149,7 +149,7 @@ class Door(asyncio.Protocol):
 
     def close(self) -> None:
         """When the running request has its answer."""
-        if self._wish is None:
+        if self._wish is None and not self._transport.is_closing():  # a second close breaks the TLS of older Pythons
             self._transport.close()
 
     def abort(self) -> None:
@@ -245,7 +245,7 @@ class Door(asyncio.Protocol):
         call.timer(ROUTE, status).observe(time.perf_counter() - self._began)
         self._end()
         if closing:
-            self._transport.close()
+            self.close()
         elif self._behind:
             behind, self._behind = self._behind, b""
             self._transport.resume_reading()
