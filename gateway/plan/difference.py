@@ -80,7 +80,8 @@ def _table(entry: Entry) -> str:
 def _values(entry: Entry) -> dict[str, Any]:
     """The entry as the document has it, without what it leaves out."""
     values: dict[str, Any] = msgspec.to_builtins(entry)
-    return {name: value for name, value in values.items() if value not in (None, (), {}, [])}
+    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(entry)}
+    return {name: v for name, v in values.items() if v not in (None, (), {}, []) and v != defaults[name]}
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

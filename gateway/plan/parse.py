@@ -12,13 +12,45 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from gateway.plan.document import Carrier, Defaults, Entry, Operator, Plan, Rate, Route
+from gateway.plan.document import (
+    Budget,
+    Carrier,
+    Currencies,
+    Defaults,
+    Entry,
+    InboundRule,
+    Limit,
+    Lookup,
+    Operator,
+    Plan,
+    Rate,
+    Route,
+    Sender,
+    StopWords,
+    Window,
+)
 from gateway.plan.lines import Lines, Path
 from gateway.plan.problems import Problem, Problems, close_to
 
 E = TypeVar("E", bound=Entry)
 
-_TABLES: Final = frozenset({"defaults", "carrier", "operator", "rate", "route"})
+_TABLES: Final = frozenset(
+    {
+        "defaults",
+        "carrier",
+        "operator",
+        "rate",
+        "route",
+        "currencies",
+        "sender",
+        "limit",
+        "budget",
+        "window",
+        "stop_words",
+        "lookup",
+        "inbound",
+    }
+)
 
 _SECRET_NAME: Final = re.compile(
     r"(^|_)(pass|passwd|password|passphrase|secret|token|key|apikey|credentials?|authorization)$", re.I
@@ -43,11 +75,33 @@ def parse(text: str) -> Plan | list[Problem]:
         _entries(Operator, raw, "operator", problems),
         _entries(Rate, raw, "rate", problems),
         _entries(Route, raw, "route", problems),
+        _currencies(raw.get("currencies", {}), problems),
+        _entries(Sender, raw, "sender", problems),
+        _entries(Limit, raw, "limit", problems),
+        _entries(Budget, raw, "budget", problems),
+        _entries(Window, raw, "window", problems),
+        _entry(StopWords, raw.get("stop_words", {}), ("stop_words",), problems) or StopWords(),
+        _entry(Lookup, raw["lookup"], ("lookup",), problems) if "lookup" in raw else None,
+        _entries(InboundRule, raw, "inbound", problems),
     )
+    if isinstance(raw.get("lookup"), dict):
+        _check_secrets(raw["lookup"].get("headers"), ("lookup", "headers"), problems)
     for index, carrier in enumerate(raw["carrier"] if isinstance(raw.get("carrier"), list) else []):
         if isinstance(carrier, dict):
             _check_secrets(carrier.get("settings"), ("carrier", index, "settings"), problems)
     return sorted(problems, key=lambda p: p.line) if problems else plan
+
+
+def _currencies(table: object, problems: Problems) -> dict[str, str]:
+    if not isinstance(table, dict):
+        problems.add(("currencies",), "wrong_type", "`currencies` is a table: write [currencies] above its fields.")
+        return {}
+    for name, value in table.items():
+        try:
+            msgspec.convert({name: value}, Currencies)
+        except msgspec.ValidationError:
+            problems.add(("currencies", name), "wrong_value", f"`{name}` must be {_words(Currencies)}.")
+    return table
 
 
 def is_reference(value: object) -> bool:
