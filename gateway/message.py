@@ -44,6 +44,14 @@ FINAL: Final = frozenset(
 )
 
 
+class Treatment(StrEnum):
+    """What may be done to a text on its way to a carrier; each includes those before it. See text/treatment.py."""
+
+    NONE = ""
+    TYPOGRAPHY = "typography"
+    TRANSLITERATION = "transliteration"
+
+
 class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One SMS as accepted. Fields grow only at the end, with defaults: stored values of older releases stay decodable.
 
@@ -96,6 +104,7 @@ class Journey(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tried: tuple[Try, ...] = ()  # oldest first
     throttled: int = 0  # times this attempt came back unsent from this carrier
     pinned: bool = False  # a part was accepted: the rest stay with this carrier
+    treatment: str = ""  # a Treatment, as the route has it: owed parts are numbers of the treated text
 
 
 _encode = msgspec.msgpack.Encoder().encode

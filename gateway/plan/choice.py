@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.message import Treatment
 from gateway.plan.document import Carrier, Operator, Plan, Route
 from gateway.plan.numbering import Numbering
 from gateway.plan.rates import Rates
@@ -18,7 +19,8 @@ from gateway.provider import Reason
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
-    """A carrier for one attempt. `price_micro` is for one part; `candidates` are all of the route's, in order."""
+    """A carrier for one attempt. `price_micro` is for one part; `candidates` are all of the route's, in order;
+    `treatment` is what the route has done to the text, a `Treatment`."""
 
     carrier: str
     operator: str
@@ -26,6 +28,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     currency: str
     route: str
     candidates: tuple[str, ...]
+    treatment: str = ""
 
 
 class NoRoute(msgspec.Struct, frozen=True, gc=False):
@@ -109,13 +112,13 @@ class Compiled:
         return none
 
     def _decide(self, operator: Operator, klass: str, client: str, test: bool) -> _Decision:
-        name, carriers = self._candidates(operator, klass, client, test)
+        name, carriers, treatment = self._candidates(operator, klass, client, test)
         usable = tuple(c for c in carriers if not self.carriers[c].classes or klass in self.carriers[c].classes)
         choices = []
         for carrier in usable:
             price = None if test else self._rates.price(carrier, operator.name, klass)
             micro, currency = price or (0, self.plan.defaults.currency or "")
-            choices.append(Choice(carrier, operator.name, micro, currency, name, usable))
+            choices.append(Choice(carrier, operator.name, micro, currency, name, usable, treatment))
         left = Reason.ATTEMPTS_EXHAUSTED if choices else Reason.NO_ROUTE
         return _Decision(
             tuple(choices),
@@ -123,14 +126,21 @@ class Compiled:
             NoRoute(left, operator.name, name, usable),
         )
 
-    def _candidates(self, operator: Operator, klass: str, client: str, test: bool) -> tuple[str, tuple[str, ...]]:
-        """The name of the route and its carriers."""
+    def _candidates(self, operator: Operator, klass: str, client: str, test: bool) -> tuple[str, tuple[str, ...], str]:
+        """The name of the route, its carriers, and its treatment of texts."""
         if test:
-            return "sandbox", self.sandboxes
+            return "sandbox", self.sandboxes, ""
         for route in self.plan.routes:
             if matches(route, operator, klass, client):
-                return route.name, route.carriers
-        return "", ()
+                return route.name, route.carriers, treatment_of(route)
+        return "", (), ""
+
+
+def treatment_of(route: Route) -> str:
+    """What the route has done to a text, a `Treatment`."""
+    if route.transliterate:
+        return Treatment.TRANSLITERATION.value
+    return Treatment.TYPOGRAPHY.value if route.typography == "replace" else Treatment.NONE.value
 
 
 def matches(route: Route, operator: Operator, klass: str, client: str) -> bool:

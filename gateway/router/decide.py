@@ -147,6 +147,7 @@ def _send(message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...]
         choice.route,
         now_ms,
         tried=tried,
+        treatment=choice.treatment,
     )
     return Move("o", f"{choice.carrier}:{lane(message.klass, message.client)}", pack_journey(journey))
 
