@@ -6,15 +6,17 @@ the network: whether a secret is there is asked on the machine that will use it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from datetime import datetime
 from typing import NamedTuple
 
-from gateway.plan import coverage
-from gateway.plan.document import Carrier, Operator, Plan, Rate, Route
+from gateway.plan import check_bounds, check_routes, coverage
+from gateway.plan.check_names import check_name, check_unique
+from gateway.plan.document import Carrier, Plan, Rate
 from gateway.plan.lines import Lines, Path
 from gateway.plan.numbering import PrefixError, expand
 from gateway.plan.parse import parse
-from gateway.plan.problems import Problem, Problems, close_to, errors
+from gateway.plan.problems import Problem, Problems, errors
 
 
 class Checked(NamedTuple):
@@ -33,38 +35,16 @@ def check(text: str, providers: Collection[str] | None = None) -> Checked:
     _check_carriers(plan, providers, problems)
     _check_operators(plan, problems)
     _check_rates(plan, problems)
-    _check_routes(plan, problems)
+    check_routes.check(plan, problems)
+    check_bounds.check(plan, problems)
     if not errors(problems):
         coverage.check(plan, problems)
     found = sorted(problems, key=lambda p: p.line)
     return Checked(None if errors(found) else plan, found)
 
 
-def _check_unique(entries: Iterable[Carrier | Operator | Route], table: str, problems: Problems) -> None:
-    seen: set[str] = set()
-    for index, entry in enumerate(entries):
-        if entry.name in seen:
-            sentence = f"Another {table} is called `{entry.name}` too: rename one."
-            problems.add((table, index, "name"), "duplicate_name", sentence)
-        seen.add(entry.name)
-
-
-def _check_names(
-    names: Iterable[str], known: Collection[str], table: str, path: Path, problems: Problems, is_list: bool = True
-) -> None:
-    """Every name exists, and once."""
-    seen: set[str] = set()
-    for index, name in enumerate(names):
-        here = (*path, index) if is_list else path
-        if name not in known:
-            problems.add(here, "unknown_name", f"No {table} is called `{name}`.{close_to(name, known)}")
-        elif name in seen:
-            problems.add(here, "duplicate_name", f"`{name}` is in this list twice.")
-        seen.add(name)
-
-
 def _check_carriers(plan: Plan, providers: Collection[str] | None, problems: Problems) -> None:
-    _check_unique(plan.carriers, "carrier", problems)
+    check_unique(plan.carriers, "carrier", problems)
     _check_shares(plan.shares_of(Carrier(name="", provider="")), ("defaults", "shares"), problems)
     for index, carrier in enumerate(plan.carriers):
         if carrier.shares:
@@ -83,7 +63,7 @@ def _check_shares(shares: dict[str, int], path: Path, problems: Problems) -> Non
 
 
 def _check_operators(plan: Plan, problems: Problems) -> None:
-    _check_unique(plan.operators, "operator", problems)
+    check_unique(plan.operators, "operator", problems)
     owners: dict[str, str] = {}
     for index, operator in enumerate(plan.operators):
         for place, text in enumerate(operator.prefixes):
@@ -101,44 +81,65 @@ def _check_operators(plan: Plan, problems: Problems) -> None:
                         f"Prefix `{prefix}` already belongs to operator `{owner}`.",
                     )
                     break
+        if not operator.prefixes and not operator.aliases:
+            right = "give it `prefixes`, or `aliases` that numbering data has."
+            sentence = f"No number belongs to operator `{operator.name}`: {right}"
+            problems.add(("operator", index), "operator_without_numbers", sentence)
+    _check_aliases(plan, problems)
     if plan.operators and "" not in owners:
         sentence = 'Numbers outside every prefix have no route: an operator with the prefix "" would take the rest.'
         problems.add(("operator",), "no_rest", sentence, "warning")
 
 
+def _check_aliases(plan: Plan, problems: Problems) -> None:
+    owners: dict[str, str] = {}
+    for index, operator in enumerate(plan.operators):
+        for place, alias in enumerate(operator.aliases):
+            if (owner := owners.setdefault(alias.casefold(), operator.name)) != operator.name:
+                sentence = f"`{alias}` is already an alias of operator `{owner}`."
+                problems.add(("operator", index, "aliases", place), "duplicate_alias", sentence)
+
+
 def _check_rates(plan: Plan, problems: Problems) -> None:
     carriers = {carrier.name for carrier in plan.carriers}
     operators = {operator.name for operator in plan.operators}
-    seen: set[tuple[str, str | None, str | None]] = set()
+    seen: set[tuple[str | None, ...]] = set()
     for index, rate in enumerate(plan.rates):
         here: Path = ("rate", index)
-        _check_names([rate.carrier], carriers, "carrier", (*here, "carrier"), problems, is_list=False)
-        if rate.operator is not None:
-            _check_names([rate.operator], operators, "operator", (*here, "operator"), problems, is_list=False)
+        check_name(rate.carrier, carriers, "carrier", (*here, "carrier"), problems)
+        check_name(rate.operator, operators, "operator", (*here, "operator"), problems)
+        if rate.operator is not None and rate.prefix is not None:
+            sentence = "A rate is for an operator or for a prefix, not for both: leave one out."
+            problems.add((*here, "prefix"), "rate_for_two", sentence)
         if rate.currency is None and plan.defaults.currency is None:
             problems.add(
                 here, "no_currency", 'This rate has no `currency`, and [defaults] has none: write "RUB" or so.'
             )
         if _is_for(rate) in seen:
-            problems.add(here, "duplicate_rate", "There is already a rate for this carrier, operator and class.")
+            what = "this carrier, operator or prefix, class and day"
+            problems.add(here, "duplicate_rate", f"There is already a rate for {what}.")
         seen.add(_is_for(rate))
+        _check_ladder(rate, here, problems)
 
 
-def _is_for(rate: Rate) -> tuple[str, str | None, str | None]:
-    return rate.carrier, rate.operator, rate.klass
+def _is_for(rate: Rate) -> tuple[str | None, ...]:
+    prefix = None if rate.prefix is None else rate.prefix.removeprefix("+")
+    return rate.carrier, rate.operator, rate.klass, prefix, rate.valid_from
 
 
-def _check_routes(plan: Plan, problems: Problems) -> None:
-    _check_unique(plan.routes, "route", problems)
-    carriers = {carrier.name for carrier in plan.carriers}
-    operators = {operator.name for operator in plan.operators}
-    countries = {operator.country for operator in plan.operators if operator.country}
-    for index, route in enumerate(plan.routes):
-        here: Path = ("route", index)
-        _check_names(route.carriers, carriers, "carrier", (*here, "carriers"), problems)
-        _check_names(route.operators, operators, "operator", (*here, "operators"), problems)
-        _check_names(route.countries, countries, "operator's country", (*here, "countries"), problems)
-    used = {name for route in plan.routes for name in route.carriers}
-    for index, carrier in enumerate(plan.carriers):
-        if carrier.name not in used and not carrier.sandbox:
-            problems.add(("carrier", index), "unused_carrier", f"No route uses carrier `{carrier.name}`.", "warning")
+def _check_ladder(rate: Rate, here: Path, problems: Problems) -> None:
+    steps = [step.over for step in rate.ladder]
+    if steps != sorted(set(steps)):
+        problems.add(
+            (*here, "ladder"), "ladder_order", "The steps of a ladder go up: each `over` larger than the last."
+        )
+    if rate.valid_from is not None and not _is_moment(rate.valid_from):
+        problems.add((*here, "valid_from"), "wrong_value", 'There is no such day: write one such as "2026-12-01".')
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 
 from gateway.message import CLASSES
 from gateway.plan.document import Plan, Route
 from gateway.plan.problems import Problems
 from gateway.plan.rates import Rates
 
+_MOST_PARTS = 63
 _ANYONE = ""
 """Stands for all clients that no route names."""
 
@@ -38,18 +40,48 @@ def check(plan: Plan, problems: Problems) -> None:
 
 
 def _what_routes_get(plan: Plan) -> list[dict[tuple[str, str], int]]:
-    """By route: the operators (bits) of each class and client that no earlier route matches."""
-    everyone = (1 << len(plan.operators)) - 1
+    """By route: the operators (bits) of each class and client that no earlier route takes whole.
+
+    A route with conditions on something else, such as tags, takes whole only what later routes ask at least as much of.
+    """
     masks = [_operators_of(plan, route) for route in plan.routes]
+    others = [_others(route) for route in plan.routes]
     got: list[dict[tuple[str, str], int]] = [{} for _ in plan.routes]
+    covers = cache(_covers)
     for client in {_ANYONE}.union(*(route.clients for route in plan.routes)):
         for klass in CLASSES:
-            left = everyone
+            taken: dict[_Others, int] = {}
             for index, route in enumerate(plan.routes):
                 if (not route.classes or klass in route.classes) and (not route.clients or client in route.clients):
-                    got[index][klass, client] = masks[index] & left
-                    left &= ~masks[index]
+                    left = masks[index]
+                    for wider, operators in taken.items():
+                        if left & operators and covers(wider, others[index]):
+                            left &= ~operators
+                    got[index][klass, client] = left
+                    taken[others[index]] = taken.get(others[index], 0) | masks[index]
     return got
+
+
+_Others = tuple[frozenset[str], ...]
+"""A route's conditions on what is neither class, client nor operator, each as what it lets through; empty: all."""
+
+
+def _others(route: Route) -> _Others:
+    parts: frozenset[str] = frozenset()
+    if route.min_parts is not None or route.max_parts is not None:
+        parts = frozenset(str(n) for n in range(route.min_parts or 1, (route.max_parts or _MOST_PARTS) + 1))
+    lists = (route.prefixes, route.senders, route.tags, route.encodings, route.days)
+    hours = frozenset() if route.hours is None else frozenset((route.hours,))
+    percent = frozenset() if route.percent is None else frozenset((f"{route.name} {route.percent}",))
+    return (*(frozenset(names) for names in lists), parts, hours, percent)
+
+
+def _covers(wider: _Others, narrower: _Others) -> bool:
+    """Whether all that the narrower conditions let through passes the wider ones too."""
+    prefixes, more = wider[0], narrower[0]
+    if prefixes and not (more and all(any(p.startswith(q) for q in prefixes) for p in more)):
+        return False
+    return all(not w or (n and n <= w) for w, n in zip(wider[1:], narrower[1:], strict=True))
 
 
 def _operators_of(plan: Plan, route: Route) -> int:
@@ -91,8 +123,9 @@ def _check_the_rest(plan: Plan, got: list[dict[tuple[str, str], int]], problems:
     missing: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for klass in CLASSES:
         taken = 0
-        for by_case in got:
-            taken |= by_case.get((klass, _ANYONE), 0)
+        for route, by_case in zip(plan.routes, got, strict=True):
+            if not any(_others(route)):
+                taken |= by_case.get((klass, _ANYONE), 0)
         left = tuple(operator.name for bit, operator in enumerate(plan.operators) if not taken >> bit & 1)
         if left:
             missing[left].append(klass)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.plan.document import Carrier, Entry, Operator, Plan, Rate, Route
+from gateway.plan.document import Budget, Entry, InboundRule, Limit, Lookup, Plan, Rate, Route, Sender
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,15 +29,17 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 def difference(before: Plan, after: Plan) -> list[Change]:
     """Everything that differs. Empty: the plans mean the same, whatever their comments say."""
     changes = list(_fields("defaults", "", before.defaults, after.defaults))
-    for old, new in (
-        (before.carriers, after.carriers),
-        (before.operators, after.operators),
-        (before.rates, after.rates),
-        (before.routes, after.routes),
-    ):
-        changes += _entries(old, new)
+    changes += _values_differ("currencies", before.currencies, after.currencies)
+    changes += _fields("stop_words", "", before.stop_words, after.stop_words)
+    changes += _entries(_lookups(before), _lookups(after))
+    for table in ("carriers", "operators", "rates", "routes", "senders", "limits", "budgets", "windows", "inbound"):
+        changes += _entries(getattr(before, table), getattr(after, table))
     changes += _order(before.routes, after.routes)
     return changes
+
+
+def _lookups(plan: Plan) -> tuple[Lookup, ...]:
+    return () if plan.lookup is None else (plan.lookup,)
 
 
 def _entries(before: Sequence[Entry], after: Sequence[Entry]) -> Iterator[Change]:
@@ -54,7 +56,11 @@ def _entries(before: Sequence[Entry], after: Sequence[Entry]) -> Iterator[Change
 
 
 def _fields(table: str, name: str, before: Entry, after: Entry) -> Iterator[Change]:
-    old, new = dict(_flat(_values(before))), dict(_flat(_values(after)))
+    yield from _values_differ(table, _values(before), _values(after), name)
+
+
+def _values_differ(table: str, before: dict[str, Any], after: dict[str, Any], name: str = "") -> Iterator[Change]:
+    old, new = dict(_flat(before)), dict(_flat(after))
     for field in [*old, *(field for field in new if field not in old)]:
         if old.get(field) != new.get(field):
             yield Change("changed", table, name, field, old.get(field), new.get(field))
@@ -68,13 +74,34 @@ def _order(before: Sequence[Route], after: Sequence[Route]) -> Iterator[Change]:
 
 
 def _name(entry: Entry) -> str:
-    if isinstance(entry, Rate):
-        return " ".join((entry.carrier, entry.operator or "*", entry.klass or "*"))
-    return entry.name if isinstance(entry, Carrier | Operator | Route) else ""
+    """What makes it the same entry in both plans: its name, or what it is for."""
+    match entry:
+        case Rate():
+            where = entry.operator or (f"+{entry.prefix.removeprefix('+')}" if entry.prefix else "*")
+            since = f" from {entry.valid_from}" if entry.valid_from else ""
+            return f"{entry.carrier} {where} {entry.klass or '*'}{since}"
+        case Limit():
+            return _spelt(entry, ("carrier", "operator", "sender", "client", "tag", "klass", "per")) or "in flight"
+        case Budget():
+            return _spelt(entry, ("client", "tag", "per"))
+        case InboundRule():
+            return _spelt(entry, ("number", "keyword")) or "*"
+        case Sender():
+            return " ".join((entry.name, *entry.carriers, *entry.operators, *entry.classes, *entry.clients))
+        case _:
+            return str(getattr(entry, "name", ""))
+
+
+def _spelt(entry: Entry, fields: Sequence[str]) -> str:
+    return " ".join(
+        f"{'class' if field == 'klass' else field} {value}"
+        for field in fields
+        if (value := getattr(entry, field)) is not None
+    )
 
 
 def _table(entry: Entry) -> str:
-    return type(entry).__name__.lower()
+    return "inbound" if isinstance(entry, InboundRule) else type(entry).__name__.lower()
 
 
 def _values(entry: Entry) -> dict[str, Any]:

@@ -65,7 +65,8 @@ carriers = ["alpha"]
 
 
 def problems(text: str) -> list[Problem]:
-    return check(text, {"smpp"}).problems
+    """What is wrong; the good plan has a route with one carrier on purpose."""
+    return [p for p in check(text, {"smpp"}).problems if p.code != "no_fallback"]
 
 
 def line_of(text: str, words: str) -> int:
@@ -74,7 +75,7 @@ def line_of(text: str, words: str) -> int:
 
 def test_a_good_plan_has_no_problems() -> None:
     checked = check(GOOD, {"smpp"})
-    assert checked.problems == []
+    assert [p.code for p in checked.problems] == ["no_fallback"]
     assert checked.plan == parse(GOOD)
 
 
@@ -127,6 +128,62 @@ WRONG = [
     ('operators = ["mts"]\nclasses = ["otp"]\n', "", "unreachable_route", '[[route]]\nname = "all"', "never gets"),
     ('["alpha"]\n', '["beta"]\nclasses = ["marketing"]\n', "useless_carrier", 'carriers = ["beta"]', "takes no class"),
     ('[[rate]]\ncarrier = "alpha"\nprice = "2.15"', "", "no_rate", 'carriers = ["beta"', "no rate for class `otp`"),
+    ('price = "2.15"', 'price = "2.15"\nladder = [{ over = 9, price = "1" }, { over = 5, price = "1" }]',
+     "ladder_order",
+     "ladder = ", "go up"),
+    ('price = "2.15"', 'price = "2.15"\nladder = [{ above = 9, price = "1" }]', "wrong_value", "ladder",
+     "list of steps"),
+    ('price = "2.15"', 'price = "2.15"\nvalid_from = "2026-13-01"', "wrong_value", "valid_from", "no such day"),
+    ('price = "2.15"', 'price = "2.15"\nvalid_from = "tomorrow"', "wrong_value", "valid_from", "a day such as"),
+    ('class = "otp"', 'prefix = "7916"', "rate_for_two", "prefix = ", "not for both"),
+    ('prefixes = ["7910-7919", "+7980"]', "", "operator_without_numbers", '[[operator]]\nname = "mts"', "aliases"),
+    ('[defaults]', '[defaults]\ntimezone = "Europe/Muscovy"', "unknown_zone", "timezone", "Europe/Moscow"),
+    ('[defaults]', '[currencies]\nEUR = "98"\nRUB = "1"\n[defaults]', "own_currency", "RUB = ", "leave it out"),
+    ('[defaults]', '[currencies]\nEUR = 98\n[defaults]', "wrong_value", "EUR = ", 'EUR = "98.5"'),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nstrategy = "cheapest"', "no_exchange_rate", 'currency = "EUR"',
+     "one EUR"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nstrategy = "best"', "wrong_value", "strategy", "best_value"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nstrategy = "sticky"\nweights = { alpha = 0, beta = 0 }', "no_weight",
+     "weights", "at least one"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nstrategy = "sticky"\nweights = { alfa = 1 }', "unknown_name", "weights",
+     "Did you mean `alpha`?"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nmin_parts = 3\nmax_parts = 2', "impossible_condition", "min_parts",
+     "No mess"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nhours = "09:00-09:00"', "impossible_condition", "hours", "whole day"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nhours = "9-21"', "wrong_value", "hours", "22:00-06:00"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nunregistered = "replace"', "no_sender", "unregistered", "write `sender`"),
+    ('["beta", "alpha"]', '["beta", "alpha"]\nunregistered = "replace"\nsender = "ELEVENPLUS12"', "wrong_value",
+     "sender = ",
+     "11 characters"),
+    ('[[rate]]', '[[limit]]\nparts = 5\n[[rate]]', "no_measure", "[[limit]]", "`in_flight`"),
+    ('[[rate]]', '[[limit]]\nparts = 5\nper = "day"\n[[rate]]', "limits_nothing", "[[limit]]", "write a carrier"),
+    ('[[rate]]', '[[limit]]\nparts = 5\nper = "week"\ntag = "*"\n[[rate]]', "wrong_value", "per = ", "second, minute"),
+    ('[[rate]]', '[[limit]]\nparts = 5\nper = "day"\nin_flight = 1\n[[rate]]', "two_limits", "in_flight", "two limits"),
+    ('[[rate]]', '[[limit]]\nparts = 5\nper = "day"\noperator = "mtc"\n[[rate]]', "unknown_name", "operator = \"mtc",
+     "`mts`"),
+    ('[[rate]]', 2 * '[[limit]]\nparts = 5\nper = "day"\ntag = "*"\n' + '[[rate]]', "duplicate_limit",
+     "[[limit]]\nparts = 5\nper "
+     '= "day"\ntag = "*"\n[[rate]]', "already"),
+    ('[[rate]]', '[[budget]]\namount = "5"\nper = "day"\n[[rate]]', "limits_nothing", "[[budget]]", "names nobody"),
+    ('[[rate]]', '[[budget]]\namount = "5"\nper = "day"\ntag = "x"\ncurrency = "USD"\n[[rate]]', "no_exchange_rate",
+     'currency = "USD"', "one USD"),
+    ('[[rate]]', '[[window]]\nname = "w"\nfrom = "09:00"\nuntil = "09:00"\n[[rate]]', "impossible_condition", "until",
+     "ever"),
+    ('[[rate]]', '[[window]]\nname = "w"\nfrom = "9:00"\nuntil = "21:00"\n[[rate]]', "wrong_value", "from = ",
+     "a time of day"),
+    ('[[rate]]', '[[window]]\nname = "w"\nfrom = "09:00"\nuntil = "21:00"\nzone = "MSK"\n[[rate]]', "unknown_zone",
+     "zone",
+     "Europe/Moscow"),
+    ('[[rate]]', '[[sender]]\nname = "BANK"\ncarriers = ["alfa"]\n[[rate]]', "unknown_name", 'carriers = ["alfa"]',
+     "`alpha`?"),
+    ('[[rate]]', '[lookup]\nurl = "https://h/"\nanswer = "/a"\n[[rate]]', "wrong_value", "url", "{number}"),
+    ('[[rate]]', '[lookup]\nurl = "https://h/{number}"\nanswer = "/a"\nbudget = "5"\n[[rate]]', "no_price", "budget",
+     "`price`"),
+    ('[[rate]]', '[lookup]\nurl = "https://h/{number}"\nanswer = "/a"\nheaders = { token = "x" }\n[[rate]]',
+     "secret_literal",
+     "headers", "must not stand"),
+    ('[[rate]]', '[[inbound]]\nclient = "a"\n[[inbound]]\nclient = "b"\nkeyword = "hi"\n[[rate]]', "unreachable_rule",
+     '[[inbound]]\nclient = "b"', "An earlier rule"),
     ("[defaults]", "[default]", "unknown_field", "[default]", "Did you mean `defaults`?"),
     ("[[route]]", "[[route]", "not_toml", "[[route]\n", "This is not TOML"),
 ]  # fmt: skip
@@ -185,8 +242,70 @@ def test_a_route_for_one_client_neither_hides_nor_replaces_a_route_for_all() -> 
 def test_oddities_that_hurt_nobody_are_warnings_and_the_plan_is_good() -> None:
     text = GOOD.replace('prefixes = [""]', 'prefixes = ["4"]').replace('["beta", "alpha"]', '["alpha"]')
     checked = check(text, {"smpp"})
-    assert [(p.code, p.severity) for p in checked.problems] == [("unused_carrier", "warning"), ("no_rest", "warning")]
+    found = [(p.code, p.severity) for p in checked.problems]
+    assert found[:2] == [("unused_carrier", "warning"), ("no_rest", "warning")]
     assert checked.plan is not None
+
+
+def smells(text: str) -> list[tuple[str, int]]:
+    checked = check(text, {"smpp"})
+    assert checked.plan is not None, checked.problems
+    return [(p.code, p.line) for p in checked.problems if p.code != "no_fallback"]
+
+
+def test_a_route_with_one_carrier_has_no_fallback_where_another_could_do_it() -> None:
+    line = line_of(GOOD, 'carriers = ["alpha"]')
+    assert [(p.code, p.line) for p in check(GOOD).problems] == [("no_fallback", line)]
+    assert check(GOOD.replace('["alpha"]', '["alpha", "beta"]')).problems == []
+
+
+def test_a_sender_that_is_not_registered_where_its_route_leads_is_told() -> None:
+    registered = '\n[[sender]]\nname = "BANK"\ncarriers = ["beta", "alpha"]\n'
+    text = GOOD.replace('classes = ["otp"]', 'classes = ["otp"]\nsenders = ["BANK"]') + registered
+    assert smells(text) == []
+    found = smells(text.replace(registered, registered.replace('["beta", "alpha"]', '["beta"]')))
+    assert found == [("unregistered_sender", line_of(text, '[[route]]\nname = "mts"'))]
+    assert [code for code, _ in smells(text + 'state = "pending"\n')] == ["unregistered_sender"]
+
+
+def test_conditions_beside_class_client_and_operator_hide_only_what_asks_as_much() -> None:
+    first, second = "senders = ['A', 'B']", "senders = ['B']"
+    two = """
+[[route]]
+name = "one"
+carriers = ["alpha"]
+{}
+[[route]]
+name = "two"
+carriers = ["alpha"]
+{}
+"""
+    head, tail = GOOD.split('[[route]]\nname = "mts"')
+    rest = '[[route]]\nname = "mts"' + tail
+
+    def hidden(a: str, b: str) -> bool:
+        return "unreachable_route" in [
+            p.code for p in problems(head + two.format(a, b) + rest) if "`two`" in p.sentence
+        ]
+
+    assert hidden(first, second)
+    assert not hidden(second, first)
+    assert not hidden("senders = ['B']", "tags = ['B']")
+    assert hidden("tags = ['x']", "tags = ['x']\nsenders = ['B']")
+    assert hidden("prefixes = ['79']", "prefixes = ['7916', '7917']")
+    assert not hidden("prefixes = ['7916']", "prefixes = ['79']")
+    assert hidden("max_parts = 3", "min_parts = 2\nmax_parts = 3")
+    assert not hidden("min_parts = 2", "")
+    assert not hidden("percent = 10", "percent = 10")
+    assert not hidden("hours = '09:00-21:00'", "")
+
+
+def test_a_window_for_codes_and_weights_that_nothing_reads_are_smells() -> None:
+    text = GOOD + '\n[[window]]\nname = "w"\nfrom = "09:00"\nuntil = "21:00"\nclasses = ["otp"]\n'
+    assert [code for code, _ in smells(text)] == ["otp_waits"]
+    assert [
+        code for code, _ in smells(GOOD.replace('["beta", "alpha"]', '["beta", "alpha"]\nweights = { alpha = 2 }'))
+    ] == ["unused_field"]
 
 
 def test_the_good_plan_is_toml_as_the_standard_library_reads_it() -> None:

@@ -65,3 +65,46 @@ def test_from_nothing_everything_is_added() -> None:
     assert {(c.kind, c.table) for c in difference(Plan(), plan(SAMPLE)) if c.table != "defaults"} == {
         ("added", table) for table in ("carrier", "operator", "rate", "route")
     }
+
+
+def test_entries_without_names_are_known_by_what_they_are_for() -> None:
+    more = """
+[currencies]
+EUR = "98"
+[stop_words]
+stop = ["STOP"]
+[lookup]
+url = "https://h/{number}"
+answer = "/op"
+[[limit]]
+carrier = "sandbox"
+operator = "*"
+parts = 5
+per = "second"
+[[budget]]
+client = "shop"
+amount = "5"
+per = "day"
+[[window]]
+name = "day"
+from = "09:00"
+until = "21:00"
+[[sender]]
+name = "BANK"
+carriers = ["sandbox"]
+[[inbound]]
+client = "shop"
+"""
+    added = difference(plan(SAMPLE), plan(SAMPLE + more))
+    assert [(c.table, c.name) for c in added if c.kind == "added"] == [
+        ("lookup", ""),
+        ("sender", "BANK sandbox"),
+        ("limit", "carrier sandbox operator * per second"),
+        ("budget", "client shop per day"),
+        ("window", "day"),
+        ("inbound", "*"),
+    ]
+    assert [(c.table, c.field) for c in added if c.kind == "changed"] == [("currencies", "EUR"), ("stop_words", "stop")]
+    assert difference(plan(SAMPLE + more), plan(SAMPLE + more.replace("parts = 5", "parts = 6"))) == [
+        Change("changed", "limit", "carrier sandbox operator * per second", "parts", 5, 6)
+    ]
