@@ -94,7 +94,21 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     callbacks_keep_days: Annotated[
         float, Meta(gt=0, description="how long callbacks that are over are kept to be looked at and retried")
     ] = 7.0
+    state_dir: Annotated[
+        str,
+        Meta(
+            description="directory of this machine for what outlives a kill -9 of the process: what carriers answered"
+            " and Redis does not know yet; best in memory (/run); empty: it is not kept"
+        ),
+    ] = ""
     trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
+    cache_dir: Annotated[
+        str,
+        Meta(
+            description="directory of files that the processes of this machine share, such as compiled numbering plans;"
+            " empty: systemd's CacheDirectory=, else the user's cache"
+        ),
+    ] = ""
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:

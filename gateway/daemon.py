@@ -15,8 +15,9 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway import live_endpoints, metrics
+from gateway import live_datasets, live_endpoints, metrics
 from gateway.api.app import serve
+from gateway.cache_files import directory_of
 from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
 from gateway.live_plan import LivePlan, keep_published
@@ -76,6 +77,9 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         plan = LivePlan(redis)
         stages.start("plan", plan.watch())
         stages.start("plan mirror", keep_published(pool, redis))
+        datasets = live_datasets.LiveDatasets(redis, pool, directory_of(settings.cache_dir, settings.redis_url))
+        stages.start("datasets", datasets.watch())
+        stages.start("datasets mirror", live_datasets.keep_published(pool, redis))
         health.add("plan", lambda: "" if plan.current() else "no plan is active: `sluice plan apply FILE --activate`")
         audience = live_endpoints.LiveEndpoints(redis)
         stages.start("endpoints", audience.watch())

@@ -89,6 +89,12 @@ redis_noeviction = gauge("", "redis_noeviction", "1 while Redis' maxmemory-polic
 carrier_live = gauge("router", "carrier_live", "1 while a connector reports a bind that may send", "carrier")
 carrier_mode = gauge("router", "carrier_mode", "1 for what an operator ordered", "carrier", "mode")
 
+# stop lists
+stop_entries = gauge("api router connector", "stop_list_numbers", "Numbers on the stop lists, as this process has them")
+stopped = counter(
+    "api router connector", "messages_stopped", "Messages that a stop list kept from being sent", "list", "class"
+)
+
 # router
 intake_wait = histogram(
     "router",
@@ -180,6 +186,7 @@ endpoints_failing = gauge("notifier", "endpoints_failing", "Endpoints that fail 
 # process
 loop_lag = histogram("", "event_loop_lag_seconds", "How late the event loop was, looked at twice a second", FAST)
 plan_version = gauge("", "plan_version", "Version of the plan in use; 0: none yet")
+dataset_version = gauge("", "dataset_version", "Version of the dataset in use, by kind; 0: none", "kind")
 postgres_up = gauge("", "postgres_up", "1 while PostgreSQL answers this process")
 postgres_round_trip = histogram("", "postgres_round_trip_seconds", "A short question to PostgreSQL, now and then", FAST)
 postgres_connections = gauge("", "postgres_connections", "Connections of this process to PostgreSQL", "state")

@@ -1,6 +1,6 @@
 """The data directory of `sluice up`: private, locked by one process, with room on its disk.
 
-    lock  valkey/  postgres/  run/ (sockets, pid files)  logs/  secrets/  client.env
+    lock  valkey/  postgres/  run/ (sockets, pid files)  logs/  secrets/  cache/  state/  client.env
 
 In: a path. Out: `DataDir`, held until `close`. Never: takes over a directory that holds something else.
 """
@@ -33,6 +33,8 @@ class DataDir:
         self.postgres = path / "postgres"
         self.logs = path / "logs"
         self.secrets = path / "secrets"
+        self.cache = path / "cache"
+        self.state = path / "state"
         self.client_env = path / "client.env"
         self.run = path / "run"
 

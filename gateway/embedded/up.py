@@ -211,6 +211,10 @@ class Up:
     async def _gateway(self) -> str:
         """Start the stages, as the default split has them: where the api is ready."""
         servers = {"SLUICE_REDIS_URL": self._valkey.url, "SLUICE_POSTGRES_URL": self._postgres.url}
+        if not self._settings.cache_dir:
+            servers["SLUICE_CACHE_DIR"] = str(self._dir.cache)
+        if not self._settings.state_dir:
+            servers["SLUICE_STATE_DIR"] = str(self._dir.state)
         if not self._settings.callbacks_allow:
             servers["SLUICE_CALLBACKS_ALLOW"] = LOOPBACK
         config = ["--config", str(self._config)] if self._config else []
