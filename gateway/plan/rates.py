@@ -1,4 +1,4 @@
-"""What a part costs: the rate that says most exactly what it is for, its newest version, the step its month has reached.
+"""What a part costs: the exactest rate, the newest version of it that is valid, the step that its month has reached.
 
 In: the plan's rates, a rate sheet's rows, the number, the time and what was sent in the month. Out: micro-units
 (millionths of the currency). No floats, no I/O. The plan's own rates hide a sheet's for the same carrier, prefix,
