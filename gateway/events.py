@@ -55,6 +55,7 @@ class Submitted(Fact, frozen=True, gc=False, tag="s"):
     answered_ms: int
     echo: int
     late: bool = False
+    treatment: str = ""  # what was done to the text, a message.Treatment
 
 
 class Ended(Fact, frozen=True, gc=False, tag="e"):

@@ -184,6 +184,7 @@ class Moment(msgspec.Struct, omit_defaults=True):
             "parked",
             "held",
             "rescheduled",
+            "rewritten",
             "ended",
             "callback",
         ],

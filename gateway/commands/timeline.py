@@ -44,6 +44,7 @@ _EVENTS: Final = {
     "parked": "it is set aside until then, and tried again",
     "held": "nobody knows whether it was sent; its class is never sent twice",
     "rescheduled": "it has another time now",
+    "rewritten": "its route has the text written otherwise, to take fewer parts",
     "callback": "what your application was told",
 }
 

@@ -19,7 +19,7 @@ import msgspec
 from gateway import metrics
 from gateway.connector import gauges
 from gateway.connector.committer import Committer
-from gateway.connector.flight import Flight, Mark, Verdict, abandoned, judge, submitted
+from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted
 from gateway.connector.lanes import Lanes
 from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
@@ -366,6 +366,9 @@ def _abandon(entry: Queued, mark: Mark, provider: Provider, now_ms: int) -> tupl
         flight = entry_flight(entry, mark)
         return flight, Verdict([Ended(entry.message_id, State.FAILED, Reason.DAMAGED)])
     flight = Flight(entry, mark, message, journey, 0, [], settled=True)
+    if journey.treatment:
+        apply_treatment(flight)
+        message = flight.message
     texts = (message.text,) if message.parts == 1 else provider.split(message.text, message.encoding)
     return flight, abandoned(flight, texts, provider.whole, now_ms)
 

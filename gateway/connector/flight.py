@@ -16,6 +16,7 @@ from gateway.message import RESEND_CLASSES, Journey, Message, State, Try, pack_j
 from gateway.provider import RULES, Kind, Outcome, Reason, Submission, uncertain
 from gateway.streams.keys import lane
 from gateway.streams.reader import Queued
+from gateway.text.treatment import treat
 
 MAX_THROTTLED = 30
 """Times that an attempt may come back unsent from one carrier before it is routed again."""
@@ -73,6 +74,7 @@ class Flight(msgspec.Struct, gc=False, eq=False):
     waiting: int  # parts without an outcome
     answers: list[tuple[Submission, Outcome]]
     settled: bool = False
+    treatment: str = ""  # what was done to the text: the message is as it is sent
 
     def answer(self, submission: Submission, outcome: Outcome) -> None:
         """Take a part's outcome; a second one for the same part heals the first."""
@@ -83,6 +85,15 @@ class Flight(msgspec.Struct, gc=False, eq=False):
                     return
         self.answers.append((submission, outcome))
         self.waiting -= 1
+
+
+def apply_treatment(flight: Flight) -> None:
+    """Make the message what its route has sent: text, alphabet and parts. Other attempts begin from what was accepted."""
+    m = flight.message
+    sent = treat(m.text, flight.journey.treatment)
+    if sent.done:
+        flight.treatment = sent.done.value
+        flight.message = msgspec.structs.replace(m, text=sent.text, encoding=sent.encoding, parts=sent.parts)
 
 
 def echo(message_id: bytes, attempt: int, part: int) -> int:
@@ -152,6 +163,7 @@ def submitted(flight: Flight, s: Submission, o: Outcome, now_ms: int, late: bool
         max(now_ms, s.sent_ms),
         s.echo,
         late,
+        flight.treatment,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.connector.flight import Flight, Mark, Verdict, astray, expired, judge, submissions
+from gateway.connector.flight import Flight, Mark, Verdict, apply_treatment, astray, expired, judge, submissions
 from gateway.connector.gauges import marked, observe_to_wire
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
@@ -346,6 +346,8 @@ class Pump:
                 except (UnknownVersionError, msgspec.DecodeError):
                     self._owner.settle(done.shard, *_damaged(entry_flight(entry, mark)))
                     continue
+                if flight.journey.treatment:
+                    apply_treatment(flight)
                 m = flight.message
                 if m.test and not self.sandbox:
                     self._owner.settle(done.shard, flight, astray(flight))

@@ -135,6 +135,9 @@ class Fold:
             self._tell(row, at_ms)
         row.moved = self.number
         self._touch(row, at_ms)
+        if fact.treatment and fact.part <= 1 and entry is not _HEALED:
+            note = Note(message_id, fact.routed_ms or at_ms, "rewritten", fact.attempt, by=fact.treatment)
+            self.changes.notes.append(note)
         if entry is _NEW:
             self.changes.submissions.append((at_ms, fact))
         elif entry is _HEALED:

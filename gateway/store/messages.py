@@ -102,7 +102,7 @@ class ReceiptSeen(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """event: parked, held, rescheduled or ended."""
+    """event: parked, held, rescheduled, rewritten or ended."""
 
     at_ms: int
     event: str
