@@ -15,8 +15,9 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway import live_datasets, live_endpoints, metrics
+from gateway import live_datasets, live_endpoints, live_stops, metrics
 from gateway.api.app import serve
+from gateway.api.recipients import Recipients
 from gateway.cache_files import directory_of
 from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
@@ -84,6 +85,11 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         audience = live_endpoints.LiveEndpoints(redis)
         stages.start("endpoints", audience.watch())
         stages.start("endpoints mirror", live_endpoints.keep_published(pool, redis))
+        await live_stops.publish_first(pool, redis)
+        stops, publisher = live_stops.LiveStops(redis), live_stops.Publisher(pool, redis)
+        await stops.load()
+        stages.start("stop lists", stops.watch())
+        stages.start("stop lists mirror", publisher.run())
         roles = set(settings.roles)
         if "notifier" in roles:
             stages.start("notifier", Notifier(settings, redis, pool, audience, owner).run())
@@ -101,7 +107,8 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start("queue movement", measure_movement(redis))
             stages.start("carrier gauges", watch_carriers(redis, plan.current))
             stages.start("redis probe", probe_redis(redis))
-        url = await _listen(settings, redis, pool, plan, health, stack, "api" in roles)
+        recipients = Recipients(stops.which) if "api" in roles else None
+        url = await _listen(settings, redis, pool, plan, health, stack, recipients)
         _settle_garbage()
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
         ready(url)
@@ -133,11 +140,11 @@ async def _listen(
     plan: LivePlan,
     health: Health,
     stack: contextlib.AsyncExitStack,
-    api: bool,
+    recipients: Recipients | None,
 ) -> str:
     try:
-        if api:
-            server = await serve(settings, redis, pool, plan, health)
+        if recipients is not None:
+            server = await serve(settings, redis, pool, plan, health, recipients)
             stack.push_async_callback(server.close)
             return server.url
         if settings.metrics_listen:
@@ -146,7 +153,7 @@ async def _listen(
             return pages.url
     except OSError as e:
         raise ListenError(
-            f"cannot listen on {settings.listen if api else settings.metrics_listen}: {e.strerror or e}"
+            f"cannot listen on {settings.metrics_listen if recipients is None else settings.listen}: {e.strerror or e}"
         ) from e
     return ""
 

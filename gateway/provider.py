@@ -45,6 +45,8 @@ class Reason(StrEnum):
     UNCERTAIN = "uncertain"
     CANCELLED = "cancelled"
     DAMAGED = "damaged"
+    STOPPED = "stopped"
+    WINDOW_HOURS = "window_hours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ RULES: Mapping[Reason, Rule] = {
     Reason.UNCERTAIN: Rule(False, False, False, "it is not known whether the carrier took the message"),
     Reason.CANCELLED: Rule(False, False, False, "the client cancelled the message"),
     Reason.DAMAGED: Rule(False, False, False, "a stored value could not be read"),
+    Reason.STOPPED: Rule(False, False, False, "the recipient is on a stop list for this class"),
+    Reason.WINDOW_HOURS: Rule(False, False, False, "it is outside the hours in which the recipient may be sent to"),
 }
 
 
@@ -176,6 +180,7 @@ class Receipt(msgspec.Struct, array_like=True, gc=False, frozen=True):
     echo: int = -1  # user_message_reference, -1: none
     raw: str = ""  # receipt text without the message's own text
     bind: str = ""
+    whole: bool = False  # speaks for all parts of its message: this carrier reports on one of them
 
 
 class Inbound(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -301,6 +306,31 @@ class Provider(Protocol):
 
     async def close(self, timeout_s: float) -> None:
         """Take no more, wait for what is in flight up to `timeout_s`, report the rest uncertain, release everything."""
+        ...
+
+
+class Sent(msgspec.Struct, array_like=True, frozen=True):
+    """A submission that a carrier took, as one asks the carrier for it. Fields grow only at the end, with defaults."""
+
+    carrier_message_id: str
+    sender: str
+    to: str
+    bind: str = ""
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A provider that can ask its carrier about what it took, where the carrier's settings allow it."""
+
+    can_query: bool
+    can_cancel: bool
+
+    async def query(self, sent: Sent) -> Receipt | None:
+        """What became of it; None: the carrier did not say. Never raises for a carrier's "no"."""
+        ...
+
+    async def cancel(self, sent: Sent) -> Outcome:
+        """Take it back: `accepted` when the carrier did, `refused` when it would not, else `uncertain`."""
         ...
 
 

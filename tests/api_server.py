@@ -10,6 +10,7 @@ import aiohttp
 
 from gateway.api.app import Server, serve
 from gateway.api.keyring import publish
+from gateway.api.recipients import Recipients
 from gateway.config import Settings
 from gateway.plan.choice import Compiled
 from gateway.store import keys
@@ -85,7 +86,9 @@ class Api:
 
 
 @asynccontextmanager
-async def running(valkey_url: str, postgres_url: str, **settings: Any) -> AsyncIterator[Api]:
+async def running(
+    valkey_url: str, postgres_url: str, *, recipients: Recipients | None = None, **settings: Any
+) -> AsyncIterator[Api]:
     """A server on a free port; keys `acme` and `other` may send and read, `ops` may everything."""
     chosen = Settings(redis_url=valkey_url, postgres_url=postgres_url, listen="127.0.0.1:0", **settings)
     redis = await Redis.open(valkey_url, chosen.shards)
@@ -93,7 +96,7 @@ async def running(valkey_url: str, postgres_url: str, **settings: Any) -> AsyncI
     for shard in range(chosen.shards):
         await open_shard(redis.link(shard), shard, redis.link(shard).run_id)
     plan, checks = Plan(), Checks()
-    server = await serve(chosen, redis, pool, plan, checks)
+    server = await serve(chosen, redis, pool, plan, checks, recipients)
     api = Api(server, redis, pool, chosen, {})
     api.plan, api.checks = plan, checks
     try:

@@ -23,6 +23,7 @@ from gateway.api.door import Entrance
 from gateway.api.endpoints import TABLE
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.receipts import PREFIX
+from gateway.api.recipients import Recipients
 from gateway.api.routes import Table
 from gateway.api.wire import Listener
 from gateway.config import Settings
@@ -120,8 +121,13 @@ class Plan(Protocol):
     def current(self) -> Compiled | None: ...
 
 
-async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health: Health) -> Server:
-    """Listen on `settings.listen`; port 0 takes a free one. Raises OSError when it is taken, SettingsError."""
+async def serve(
+    settings: Settings, redis: Redis, pool: Pool, plan: Plan, health: Health, recipients: Recipients | None = None
+) -> Server:
+    """Listen on `settings.listen`; port 0 takes a free one. `recipients`: whom messages may go to.
+
+    Raises OSError when the address is taken, SettingsError.
+    """
     async with contextlib.AsyncExitStack() as stack:
         acceptor = Acceptor(redis, settings)
         stack.push_async_callback(acceptor.close)
@@ -132,6 +138,7 @@ async def serve(settings: Settings, redis: Redis, pool: Pool, plan: Plan, health
         ):
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons)
+        gate.rules.recipients = recipients
         stack.push_async_callback(gate.close)
         context = _secure(stack, settings)
         url = await _open(stack, build(gate), settings.listen, context)

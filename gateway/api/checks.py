@@ -18,6 +18,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from gateway.api.documents import MAX_META_BYTES, MAX_SEND_AHEAD_S, MessageFields
 from gateway.api.faults import forbidden, missing, nuls
 from gateway.api.problems import Code, Fault
+from gateway.api.recipients import Recipients
 from gateway.config import Settings, SettingsError
 from gateway.message import CLASSES, Message
 from gateway.text import numbers, parts, senders
@@ -68,6 +69,8 @@ class Rules:
             raise SettingsError(f"default_sender: {e}") from e
         self.max_parts = settings.max_parts
         self.max_validity_s = settings.max_validity_s
+        self.recipients: Recipients | None = None
+        """What is asked about a recipient once the fields are right; None: nothing."""
         self.validity_s = dict.fromkeys(CLASSES, settings.default_validity_s) | {"otp": settings.otp_validity_s}
 
     def check(
@@ -110,7 +113,11 @@ class Rules:
             sender.test,
             sender.traceparent,
         )
-        return faults or message
+        if faults:
+            return faults
+        if self.recipients is not None and (fault := self.recipients.fault(message, now_ms)) is not None:
+            return [fault]
+        return message
 
     def check_defaults(self, defaults: MessageFields, sender: Sender, now_ms: int) -> list[Fault]:
         """What is wrong with a batch's defaults by themselves."""

@@ -333,6 +333,22 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
         "Give an absolute address with http:// or https:// and a host, without a user name or fragment.",
         given={"callback_url": "example.com/sms"},
     ),
+    Code.RECIPIENT_STOPPED: Explanation(
+        "The number is on a stop list for the message's class: the subscriber wrote STOP, or somebody put him there."
+        " Lists hold for everybody's messages or for one client's; an entry that names no class stops all but `otp`.",
+        "Nothing was accepted. Leave the recipient out. `GET /v1/stoplist/{number}` says what is stopped since when;"
+        " your own list you change with `/v1/stoplist`, everybody's only an operator.",
+        "The recipient is on your stop list for the class marketing: leave him out.",
+        "/to",
+    ),
+    Code.WINDOW_CLOSED: Explanation(
+        "The plan allows this class only in certain hours of the recipient's day, and the message's validity ends"
+        " before the next of them: it could never be sent.",
+        "Nothing was accepted. Give a longer `validity_s`, or a `send_at` in the hours that the sentence names.",
+        "Messages of the class marketing go to this recipient from 2030-01-31T09:00:00+03:00 on, and the validity ends"
+        " before: give at least 36000 as `validity_s`, or a `send_at` in those hours.",
+        "/validity_s",
+    ),
     Code.CALLBACK_UNREADABLE: Explanation(
         "A carrier's report reached us, but it does not have the form that the carrier's settings describe.",
         "Operators: compare what the carrier sends with `callback` in the carrier's settings. Applications never see"

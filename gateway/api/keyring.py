@@ -50,11 +50,15 @@ class Rights(msgspec.Struct, frozen=True):
     quota: Quota
 
     def allow(self, scope: str) -> Problem | None:
-        """None when the key has the scope; `admin` has them all."""
+        """None when the key has the scope, or one of several with blanks between; `admin` has them all."""
         if scope in self.scopes or "admin" in self.scopes:
             return None
+        wanted = scope.split(" ")
+        if len(wanted) > 1 and not self.scopes.isdisjoint(wanted):
+            return None
+        needed = " or ".join(f"`{one}`" for one in wanted)
         return problem(
-            Code.SCOPE_MISSING, f"This needs the scope `{scope}`, and the key has {_listed(self.key.scopes)}."
+            Code.SCOPE_MISSING, f"This needs the scope {needed}, and the key has {_listed(self.key.scopes)}."
         )
 
     def admit(self, remote: str | None) -> Problem | None:

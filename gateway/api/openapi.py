@@ -114,7 +114,8 @@ def _types(route: Route) -> Iterator[Any]:
 
 def _operation(route: Route, schemas: Mapping[Any, dict[str, Any]]) -> dict[str, Any]:
     summary, _, more = route.says.partition(". ")
-    scope = f"Needs the scope `{route.scope}`." if route.scope is not None else "Needs no key."
+    scopes = route.scope.split(" ") if route.scope is not None else []
+    scope = f"Needs the scope {' or '.join(f'`{one}`' for one in scopes)}." if scopes else "Needs no key."
     operation: dict[str, Any] = {
         "tags": [naming.tag(route.path)],
         "summary": summary.rstrip(".") + ".",
@@ -126,7 +127,7 @@ def _operation(route: Route, schemas: Mapping[Any, dict[str, Any]]) -> dict[str,
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = _body(route, schemas)
-    operation["security"] = [] if route.scope is None else [{"key": [route.scope]}]
+    operation["security"] = [{"key": [one]} for one in scopes]
     return operation
 
 

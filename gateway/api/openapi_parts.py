@@ -85,6 +85,7 @@ _IN_PATH: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "name": ("the name, as the list has it", {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,63}$"}),
     "carrier": ("the carrier's name in the plan", {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,63}$"}),
     "version": ("the version's number", {"type": "integer", "minimum": 1}),
+    "number": ("the number, as sending takes it", {"type": "string", "maxLength": 60}),
     "code": ("the problem's code", {"type": "string", "enum": [str(code) for code in Code]}),
 }
 _ANY: Final = ("the id, as the answer to making it has it", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})

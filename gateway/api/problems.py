@@ -70,6 +70,8 @@ class Code(StrEnum):
     VALIDITY_OUT_OF_RANGE = "validity_out_of_range"
     META_TOO_LARGE = "meta_too_large"
     CALLBACK_URL_INVALID = "callback_url_invalid"
+    RECIPIENT_STOPPED = "recipient_stopped"
+    WINDOW_CLOSED = "window_closed"
     CALLBACK_UNREADABLE = "callback_unreadable"
     CALLBACK_UNPROVEN = "callback_unproven"
     CALLBACK_REFUSED = "callback_refused"
@@ -156,6 +158,8 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.VALIDITY_OUT_OF_RANGE: Kind(422, "The validity is out of range"),
     Code.META_TOO_LARGE: Kind(422, "The meta is too large"),
     Code.CALLBACK_URL_INVALID: Kind(422, "The callback URL cannot be used"),
+    Code.RECIPIENT_STOPPED: Kind(422, "The recipient is on a stop list"),
+    Code.WINDOW_CLOSED: Kind(422, "The validity ends before the message may be sent"),
     Code.NO_MESSAGES: Kind(422, "There is no message"),
     Code.TOO_MANY_MESSAGES: Kind(422, "There are too many messages"),
     Code.IDEMPOTENCY_KEY_INVALID: Kind(422, "The Idempotency-Key cannot be used"),
@@ -195,6 +199,8 @@ MESSAGE_FAULTS: Final = (
     Code.VALIDITY_OUT_OF_RANGE,
     Code.META_TOO_LARGE,
     Code.CALLBACK_URL_INVALID,
+    Code.RECIPIENT_STOPPED,
+    Code.WINDOW_CLOSED,
 )
 """What the fields of a message may have beside that."""
 

@@ -29,7 +29,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one path. `scope` None: open to all. `body` and `answers` are types, or media types as text."""
+    """One method of one path. `scope` None: open to all; of several with blanks between any one will do.
+
+    `body` and `answers` are types, or media types as text.
+    """
 
     method: str
     path: str

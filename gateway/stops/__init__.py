@@ -1,0 +1,1 @@
+"""Stop lists: which numbers are not to be sent what. Pure."""

@@ -1,0 +1,286 @@
+"""Rows of the stop lists: added, imported, removed, listed, each change with its audit row in one transaction.
+
+In: E.164 numbers. Out: rows, and the packed buckets that every process keeps. Never: a number in an audit row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, TypeVar
+
+import asyncpg
+import msgspec
+
+from gateway.stops.classes import classes_of
+from gateway.stops.index import BUCKETS, Group, bounds_of, pack_bucket
+from gateway.store import audit, copy_format
+from gateway.store.pool import Pool
+from gateway.store.recipients import recipient_hash
+
+T = TypeVar("T")
+
+Source = Literal["operator", "client", "import", "inbound"]
+
+_LOCK: Final = 7_517_014  # advisory lock: one publisher at a time, so that buckets keep the order of commits
+_NAMED: Final = 20  # hashes that an audit row holds at the most
+_COLUMNS: Final = "id, at, class_mask, client, source, recipient, who, reason"
+_MERGE: Final = """insert into stops (recipient_hash, recipient, client, class_mask, source, who, reason)
+    {rows}
+    on conflict (recipient_hash, client, source) do update
+        set class_mask = stops.class_mask | excluded.class_mask, recipient = excluded.recipient, at = now(),
+            who = excluded.who, reason = excluded.reason
+        where stops.class_mask | excluded.class_mask <> stops.class_mask
+            or (excluded.reason <> '' and excluded.reason <> stops.reason)
+    returning xmax = 0 as fresh"""
+
+
+class StopRow(msgspec.Struct, frozen=True, gc=False):
+    """An entry. `client` is empty for a list that holds for everybody; `recipient` may have been erased."""
+
+    id: int
+    at_ms: int
+    mask: int
+    client: str
+    source: str
+    recipient: str
+    who: str
+    reason: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What becomes of numbers that are put on a list."""
+
+    client: str
+    mask: int
+    source: Source
+    who: str
+    reason: str = ""
+
+
+class Added(msgspec.Struct, frozen=True):
+    """`fresh` were not on the list; `changed` stop more now, or for another reason; the others were there."""
+
+    fresh: int
+    changed: int
+
+
+async def add(pool: Pool, numbers: Sequence[str], listed: Listed) -> Added:
+    """Put numbers on a list. Publishing makes it known. Raises StoreAwayError."""
+    key = await pool.recipient_key()
+    async with pool.transaction() as connection:
+        return await add_within(connection, key, numbers, listed)
+
+
+async def add_within(connection: asyncpg.Connection, key: bytes, numbers: Iterable[str], listed: Listed) -> Added:
+    """The same in the caller's transaction."""
+    pairs = sorted({recipient_hash(key, number): number for number in numbers}.items())
+    rows = "select u.*, $3, $4, $5, $6, $7 from unnest($1::bigint[], $2::text[]) u"
+    found = await connection.fetch(
+        _MERGE.format(rows=rows), [p[0] for p in pairs], [p[1] for p in pairs],
+        listed.client, listed.mask, listed.source, listed.who, listed.reason,
+    )  # fmt: skip
+    made = _added(found)
+    if found:
+        hashes = [number_hash for number_hash, _ in pairs]
+        await _note(connection, "stoplist.add", listed, hashes, {"fresh": made.fresh, "changed": made.changed})
+    return made
+
+
+class Import:
+    """Numbers on their way into a list: `put` them in slices, then `merge` once. All of it counts, or nothing."""
+
+    def __init__(self, connection: asyncpg.Connection, key: bytes, listed: Listed) -> None:
+        self._connection, self._key, self._listed = connection, key, listed
+        self._encode = copy_format.alike(("text",))
+        self._row = copy_format.packs("hiqi{0}s")
+
+    async def put(self, numbers: Sequence[str]) -> None:
+        """Some more."""
+        key, rows = self._key, []
+        for number in numbers:
+            text = number.encode()
+            rows.append(self._row[(len(text),)](2, 8, recipient_hash(key, number), len(text), text))
+        await copy_format.copy(self._connection, "stops_import", ("recipient_hash", "recipient"), [b"".join(rows)])
+
+    async def merge(self) -> Added:
+        """Into the list; a number that came twice counts once."""
+        self._connection_check()
+        listed = self._listed
+        rows = (
+            "select distinct on (recipient_hash) recipient_hash, recipient, $1, $2::smallint, $3, $4, $5"
+            " from stops_import order by recipient_hash"
+        )
+        sql = f"with merged as ({_MERGE.format(rows=rows)}) select fresh, count(*) from merged group by fresh"
+        found = await self._connection.fetch(
+            sql, listed.client, listed.mask, listed.source, listed.who, listed.reason, timeout=None
+        )
+        counts = {row["fresh"]: row["count"] for row in found}
+        made = Added(counts.get(True, 0), counts.get(False, 0))
+        await _note(self._connection, "stoplist.import", listed, (), {"fresh": made.fresh, "changed": made.changed})
+        return made
+
+    def _connection_check(self) -> None:
+        assert self._connection.is_in_transaction(), "an import is one transaction"
+
+
+@asynccontextmanager
+async def importing(pool: Pool, listed: Listed) -> AsyncIterator[Import]:
+    """An import in a transaction of its own: committed at the end. Raises StoreAwayError."""
+    key = await pool.recipient_key()
+    async with pool.transaction() as connection:
+        await connection.execute(
+            "create temporary table stops_import (recipient_hash bigint, recipient text) on commit drop"
+        )
+        yield Import(connection, key, listed)
+
+
+async def remove(
+    pool: Pool, numbers: Sequence[str], client: str, *, who: str, mask: int = 15, sources: Sequence[Source] = ()
+) -> int:
+    """Take numbers off a list, or only some classes of them; how many numbers that changed. `sources`: only what these
+    put there; none: all. Publishing makes it known."""
+    key = await pool.recipient_key()
+    async with pool.transaction() as connection:
+        return await remove_within(connection, key, numbers, client, who=who, mask=mask, sources=sources)
+
+
+async def remove_within(
+    connection: asyncpg.Connection,
+    key: bytes,
+    numbers: Iterable[str],
+    client: str,
+    *,
+    who: str,
+    mask: int = 15,
+    sources: Sequence[Source] = (),
+) -> int:
+    """The same in the caller's transaction."""
+    hashes = sorted({recipient_hash(key, number) for number in numbers})
+    where = (
+        "recipient_hash = any($1::bigint[]) and client = $2 and (cardinality($4::text[]) = 0 or source = any($4))"
+        " and class_mask & $3::smallint <> 0"
+    )
+    gone = await connection.fetch(
+        f"delete from stops where {where} and class_mask & ~$3::smallint = 0 returning recipient_hash",
+        hashes, client, mask, list(sources),
+    )  # fmt: skip
+    less = await connection.fetch(
+        f"update stops set class_mask = class_mask & ~$3::smallint where {where} returning recipient_hash",
+        hashes, client, mask, list(sources),
+    )  # fmt: skip
+    changed = {row["recipient_hash"] for row in (*gone, *less)}
+    if changed:
+        await _note(connection, "stoplist.remove", Listed(client, mask, "operator", who), sorted(changed), {})
+    return len(changed)
+
+
+async def of_number(pool: Pool, number: str) -> list[StopRow]:
+    """Every entry of a number, everybody's lists first."""
+    number_hash = recipient_hash(await pool.recipient_key(), number)
+    rows = await pool.fetch(
+        f"select {_COLUMNS} from stops where recipient_hash = $1 order by client, source", number_hash
+    )
+    return list(map(_row, rows))
+
+
+async def page(pool: Pool, client: str | None, limit: int, before: int = 0) -> list[StopRow]:
+    """Entries of one list, or of all (None), newest first; `before`: the last id of the page before."""
+    rows = await pool.fetch(
+        f"select {_COLUMNS} from stops where ($1::text is null or client = $1) and ($2::bigint = 0 or id < $2)"
+        " order by id desc limit $3",
+        client, before, limit,
+    )  # fmt: skip
+    return list(map(_row, rows))
+
+
+async def every(pool: Pool, client: str | None, *, who: str) -> AsyncIterator[StopRow]:
+    """All entries of one list, or of all lists, oldest first, however many. Who reads numbers so is noted."""
+    async with pool.transaction() as connection:
+        await audit.note(connection, who, "stoplist.export", client or "everybody", {"client": client})
+        sql = f"select {_COLUMNS} from stops where $1::text is null or client = $1 order by id"
+        async for row in connection.cursor(sql, client, prefetch=2_000):
+            yield _row(row)
+
+
+async def count(pool: Pool) -> list[tuple[str, str, int]]:
+    """(client, source, entries) of every list."""
+    rows = await pool.fetch("select client, source, count(*) as n from stops group by 1, 2 order by 1, 2")
+    return [(row["client"], row["source"], row["n"]) for row in rows]
+
+
+# What is published -------------------------------------------------------------------------------------------------
+
+
+async def is_behind(pool: Pool) -> bool:
+    """Whether a change waits to be published."""
+    return bool(await pool.fetchval("select exists (select from stop_changes)"))
+
+
+async def take_changed(connection: asyncpg.Connection) -> set[int]:
+    """Buckets that changed since they were published. The caller publishes them before this transaction ends; other
+    publishers wait until then."""
+    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+    rows = await connection.fetch(
+        "with taken as (delete from stop_changes returning bucket) select distinct bucket from taken"
+    )
+    return {row["bucket"] for row in rows}
+
+
+async def versions(connection: asyncpg.Connection) -> list[int]:
+    """The version of every bucket's last publication; 0: never published."""
+    found = [0] * BUCKETS
+    for row in await connection.fetch("select bucket, version from stop_buckets"):
+        found[row["bucket"]] = row["version"]
+    return found
+
+
+async def keep_version(connection: asyncpg.Connection, buckets: Iterable[int], version: int) -> None:
+    """These are published as of this version."""
+    await connection.execute(
+        "insert into stop_buckets select unnest($1::smallint[]), $2"
+        " on conflict (bucket) do update set version = excluded.version",
+        sorted(buckets), version,
+    )  # fmt: skip
+
+
+async def packed(connection: asyncpg.Connection, buckets: Sequence[int]) -> dict[int, bytes]:
+    """Buckets as processes keep them. PostgreSQL puts the hashes together: a million cost us nothing each."""
+    bounds = [bounds_of(bucket) for bucket in buckets]
+    rows = await connection.fetch(
+        "select r.bucket, s.client, s.mask, s.hashes from unnest($1::int[], $2::bigint[], $3::bigint[])"
+        " as r(bucket, low, high) cross join lateral ("
+        "   select client, mask, string_agg(int8send(recipient_hash), ''::bytea order by recipient_hash) as hashes"
+        "   from (select recipient_hash, client, bit_or(class_mask) as mask from stops"
+        "         where recipient_hash between r.low and r.high group by recipient_hash, client) e"
+        "   group by client, mask) s",
+        list(buckets), [low for low, _ in bounds], [high for _, high in bounds],
+    )  # fmt: skip
+    groups: dict[int, list[Group]] = {bucket: [] for bucket in buckets}
+    for row in rows:
+        groups[row["bucket"]].append((row["client"], row["mask"], row["hashes"]))
+    return {bucket: pack_bucket(found) for bucket, found in groups.items()}
+
+
+def _added(rows: Sequence[asyncpg.Record]) -> Added:
+    fresh = sum(row["fresh"] for row in rows)
+    return Added(fresh, len(rows) - fresh)
+
+
+async def _note(
+    connection: asyncpg.Connection, what: str, listed: Listed, hashes: Sequence[int], more: dict[str, Any]
+) -> None:
+    details: dict[str, Any] = {
+        "client": listed.client,
+        "classes": classes_of(listed.mask),
+        "source": listed.source,
+        "reason": listed.reason,
+        **more,
+    }
+    if hashes:
+        details |= {"numbers": len(hashes), "recipient_hashes": list(hashes[:_NAMED])}
+    await audit.note(connection, listed.who, what, listed.client or "everybody", details)
+
+
+def _row(r: Any) -> StopRow:
+    return StopRow(r["id"], r["at"], r["class_mask"], r["client"], r["source"], r["recipient"], r["who"], r["reason"])
