@@ -128,9 +128,10 @@ def _timeline(row: Found, timeline: Timeline) -> list[Moment]:
     moved = any(n.event == "rescheduled" for n in timeline.notes)
     moments = _beginning(row.accepted_ms, row.send_at_ms, moved)
     moments += [_wait(w) for w in timeline.waits]
+    moments += [_note(n) for n in timeline.notes if n.event == "rewritten"]  # before what it was sent as
     moments += [_submission(s) for s in timeline.submissions]
     moments += [_receipt(r) for r in timeline.receipts]
-    moments += [_note(n) for n in timeline.notes]
+    moments += [_note(n) for n in timeline.notes if n.event != "rewritten"]
     moments += [_callback(c) for c in timeline.callbacks]
     return sorted(moments, key=lambda m: m.at)
 
