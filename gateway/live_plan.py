@@ -80,26 +80,31 @@ class LivePlan:
         log.info("plan_live", version=active.version, carriers=len(plan.carriers), routes=len(plan.routes))
 
 
-async def activate(pool: Pool, redis: Redis, version: int, *, who: str) -> plans.Active | Refused:
-    """Make a version live everywhere. Raises StoreAwayError; RedisAwayError or ScriptError when it is active in
-    PostgreSQL but not yet known everywhere: `keep_published` makes up for it."""
+async def activate(pool: Pool, redis: Redis, version: int, *, who: str, note: str = "") -> plans.Active | Refused:
+    """Make a version live everywhere; `note` says why, for the audit.
+
+    Raises StoreAwayError; RedisAwayError or ScriptError when it is active in PostgreSQL but not yet known everywhere:
+    `keep_published` makes up for it.
+    """
     document = await plans.document(pool, version)
     if document is None:
         return Refused("unknown_plan", f"There is no version {version}.")
     if problems := errors(check_whole(document).problems):
         return Refused("plan_invalid", f"Version {version} has errors.", problems)
-    active = await plans.activate(pool, version, who=who)
+    active = await plans.activate(pool, version, who=who, note=note)
     assert active is not None, "versions are never deleted"
     await publish(pool, redis)
     return active
 
 
-async def rollback(pool: Pool, redis: Redis, version: int | None = None, *, who: str) -> plans.Active | Refused:
+async def rollback(
+    pool: Pool, redis: Redis, version: int | None = None, *, who: str, note: str = ""
+) -> plans.Active | Refused:
     """Return to a version, or to the one that was active before. Raises as `activate` does.
 
     What was live once is not checked again: it is known to have worked.
     """
-    active = await plans.rollback(pool, version, who=who)
+    active = await plans.rollback(pool, version, who=who, note=note)
     if active is None and version is None:
         return Refused("nothing_before", "No other version was active before.")
     if active is None:

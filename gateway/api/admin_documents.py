@@ -92,6 +92,19 @@ class PlanChecked(msgspec.Struct):
     problems: Annotated[Sequence[PlanFault], Meta(description="errors and warnings, in the order of its lines")]
 
 
+class PlanChange(msgspec.Struct, forbid_unknown_fields=True):
+    """Why the plan in use is changed."""
+
+    note: Annotated[str, Meta(max_length=500, description="why, for the audit")] = ""
+
+
+class PlanReturn(msgspec.Struct, forbid_unknown_fields=True):
+    """Which version to return to, and why."""
+
+    version: Annotated[int | None, Meta(description="the version; null: the one that was in use before")] = None
+    note: Annotated[str, Meta(max_length=500, description="why, for the audit")] = ""
+
+
 class PlanActive(msgspec.Struct):
     """The version in use."""
 

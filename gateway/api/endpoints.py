@@ -19,7 +19,6 @@ from gateway.api import (
     sending,
     service,
     statistics,
-    stop_routes,
     webhook_routes,
 )
 from gateway.api.admin_documents import (
@@ -171,7 +170,6 @@ TABLE: Final[Table] = Table(
             codes=(*SEND_AT_FAULTS, Code.UNKNOWN_BATCH, Code.NOT_READY, Code.POSTGRES_AWAY, *_REDIS),
         ),
         *webhook_routes.ROUTES,
-        *stop_routes.ROUTES,
         Route(
             "GET",
             "/v1/stats",

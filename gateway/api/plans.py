@@ -7,8 +7,8 @@ active; a secret, because a plan has none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,8 +17,10 @@ from gateway.api import call, diagnosis, query
 from gateway.api.admin_documents import (
     NewPlan,
     PlanActive,
+    PlanChange,
     PlanChecked,
     PlanKept,
+    PlanReturn,
     PlanText,
     PlanVersions,
     PlanVersionView,
@@ -37,6 +39,7 @@ from gateway.streams.link import RedisAwayError, ScriptError
 _TOML: Final = frozenset({"application/toml", "text/plain", "text/x-toml"})
 _MAX_VERSION: Final = 2**63 - 1
 _decode = msgspec.json.Decoder(NewPlan).decode
+A = TypeVar("A", PlanChange, PlanReturn)
 
 
 async def list_plans(c: Call) -> Answer:
@@ -84,7 +87,7 @@ async def keep_plan(c: Call) -> Answer:
     except (StoreAwayError, TimeoutError):
         return store_away()
     if wanted.activate:
-        activated = await _activate(c, version)
+        activated = await _activate(c, version, wanted.note)
         if isinstance(activated, Problem):
             return activated
     return call.answer(PlanKept(version, wanted.activate, _faults(found)), 201)
@@ -95,8 +98,22 @@ async def activate(c: Call) -> Answer:
     version = _version(c)
     if isinstance(version, Problem):
         return version
-    activated = await _activate(c, version)
+    wanted = await _about(c, PlanChange())
+    if isinstance(wanted, Problem):
+        return wanted
+    activated = await _activate(c, version, wanted.note)
     return activated if isinstance(activated, Problem) else call.answer(activated)
+
+
+async def rollback(c: Call) -> Answer:
+    """Return to a version, or to the one that was in use before."""
+    wanted = await _about(c, PlanReturn())
+    if isinstance(wanted, Problem):
+        return wanted
+    returned = await _live(
+        c, live_plan.rollback(c.gate.pool, c.gate.redis, wanted.version, who=c.who, note=wanted.note)
+    )
+    return returned if isinstance(returned, Problem) else call.answer(returned)
 
 
 async def check_plan(c: Call) -> Answer:
@@ -126,17 +143,41 @@ async def _wanted(c: Call) -> NewPlan | Problem:
     return wanted
 
 
-async def _activate(c: Call, version: int) -> PlanActive | Problem:
+async def _about(c: Call, nothing: A) -> A | Problem:
+    """What the body says; a request without one says nothing."""
+    body = await c.body()
+    if isinstance(body, Problem) or not body:
+        return body or nothing
+    try:
+        wanted = msgspec.json.decode(body, type=type(nothing))
+    except diagnosis.UNREADABLE as e:
+        return diagnosis.of_document(body, e)
+    if "\0" in wanted.note:
+        return problem(Code.FORBIDDEN_CHARACTER, "U+0000 cannot be stored: leave it out.")
+    if isinstance(wanted, PlanReturn) and wanted.version is not None and not 0 < wanted.version <= _MAX_VERSION:
+        return _unknown(c)
+    return wanted
+
+
+async def _activate(c: Call, version: int, note: str) -> PlanActive | Problem:
+    return await _live(c, live_plan.activate(c.gate.pool, c.gate.redis, version, who=c.who, note=note))
+
+
+async def _live(c: Call, change: Awaitable[plans.Active | live_plan.Refused]) -> PlanActive | Problem:
     try:
         async with asyncio.timeout(STORE_S):
-            active = await live_plan.activate(c.gate.pool, c.gate.redis, version, who=c.who)
+            active = await change
     except (StoreAwayError, TimeoutError):
         return store_away()
     except (RedisAwayError, ScriptError) as e:
         return why(e)
     if not isinstance(active, live_plan.Refused):
         return PlanActive(active.version, time_of(active.since_us // 1000))
-    return _invalid(active.problems) if active.problems else _unknown(c)
+    if active.problems:
+        return _invalid(active.problems)
+    if active.code == "nothing_before":
+        return problem(Code.UNKNOWN_PLAN, "No other version was active before; GET /v1/plans lists them.")
+    return _unknown(c)
 
 
 def _version(c: Call) -> int | Problem:

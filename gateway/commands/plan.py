@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _FILE = click.argument("file", type=click.File("rb"))
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of tables and sentences.")
+_NOTE = click.option("--note", default="", help="Why: kept in the audit.")
 _CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -99,7 +100,7 @@ def apply_command(file: IO[bytes], activate: bool, note: str, as_json: bool, con
     async def work(access: Access) -> int:
         version = await access.draft(text, note)
         if activate:
-            await access.activate(version)
+            await access.activate(version, note)
         return version
 
     version = _run(work, config, file)
@@ -113,13 +114,14 @@ def apply_command(file: IO[bytes], activate: bool, note: str, as_json: bool, con
 
 @command.command("activate", epilog=lesson("sluice plan activate 12", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1))
+@_NOTE
 @_JSON
 @_CONFIG
-def activate_command(version: int, as_json: bool, config: Path | None) -> None:
+def activate_command(version: int, note: str, as_json: bool, config: Path | None) -> None:
     """Make a version live in every process within a second."""
 
     async def work(access: Access) -> None:
-        await access.activate(version)
+        await access.activate(version, note)
 
     _run(work, config)
     _say_live(version, as_json)
@@ -127,13 +129,14 @@ def activate_command(version: int, as_json: bool, config: Path | None) -> None:
 
 @command.command("rollback", epilog=lesson("sluice plan rollback", "sluice plan rollback 11", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1), required=False)
+@_NOTE
 @_JSON
 @_CONFIG
-def rollback_command(version: int | None, as_json: bool, config: Path | None) -> None:
+def rollback_command(version: int | None, note: str, as_json: bool, config: Path | None) -> None:
     """Return to a version; without one, to that which was live before."""
 
     async def work(access: Access) -> int:
-        return await access.rollback(version)
+        return await access.rollback(version, note)
 
     _say_live(_run(work, config), as_json)
 

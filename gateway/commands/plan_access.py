@@ -58,11 +58,11 @@ class Access(Protocol):
         """Keep a new version."""
         ...
 
-    async def activate(self, version: int) -> None:
-        """Make it live everywhere."""
+    async def activate(self, version: int, note: str) -> None:
+        """Make it live everywhere; `note` says why, for the audit."""
         ...
 
-    async def rollback(self, version: int | None) -> int:
+    async def rollback(self, version: int | None, note: str) -> int:
         """Return to a version, or to the one before; which one it was."""
         ...
 
@@ -108,15 +108,16 @@ class ByServers:
         """Keep a new version."""
         return await plans.draft(self._pool, document, who=_who(), note=note)
 
-    async def activate(self, version: int) -> None:
+    async def activate(self, version: int, note: str) -> None:
         """Make it live everywhere."""
         async with self._redis() as redis:
-            _or_refused(await live_plan.activate(self._pool, redis, version, who=_who()))
+            _or_refused(await live_plan.activate(self._pool, redis, version, who=_who(), note=note))
 
-    async def rollback(self, version: int | None) -> int:
+    async def rollback(self, version: int | None, note: str) -> int:
         """Return to a version, or to the one before."""
         async with self._redis() as redis:
-            return _or_refused(await live_plan.rollback(self._pool, redis, version, who=_who())).version
+            done = await live_plan.rollback(self._pool, redis, version, who=_who(), note=note)
+            return _or_refused(done).version
 
     @asynccontextmanager
     async def _redis(self) -> AsyncIterator[Redis]:
@@ -191,19 +192,14 @@ class ByHttp:
         """Keep a new version."""
         return int((await self._ask("POST", "/v1/plans", {"document": document, "note": note}))["version"])
 
-    async def activate(self, version: int) -> None:
+    async def activate(self, version: int, note: str) -> None:
         """Make it live everywhere."""
-        await self._ask("POST", f"/v1/plans/{version}/activate")
+        await self._ask("POST", f"/v1/plans/{version}/activate", {"note": note})
 
-    async def rollback(self, version: int | None) -> int:
+    async def rollback(self, version: int | None, note: str) -> int:
         """Return to a version, or to the one before."""
-        if version is None:
-            before = [row for row in await self.history(MAX_HISTORY) if row.activated_ms and not row.active]
-            if not before:
-                raise AccessError("No other version was active before.")
-            version = max(before, key=lambda row: row.activated_ms or 0).version
-        await self.activate(version)
-        return version
+        body = {"version": version, "note": note}
+        return int((await self._ask("POST", "/v1/plans/rollback", body))["version"])
 
     async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         try:

@@ -82,16 +82,16 @@ async def draft(pool: Pool, document: str, *, who: str, note: str = "") -> int:
         return int(version)
 
 
-async def activate(pool: Pool, version: int, *, who: str) -> Active | None:
+async def activate(pool: Pool, version: int, *, who: str, note: str = "") -> Active | None:
     """Make a version the one in use; None when there is no such version. Raises StoreAwayError.
 
     Again for the active version changes nothing. Who knows the plan only from its mirror learns it by `pack`.
     """
     async with pool.transaction() as connection:
-        return await _activate(connection, version, who, "plan.activate")
+        return await _activate(connection, version, who, "plan.activate", note)
 
 
-async def rollback(pool: Pool, version: int | None = None, *, who: str) -> Active | None:
+async def rollback(pool: Pool, version: int | None = None, *, who: str, note: str = "") -> Active | None:
     """Return to a version, or to the one that was active before; None when there is none. Raises StoreAwayError."""
     async with pool.transaction() as connection:
         await _one_at_a_time(connection)
@@ -100,7 +100,7 @@ async def rollback(pool: Pool, version: int | None = None, *, who: str) -> Activ
                 "select version from plans where activated_at is not null"
                 " and version not in (select version from plan_active) order by activated_at desc limit 1"
             )
-        return None if version is None else await _activate(connection, version, who, "plan.rollback")
+        return None if version is None else await _activate(connection, version, who, "plan.rollback", note)
 
 
 async def active(pool: Pool) -> Active | None:
@@ -129,7 +129,7 @@ async def _one_at_a_time(connection: asyncpg.Connection) -> None:
     await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
 
 
-async def _activate(connection: asyncpg.Connection, version: int, who: str, what: str) -> Active | None:
+async def _activate(connection: asyncpg.Connection, version: int, who: str, what: str, note: str) -> Active | None:
     await _one_at_a_time(connection)
     before = await connection.fetchval("select version from plan_active")
     if before != version:
@@ -144,7 +144,7 @@ async def _activate(connection: asyncpg.Connection, version: int, who: str, what
             " version = $1, since = greatest(clock_timestamp(), plan_active.since + interval '1 microsecond')",
             version,
         )
-        await audit.note(connection, who, what, str(version), {"before": before})
+        await audit.note(connection, who, what, str(version), {"before": before, "note": note})
     return _as_active(await connection.fetchrow(_ACTIVE))
 
 

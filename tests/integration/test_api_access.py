@@ -333,6 +333,38 @@ async def test_a_plan_is_checked_kept_and_activated(api: Api) -> None:
     assert (r.status, r.code, r.json["pointer"]) == (422, "unknown_field", "/x")
 
 
+async def test_who_changed_the_plan_in_use_and_why_is_in_the_audit(api: Api) -> None:
+    assert (await api.post("/v1/plans/rollback", key="ops")).code == "unknown_plan"
+    versions = []
+    for n in range(2):
+        document = PLAN.format(sandbox="false") + f"# {n}\n"
+        r = await api.post("/v1/plans", {"document": document, "note": f"draft {n}", "activate": True}, key="ops")
+        versions.append(r.json["version"])
+    r = await api.post("/v1/plans/rollback", {"note": "too dear"}, key="ops")
+    assert (r.status, r.json["version"]) == (200, versions[0])
+    r = await api.post(f"/v1/plans/{versions[1]}/activate", {"note": "it was not"}, key="ops")
+    assert (r.status, r.json["version"]) == (200, versions[1])
+    r = await api.post("/v1/plans/rollback", {"version": versions[0]}, key="ops")
+    assert (r.status, r.json["version"]) == (200, versions[0])
+    assert (await api.post("/v1/plans/rollback", {"version": 10**19}, key="ops")).code == "unknown_plan"
+    assert (await api.post("/v1/plans/rollback", {"note": "a\0b"}, key="ops")).code == "forbidden_character"
+    rows = await api.pool.fetch("select who, what, subject, details->>'note' as note from audit order by at, ctid")
+    found = [
+        (row["what"], int(row["subject"]), row["note"])
+        for row in rows
+        if row["what"] in ("plan.activate", "plan.rollback")
+    ]
+    a, b = versions
+    assert found[-5:] == [
+        ("plan.activate", a, "draft 0"),
+        ("plan.activate", b, "draft 1"),
+        ("plan.rollback", a, "too dear"),
+        ("plan.activate", b, "it was not"),
+        ("plan.rollback", a, ""),
+    ]
+    assert all(row["who"].startswith("ops/key_") for row in rows if row["what"].startswith("plan."))
+
+
 async def test_a_stop_answers_what_is_in_flight(valkey_url: str, postgres_url: str) -> None:
     async with running(valkey_url, postgres_url) as api:
         await api.get("/v1/messages")
