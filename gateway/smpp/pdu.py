@@ -17,7 +17,9 @@ HEADER_BYTES: Final = 16
 MAX_PDU_BYTES: Final = 70_000
 """Longest command_length that is believed: 64 KB of message_payload, the mandatory fields and some optional ones."""
 MAX_SEQUENCE: Final = 0x7FFFFFFF
+VERSION_3_3: Final = 0x33
 VERSION_3_4: Final = 0x34
+VERSION_5_0: Final = 0x50
 OK: Final = int(SmppCommandStatus.ESME_ROK)
 
 # Plain integers: an IntEnum costs four times as much to compare, and vendors send values that no enum has.
@@ -42,6 +44,8 @@ DELIVER_SM_RESP: Final = DELIVER_SM | ANSWER
 DATA_SM_RESP: Final = DATA_SM | ANSWER
 ENQUIRE_LINK_RESP: Final = ENQUIRE_LINK | ANSWER
 UNBIND_RESP: Final = UNBIND | ANSWER
+QUERY_SM_RESP: Final = QUERY_SM | ANSWER
+CANCEL_SM_RESP: Final = CANCEL_SM | ANSWER
 BIND_RESPS: Final = frozenset(command | ANSWER for command in BINDS)
 
 _header: Final = Struct(">IIII")
@@ -324,7 +328,43 @@ def decode_bind(data: bytes, begin: int, end: int) -> Bind:
     return Bind(data[begin:a], data[a + 1 : b], data[b + 1 : c], version, ton, npi, address_range)
 
 
+def decode_bind_answer(data: bytes, begin: int, end: int) -> tuple[bytes, bytes]:
+    """The SMSC's name and the optional parameters of a bind's answer (4.1.2). Never fails: both may be missing."""
+    stop = data.find(0, begin, end)
+    return (data[begin:end], b"") if stop < 0 else (data[begin:stop], data[stop + 1 : end])
+
+
 def encode_bind_answer(command: int, sequence: int, system_id: bytes, status: int = OK) -> bytes:
     """bind_*_resp (4.1.2) to the bind request `command`, with sc_interface_version 3.4 when the status is 0."""
     body = system_id + b"\0" + (b"\x02\x10\0\x01\x34" if status == OK else b"")
     return encode(command | ANSWER, sequence, status, body)
+
+
+# message_id\0 | ton npi source\0
+
+
+def encode_query(message_id: bytes, ton: int, npi: int, source: bytes) -> bytes:
+    """The body of query_sm (4.8.1); the sender must be the one of the submit_sm."""
+    return b"%b\0%c%c%b\0" % (message_id, ton, npi, source)
+
+
+# message_id\0 | final_date\0 | message_state error_code
+
+
+def decode_query_answer(data: bytes, begin: int, end: int) -> tuple[str, bytes, int, int]:
+    """Message id, final date, message_state and error code out of query_sm_resp (4.8.2). Raises BodyError."""
+    a = data.find(0, begin, end)
+    b = data.find(0, a + 1, end)
+    if not begin <= a < b < end - 1:
+        raise BodyError("a field runs past the end")
+    return data[begin:a].decode("latin-1"), data[a + 1 : b], data[b + 1], data[b + 2] if b + 2 < end else 0
+
+
+# service_type\0 | message_id\0 | ton npi source\0 | ton npi dest\0
+
+
+def encode_cancel(
+    service_type: bytes, message_id: bytes, source: tuple[int, int, bytes], dest: tuple[int, int, bytes]
+) -> bytes:
+    """The body of cancel_sm (4.9.1) for one message; an address is TON, NPI and characters."""
+    return b"%b\0%b\0%c%c%b\0%c%c%b\0" % (service_type, message_id, *source, *dest)

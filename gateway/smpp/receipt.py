@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway.provider import Reason, Receipt
 from gateway.smpp import tlv
+from gateway.smpp.ids import respell
 from gateway.smpp.pdu import ShortMessage
 from gateway.smpp.status import GSM_CAUSES, MESSAGE_STATES
 
@@ -68,13 +69,24 @@ _TEXT: Final = re.compile(rb"(?:^|[\s,;|])text\s*[:=]", re.IGNORECASE)
 
 
 class ReceiptReader:
-    """Reads one carrier's receipts. `timezone` is that of its dates; `states` adds spellings of `stat` to STATES.
+    """Reads one carrier's receipts. `timezone` is that of its dates; `states` adds spellings of `stat` to STATES;
+    `codes` are reasons by `bare_code`; `form` makes the submit answer's id of a receipt's; `whole`: one speaks for all
+    parts.
 
     `unmapped` counts the spellings that no table knows: their state is `unknown`.
     """
 
-    def __init__(self, timezone: tzinfo = UTC, states: Mapping[str, str] | None = None) -> None:
-        self._timezone = timezone
+    def __init__(
+        self,
+        timezone: tzinfo = UTC,
+        states: Mapping[str, str] | None = None,
+        *,
+        codes: Mapping[str, str] | None = None,
+        form: str = "auto",
+        whole: bool = False,
+    ) -> None:
+        self._timezone, self._codes, self._whole = timezone, codes, whole
+        self._form = "" if form in ("auto", "same") else form
         self._states = {name.encode(): state for name, state in {**STATES, **(states or {})}.items()}
         self._dates: dict[bytes, int] = {}
         self.unmapped: Counter[str] = Counter()
@@ -100,6 +112,10 @@ class ReceiptReader:
         reason = _REASONS.get(state, "")
         if tlvs and reason and tlv.NETWORK_ERROR_CODE in tlvs:
             code, reason = _network_error(tlvs[tlv.NETWORK_ERROR_CODE], code, reason)
+        if self._codes and reason:
+            reason = self._codes.get(bare_code(code), reason)
+        if self._form:
+            message_id = respell(message_id, self._form)
         return Receipt(
             message_id,
             state,
@@ -111,6 +127,7 @@ class ReceiptReader:
             echo,
             raw,
             bind,
+            self._whole,
         )
 
     def _spelling(self, stat: bytes) -> str:
@@ -128,6 +145,16 @@ class ReceiptReader:
                 self._dates.clear()
             found = self._dates[digits] = _date_ms(digits, self._timezone)
         return found
+
+
+def reason_of(state: str) -> str:
+    """The reason that a receipt's state stands for where nothing more is known; empty where it succeeded or may."""
+    return _REASONS.get(state, "")
+
+
+def bare_code(code: str) -> str:
+    """A receipt's code as it is looked up: `err:045`, `err:45` and `err:0045` are one."""
+    return code.upper().lstrip("0") or "0"
 
 
 def _plain(m: ShortMessage, tlvs: Mapping[int, bytes]) -> bytes:

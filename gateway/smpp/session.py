@@ -15,8 +15,9 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from gateway.provider import Kind, Outcome, Reason, uncertain
-from gateway.smpp import pdu, status
+from gateway.smpp import pdu, tlv
 from gateway.smpp.pace import Pace
+from gateway.smpp.status import STANDARD, Codes
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ _ACCEPTED: Final = Kind.ACCEPTED
 _THROTTLED: Final = Reason.THROTTLED
 _QUEUE_FULL: Final = Reason.QUEUE_FULL
 _LATE_KEPT: Final = 50_000
+_ASKED_KEPT: Final = 1_000
 _INVALID_COMMAND: Final = 0x03
 _INVALID_LENGTH: Final = 0x02
 
@@ -69,7 +71,16 @@ class Broken:
     why: str
 
 
-Event = Bound | BindRefused | PeerUnbinds | Unbound | Broken
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to what was asked (query_sm, cancel_sm); `status` is not 0 and `body` empty for a no."""
+
+    sequence: int
+    status: int
+    body: bytes
+
+
+Event = Bound | BindRefused | PeerUnbinds | Unbound | Broken | Answered
 Delivery = tuple[int, int, pdu.ShortMessage | bytes]
 """Command (deliver_sm or data_sm), sequence, and the body; the whole PDU as bytes where the body cannot be read."""
 
@@ -89,11 +100,21 @@ class Session(Generic[T]):
     `state` is connecting, binding, bound, unbinding or closed. `counts` counts what carriers should not do.
     """
 
-    def __init__(self, limits: Limits, now: float, counts: Counter[str] | None = None, first_sequence: int = 1) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        now: float,
+        counts: Counter[str] | None = None,
+        first_sequence: int = 1,
+        codes: Codes = STANDARD,
+    ) -> None:
         self.state = "connecting"
+        self.peer_version = -1
+        """The SMSC's sc_interface_version, such as 0x34; -1: it told none."""
         self.pace = Pace(limits.window)
         self.counts = Counter() if counts is None else counts
-        self._limits = limits
+        self._limits, self._codes = limits, codes
+        self._asked: dict[int, int] = {}  # sequence → the command of its answer
         self._pending: dict[int, T] = {}
         self._flights: deque[tuple[float, int, int]] = deque()  # written at, first sequence, how many
         self._late: dict[int, T] = {}
@@ -158,6 +179,14 @@ class Session(Generic[T]):
         if self.state == "closed":
             return b""
         return pdu.encode_deliver_answers(deliveries, status)
+
+    def ask(self, command: int, body: bytes) -> tuple[int, bytes]:
+        """A request beside the window (query_sm, cancel_sm): its sequence and the write; `Answered` follows or not."""
+        sequence = self._sequence()
+        if len(self._asked) >= _ASKED_KEPT:
+            del self._asked[next(iter(self._asked))]
+        self._asked[sequence] = command | pdu.ANSWER
+        return sequence, pdu.encode(command, sequence, pdu.OK, body)
 
     def unbind(self) -> bytes:
         """The write that ends the session in order; `Unbound` follows."""
@@ -230,9 +259,9 @@ class Session(Generic[T]):
                 return
             self.counts["late answer"] += 1
             message_id = pdu.decode_message_id(body, 0, len(body))
-            fed.answers.append((context, status.late_outcome(code) if code else Outcome(_ACCEPTED, message_id)))
+            fed.answers.append((context, self._codes.late_outcome(code) if code else Outcome(_ACCEPTED, message_id)))
             return
-        outcome = status.outcome(code)
+        outcome = self._codes.outcome(code)
         fed.answers.append((context, outcome))
         if outcome.reason is _THROTTLED:
             self.pace.throttled(sequence, self._next, now)
@@ -249,7 +278,7 @@ class Session(Generic[T]):
             except pdu.BodyError:
                 self._damaged(command, sequence, pdu.encode(command, sequence, code, body), fed)
         elif command in pdu.BIND_RESPS or (command == pdu.GENERIC_NACK and self.state == "binding"):
-            self._bind_answered(command, code, sequence, fed)
+            self._bind_answered(command, code, sequence, body, fed)
         elif command == pdu.UNBIND:
             fed.output.append(pdu.encode(pdu.UNBIND_RESP, sequence))
             self.state = "unbinding"
@@ -257,6 +286,10 @@ class Session(Generic[T]):
         elif command == pdu.UNBIND_RESP or (command == pdu.GENERIC_NACK and sequence == self._unbind_sequence != 0):
             if self.state == "unbinding":
                 fed.events.append(Unbound())
+        elif self._asked.get(sequence) == command or (command == pdu.GENERIC_NACK and sequence in self._asked):
+            del self._asked[sequence]
+            refused = code or (_INVALID_COMMAND if command == pdu.GENERIC_NACK else 0)
+            fed.events.append(Answered(sequence, refused, body))
         elif command == pdu.GENERIC_NACK:
             self.counts["generic_nack"] += 1
             self._answered(sequence, code or _INVALID_COMMAND, b"", fed, now)
@@ -267,7 +300,7 @@ class Session(Generic[T]):
             self.counts["unknown command"] += 1
             fed.output.append(pdu.encode(pdu.GENERIC_NACK, sequence, _INVALID_COMMAND))
 
-    def _bind_answered(self, command: int, code: int, sequence: int, fed: Fed[T]) -> None:
+    def _bind_answered(self, command: int, code: int, sequence: int, body: bytes, fed: Fed[T]) -> None:
         # A nack may come without the sequence: while binding it can mean nothing else.
         if self.state != "binding" or sequence not in (self._bind_sequence, 0):
             self.counts["answer to nothing"] += 1
@@ -275,6 +308,8 @@ class Session(Generic[T]):
             fed.events.append(BindRefused(code))
         else:
             self.state = "bound"
+            tail = pdu.decode_bind_answer(body, 0, len(body))[1]
+            self.peer_version = tlv.number(tlv.decode(tail).get(tlv.SC_INTERFACE_VERSION))
             fed.events.append(Bound())
 
     def _damaged(self, command: int, sequence: int, raw: bytes, fed: Fed[T]) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+DEST_ADDR_SUBUNIT: Final = 0x0005
 RECEIPTED_MESSAGE_ID: Final = 0x001E
 USER_MESSAGE_REFERENCE: Final = 0x0204
+SC_INTERFACE_VERSION: Final = 0x0210
 SAR_MSG_REF_NUM: Final = 0x020C
 SAR_TOTAL_SEGMENTS: Final = 0x020E
 SAR_SEGMENT_SEQNUM: Final = 0x020F

@@ -61,7 +61,7 @@ def _table(kinds: tuple[type[msgspec.Struct], ...]) -> str:
             rows.append(f'| `kind = "{tag}"` | {_first_line(kind)} | |')
         for field in msgspec.structs.fields(kind):
             if field.encode_name not in inherited or not issubclass(kind, settings.WebSettings):
-                rows.append(f"| `{field.encode_name}` | {_words(field.type)} | {_default(field)} |")
+                rows.append(f"| `{field.encode_name}` | {words(field.type)} | {default(field)} |")
     return "\n".join(("| setting | means | default |", "|---|---|---|", *rows)) + "\n"
 
 
@@ -73,15 +73,15 @@ def _first_line(kind: type[msgspec.Struct]) -> str:
     return " ".join((kind.__doc__ or "").split()).rstrip(".")
 
 
-def _words(kind: Any) -> str:
+def words(kind: Any) -> str:
     """What a field's type says of itself, or one of its members."""
     for meta in getattr(kind, "__metadata__", ()):
         if meta.description:
             return str(meta.description)
-    return next((words for inner in get_args(kind) if (words := _words(inner))), "")
+    return next((found for inner in get_args(kind) if (found := words(inner))), "")
 
 
-def _default(field: Any) -> str:
+def default(field: Any) -> str:
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory
     if value is msgspec.NODEFAULT:
         return "needed"

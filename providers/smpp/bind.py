@@ -25,6 +25,7 @@ log = logging.getLogger("smpp")
 
 _STABLE_S: Final = 10.0  # a session that lived so long ends without a grudge
 _REFUSED_GROWTH: Final = 10
+_VERSIONS: Final = {"3.3": pdu.VERSION_3_3, "3.4": pdu.VERSION_3_4, "5.0": pdu.VERSION_5_0}
 _random: Final = random.SystemRandom()
 
 
@@ -108,17 +109,23 @@ class Bind:
         """One session from connecting to its end."""
         self._set("connecting", self._error)
         loop, c = asyncio.get_running_loop(), self._settings
-        session: Session[Submission] = Session(limits(c), loop.time(), self.counts)
+        session: Session[Submission] = Session(limits(c), loop.time(), self.counts, codes=self._line.codes)
         request = pdu.Bind(
             c.system_id.encode(),
             c.password.reveal().encode(),
             c.system_type.encode(),
-            address_range=c.address_range.encode(),
+            _VERSIONS[c.interface_version],
+            c.address_ton,
+            c.address_npi,
+            c.address_range.encode(),
         )
         wire = self._attempt = Wire(self._line, self.name, self._command, request, session)
         try:
             async with asyncio.timeout(c.link_timeout_s):
-                await loop.create_connection(lambda: wire, c.host, c.port, ssl=tls(c))
+                name = c.tls_server_name or None
+                await loop.create_connection(
+                    lambda: wire, c.host, c.port, ssl=tls(c), server_hostname=name if c.tls else None
+                )
         except (OSError, TimeoutError) as problem:
             wire.abort("")
             return Ended(f"cannot connect: {problem or 'no answer in time'}")
@@ -166,11 +173,13 @@ def limits(c: SmppSettings) -> Limits:
 
 
 def tls(c: SmppSettings) -> ssl.SSLContext | None:
-    """The TLS client that the settings ask for. Raises OSError for a file of authorities that cannot be read."""
+    """The TLS client that the settings ask for. Raises OSError for a file that cannot be used."""
     if not c.tls:
         return None
     context = ssl.create_default_context(cafile=c.tls_ca or None)
     if not c.tls_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if c.tls_certificate:
+        context.load_cert_chain(c.tls_certificate, c.tls_key or None)
     return context

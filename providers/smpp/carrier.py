@@ -6,19 +6,35 @@ In: batches of submissions. Out: outcomes, receipts, inbound messages and states
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from gateway.provider import Link, Outcome, Reason, Reports, Submission, deferred
-from gateway.smpp import pdu
+from gateway.provider import (
+    Link,
+    Outcome,
+    Reason,
+    Receipt,
+    Reports,
+    Sent,
+    Submission,
+    accepted,
+    deferred,
+    refused,
+    uncertain,
+)
+from gateway.smpp import pdu, query, status
 from gateway.text import parts
+from providers.smpp import tables
 from providers.smpp.bind import Bind
-from providers.smpp.encoding import UDH_BYTES, Encoder
+from providers.smpp.encoding import UDH_BYTES, Encoder, source_address
 from providers.smpp.inbound import DeliveryReader
-from providers.smpp.settings import SmppSettings, read
-from providers.smpp.wire import Line
+from providers.smpp.settings import LONGEST_PASSWORD, SmppSettings, read
+from providers.smpp.wire import Line, Wire
+
+log = logging.getLogger("smpp")
 
 Outcomes = list[tuple[Submission, Outcome]]
 
@@ -31,20 +47,19 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> SmppCar
 class SmppCarrier:
     """One account with all its binds. `on_outcomes` is never called from inside `submit`."""
 
-    whole = False
-
     def __init__(self, carrier: str, settings: SmppSettings, reports: Reports) -> None:
         self.carrier = carrier
         self._udh_bytes = UDH_BYTES[settings.concatenation]
         self._reports = reports
         self._wake: Callable[[], None] = _nothing
         self._reader = DeliveryReader(settings)
-        line = Line(carrier, Encoder(settings), self._reader, reports, self._room_grew)
-        commands = (
-            {"trx": pdu.BIND_TRANSCEIVER}
-            if settings.bind_mode == "transceiver"
-            else {"tx": pdu.BIND_TRANSMITTER, "rx": pdu.BIND_RECEIVER}
-        )
+        self.whole = settings.concatenation == "message_payload"
+        self.can_query, self.can_cancel = settings.query, settings.cancel
+        self._settings = settings
+        encoder, plain = Encoder(settings), Encoder(settings, optional=False)
+        line = Line(carrier, encoder, self._reader, reports, self._room_grew, plain, tables.codes(settings.codes))
+        pair = settings.bind_mode == "pair" or (settings.bind_mode == "auto" and settings.interface_version == "3.3")
+        commands = {"tx": pdu.BIND_TRANSMITTER, "rx": pdu.BIND_RECEIVER} if pair else {"trx": pdu.BIND_TRANSCEIVER}
         self._binds = [
             Bind(f"{kind}{number}", command, settings, line, reports.on_state)
             for number in range(1, settings.binds + 1)
@@ -58,12 +73,24 @@ class SmppCarrier:
     def __repr__(self) -> str:
         return f"<SMPP carrier {self.carrier!r}, {len(self._binds)} binds>"
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What may not work as it is meant, with the setting's name in backticks."""
+        if len(self._settings.password.reveal()) > LONGEST_PASSWORD:
+            return [
+                f"`password` is longer than the {LONGEST_PASSWORD} characters of the standard; it is sent whole, and "
+                "the carrier must take it so"
+            ]
+        return ()
+
     def split(self, text: str, encoding: str) -> Sequence[str]:
         """The parts' texts."""
         return parts.split(text, encoding, self._udh_bytes)
 
     async def start(self) -> None:
         """Begin to connect."""
+        for warning in self.warnings:
+            log.warning("carrier_settings", extra={"carrier": self.carrier, "warning": warning})
         for bind in self._binds:
             bind.start()
 
@@ -109,6 +136,42 @@ class SmppCarrier:
             if sent < len(batch):
                 self._backlog.extend(islice(batch, sent, None))
                 self._give_back()
+
+    async def query(self, sent: Sent) -> Receipt | None:
+        """Ask by query_sm."""
+        source = source_address(self._settings, sent.sender)
+        wire = self._wire(sent.bind)
+        if isinstance(source, Outcome) or wire is None:
+            return None
+        body = pdu.encode_query(sent.carrier_message_id.encode("latin-1", "replace"), *source)
+        answer = await wire.ask(pdu.QUERY_SM, body, self._settings.answer_timeout_s)
+        if answer is None or answer.status:
+            return None
+        return query.answered(answer.body, sent.carrier_message_id, sent.to, sent.sender, wire.bind)
+
+    async def cancel(self, sent: Sent) -> Outcome:
+        """Take back by cancel_sm."""
+        c = self._settings
+        source = source_address(c, sent.sender)
+        if isinstance(source, Outcome):
+            return source
+        wire = self._wire(sent.bind)
+        if wire is None:
+            return deferred(Reason.NOT_BOUND)
+        message_id = sent.carrier_message_id.encode("latin-1", "replace")
+        dest = (c.dest_ton, c.dest_npi, sent.to.removeprefix("+").encode("latin-1", "replace"))
+        body = pdu.encode_cancel(c.service_type.encode(), message_id, source, dest)
+        answer = await wire.ask(pdu.CANCEL_SM, body, c.answer_timeout_s)
+        if answer is None:
+            return uncertain(Reason.NO_ANSWER)
+        if answer.status:
+            return refused(Reason.CARRIER_ERROR, status.code(answer.status))
+        return accepted(sent.carrier_message_id)
+
+    def _wire(self, bind: str) -> Wire | None:
+        """The connection of that bind, else any that may submit: ids belong to the account."""
+        live = {b.name: b.wire for b in self._transmitters if b.live and b.wire is not None}
+        return live.get(bind) or next(iter(live.values()), None)
 
     async def close(self, timeout_s: float) -> None:
         """Take no more, wait for answers, unbind, disconnect."""

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from gateway.provider import Inbound, Receipt
-from gateway.smpp import tlv
+from gateway.smpp import septets, tlv
 from gateway.smpp.pdu import ShortMessage
 from gateway.smpp.receipt import ReceiptReader
 from gateway.smpp.session import Delivery
 from gateway.text import gsm7, ucs2
+from providers.smpp import tables
 from providers.smpp.settings import SmppSettings
 
 _UDHI = 0x40
@@ -25,8 +26,15 @@ class DeliveryReader:
     """Reads one carrier's deliveries."""
 
     def __init__(self, settings: SmppSettings) -> None:
-        self.receipts = ReceiptReader(ZoneInfo(settings.receipt_timezone), settings.receipt_states)
-        self._latin = settings.gsm7_alphabet != "gsm7"
+        self.receipts = ReceiptReader(
+            ZoneInfo(settings.receipt_timezone),
+            settings.receipt_states,
+            codes=tables.receipt_codes(settings.receipt_codes),
+            form=settings.message_ids,
+            whole=settings.receipts_for != "all",
+        )
+        self._packed = settings.gsm7_alphabet == "gsm7_packed"
+        self._latin = not settings.gsm7_alphabet.startswith("gsm7")
 
     def sort(self, deliveries: Sequence[Delivery], bind: str) -> tuple[list[Receipt], list[Inbound]]:
         """Receipts and inbound messages, each in the order of arrival."""
@@ -47,22 +55,26 @@ class DeliveryReader:
         tlvs = tlv.decode(m.tlvs) if m.tlvs else {}
         payload = m.message or tlvs.get(tlv.MESSAGE_PAYLOAD, b"")
         segment: tuple[int, ...] = ()
+        header_bytes = 0
         if m.esm_class & _UDHI and payload:
+            header_bytes = payload[0] + 1
             header, payload = payload[1 : payload[0] + 1], payload[payload[0] + 1 :]
             segment = concatenation(header)
         elif tlv.SAR_MSG_REF_NUM in tlvs:
             total, number = tlvs.get(tlv.SAR_TOTAL_SEGMENTS), tlvs.get(tlv.SAR_SEGMENT_SEQNUM)
             segment = _segment(tlv.number(tlvs[tlv.SAR_MSG_REF_NUM]), tlv.number(total), tlv.number(number))
-        text = self._text(payload, m.data_coding)
+        text = self._text(payload, m.data_coding, header_bytes)
         raw = payload if text is None else b""
         return Inbound(m.source.decode("latin-1"), m.dest.decode("latin-1"), text or "", segment, bind, raw)
 
-    def _text(self, payload: bytes, coding: int) -> str | None:
-        """The text; None for octets that are none."""
+    def _text(self, payload: bytes, coding: int, header_bytes: int) -> str | None:
+        """The text behind a header of that size; None for octets that are none."""
         kind = gsm_alphabet(coding)
         if kind == "ucs2":
             return ucs2.decode(payload)
         if kind == "gsm7":
+            if self._packed:
+                payload = septets.unpack(payload, header_bytes)
             return payload.decode("latin-1") if self._latin else gsm7.decode(payload)
         codec = _CODECS.get(coding)
         return payload.decode(codec, "replace") if codec else None

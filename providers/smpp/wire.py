@@ -14,7 +14,19 @@ from typing import cast
 
 from gateway.provider import Outcome, Reports, Submission
 from gateway.smpp import pdu, status
-from gateway.smpp.session import BindRefused, Bound, Broken, Delivery, Fed, PeerUnbinds, Session, Unbound
+from gateway.smpp.session import (
+    Answered,
+    BindRefused,
+    Bound,
+    Broken,
+    Delivery,
+    Event,
+    Fed,
+    PeerUnbinds,
+    Session,
+    Unbound,
+)
+from gateway.smpp.status import STANDARD, Codes
 from providers.smpp.encoding import Encoder
 from providers.smpp.inbound import DeliveryReader
 
@@ -44,6 +56,9 @@ class Line:
     reader: DeliveryReader
     reports: Reports
     on_room: Callable[[], None]
+    plain: Encoder | None = None
+    """For SMSCs that say they speak less than 3.4: without optional parameters. None: `encoder` serves them too."""
+    codes: Codes = STANDARD
 
 
 class Wire(asyncio.Protocol):
@@ -51,6 +66,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, line: Line, bind: str, command: int, request: pdu.Bind, session: Session[Submission]) -> None:
         self.session = session
+        self.bind = bind
         self._line, self._bind, self._command, self._request = line, bind, command, request
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -59,6 +75,8 @@ class Wire(asyncio.Protocol):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.deliveries: asyncio.Task[None] | None = None
         """Ends by itself after `ended`, when all that was delivered is durable."""
+        self._encode = line.encoder.body
+        self._asked: dict[int, asyncio.Future[Answered | None]] = {}
         self._busy = 0  # deliveries that are being made durable
         self._reading, self._peer_unbinds = True, False
         self._was_bound, self._why, self._refused = False, "", 0
@@ -96,7 +114,7 @@ class Wire(asyncio.Protocol):
         sent: list[Submission] = []
         bodies: list[bytes] = []
         refused: list[tuple[Submission, Outcome]] = []
-        now_ms, encode, name = self._line.reports.clock_ms(), self._line.encoder.body, self._bind
+        now_ms, encode, name = self._line.reports.clock_ms(), self._encode, self._bind
         for s in batch:
             body = encode(s, now_ms)
             if isinstance(body, Outcome):
@@ -110,6 +128,19 @@ class Wire(asyncio.Protocol):
             self._quiet.clear()
             self._write(self.session.submit(sent, bodies, self._loop.time()))
         return refused
+
+    async def ask(self, command: int, body: bytes, timeout_s: float) -> Answered | None:
+        """A request beside the window; None when no answer came in time or the connection went."""
+        if self.session.state != "bound":
+            return None
+        sequence, data = self.session.ask(command, body)
+        answer = self._asked[sequence] = self._loop.create_future()
+        self._write(data)
+        try:
+            await asyncio.wait((answer, self.ended), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            del self._asked[sequence]
 
     async def drain(self, until: float) -> None:
         """Wait until all is answered, both ways, or the loop's clock shows `until`."""
@@ -168,9 +199,11 @@ class Wire(asyncio.Protocol):
                 self._at("resume", paused_until, self._line.on_room)
             self._line.on_room()
 
-    def _event(self, event: Bound | BindRefused | PeerUnbinds | Unbound | Broken) -> None:
+    def _event(self, event: Event) -> None:
         match event:
             case Bound():
+                if 0 <= self.session.peer_version < pdu.VERSION_3_4 and self._line.plain is not None:
+                    self._encode = self._line.plain.body
                 self._was_bound = True
                 if not self.bound.done():
                     self.bound.set_result(None)
@@ -180,6 +213,9 @@ class Wire(asyncio.Protocol):
             case PeerUnbinds():
                 self._peer_unbinds, self._why = True, "the peer ended the session"
                 self._at("unbind", self._loop.time() + _UNBIND_S, lambda: self._close(self._why))
+            case Answered(sequence):
+                if (answer := self._asked.get(sequence)) is not None and not answer.done():
+                    answer.set_result(event)
             case Unbound():
                 self._close("we ended the session")
             case Broken(why):

@@ -8,13 +8,14 @@ import pytest
 
 from gateway.provider import Provider
 from tests.contract.carrier import Carrier, Desk, Watch
-from tests.contract.smpp_carrier import SmppCarrier, SmppManyBindsCarrier, SmppPairCarrier
+from tests.contract.smpp_carrier import SmppCarrier, SmppManyBindsCarrier, SmppPairCarrier, SmppPayloadCarrier
 from tests.contract.web_carrier import FormCarrier, JsonBatchCarrier, JsonCarrier, JsonPartsCarrier
 
 CARRIERS: list[type[Carrier]] = [
     SmppCarrier,
     SmppPairCarrier,
     SmppManyBindsCarrier,
+    SmppPayloadCarrier,
     JsonCarrier,
     JsonPartsCarrier,
     JsonBatchCarrier,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 from aiosmpplib import SmppCommandStatus as Status
 
 from gateway.provider import Provider, Reports
-from gateway.smpp import pdu
+from gateway.smpp import pdu, tlv
 from gateway.text import gsm7
 from providers import smpp
 from tests.contract.carrier import Answer, Arrived, Delivery, Watch
@@ -122,7 +122,8 @@ class SmppCarrier:
         }
 
     def submitted(self, peer: Peer, sequence: int, m: pdu.ShortMessage) -> None:
-        header, payload = (m.message[:6], m.message[6:]) if m.esm_class & 0x40 else (b"", m.message)
+        whole = m.message or tlv.decode(m.tlvs).get(tlv.MESSAGE_PAYLOAD, b"")
+        header, payload = (whole[:6], whole[6:]) if m.esm_class & 0x40 else (b"", whole)
         arrived = Arrived(
             payload.decode("utf-16-be") if m.data_coding == 8 else gsm7.decode(payload),
             "+" + m.dest.decode(),
@@ -171,6 +172,12 @@ class SmppPairCarrier(SmppCarrier):
     """Transmitter and receiver binds."""
 
     settings: ClassVar[dict[str, Any]] = {"bind_mode": "pair"}
+
+
+class SmppPayloadCarrier(SmppCarrier):
+    """Takes a message as a whole."""
+
+    settings: ClassVar[dict[str, Any]] = {"concatenation": "message_payload"}
 
 
 class SmppManyBindsCarrier(SmppCarrier):

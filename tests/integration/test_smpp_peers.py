@@ -287,3 +287,51 @@ async def test_verification_can_be_switched_off(tls_carrier: tuple[int, str], de
     await provider.start()
     await desk.watch.until(lambda: provider.live)
     await provider.close(2.0)
+
+
+@pytest.fixture
+async def strict_carrier(watch: Watch, tmp_path: Any) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+    """One that asks for a client's certificate; its port, and the settings that satisfy it."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.issue_cert("smsc.example").configure_cert(context)
+    authority.configure_trust(context)
+    ours = authority.issue_cert("gateway.example")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ours.cert_chain_pems[0].write_to_path(str(tmp_path / "our.pem"))
+    ours.private_key_pem.write_to_path(str(tmp_path / "our.key"))
+    carrier = SmppCarrier(watch)
+    carrier.tls = context
+    await carrier.start()
+    files = {"tls_ca": "ca.pem", "tls_certificate": "our.pem", "tls_key": "our.key"}
+    yield carrier.port, {name: str(tmp_path / file) for name, file in files.items()}
+    await carrier.leave()
+
+
+async def test_a_client_certificate_and_another_server_name_are_settings(
+    strict_carrier: tuple[int, dict[str, Any]], desk: Desk
+) -> None:
+    port, files = strict_carrier
+    provider = smpp.open("acme", tls_settings(port, tls_server_name="smsc.example", **files), desk.reports())
+    await provider.start()
+    await desk.watch.until(lambda: provider.live)
+    await provider.close(2.0)
+
+
+@pytest.mark.parametrize("without", ["tls_certificate", "tls_server_name"])
+async def test_without_our_certificate_or_with_another_name_nothing_is_bound(
+    strict_carrier: tuple[int, dict[str, Any]], desk: Desk, without: str
+) -> None:
+    port, files = strict_carrier
+    given = files | {"tls_server_name": "smsc.example"}
+    more = {
+        name: value
+        for name, value in given.items()
+        if name != without and (without, name) != ("tls_certificate", "tls_key")
+    }
+    provider = smpp.open("acme", tls_settings(port, **more), desk.reports())
+    await provider.start()
+    await desk.watch.until(lambda: any(link.error for link in desk.states))
+    assert not provider.live
+    await provider.close(2.0)

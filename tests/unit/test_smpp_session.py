@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.provider import Kind, Outcome, Reason, accepted, uncertain
 from gateway.smpp import pdu
-from gateway.smpp.session import BindRefused, Bound, Broken, Event, Fed, Limits, PeerUnbinds, Session, Unbound
+from gateway.smpp.session import Answered, BindRefused, Bound, Broken, Event, Fed, Limits, PeerUnbinds, Session, Unbound
+from gateway.smpp.status import Codes
 
 LIMITS = Limits(window=10, answer_timeout_s=5, stall_s=20, enquire_link_s=30, link_timeout_s=3)
 BIND = pdu.Bind(b"account", b"password")
@@ -401,3 +402,57 @@ def test_the_sweep_is_often_enough_for_the_shortest_limit() -> None:
     assert bound().sweep_s == 0.3
     assert Session[str](Limits(), 0.0).sweep_s == 1.0
     assert Session[str](Limits(answer_timeout_s=0.001), 0.0).sweep_s == 0.01
+
+
+# Questions beside the window
+
+
+def test_a_question_has_its_answer_and_takes_no_room() -> None:
+    session = bound()
+    room = session.room(1.0)
+    sequence, data = session.ask(pdu.QUERY_SM, pdu.encode_query(b"id1", 5, 0, b"Sluice"))
+    assert pdu.split(data)[0][0][:3] == (pdu.QUERY_SM, 0, sequence) and session.room(1.0) == room
+    fed = session.feed(pdu.encode(pdu.QUERY_SM_RESP, sequence, 0, b"id1\0\0\2\0"), 2.0)
+    assert fed.events == [Answered(sequence, 0, b"id1\0\0\2\0")] and not fed.answers
+    assert not session.feed(pdu.encode(pdu.QUERY_SM_RESP, sequence, 0, b""), 2.0).events
+
+
+@pytest.mark.parametrize("command", [pdu.CANCEL_SM_RESP, pdu.GENERIC_NACK])
+def test_a_no_to_a_question_is_told_by_its_status(command: int) -> None:
+    session = bound()
+    sequence, _ = session.ask(pdu.CANCEL_SM, b"")
+    assert session.feed(pdu.encode(command, sequence, 0x11), 2.0).events == [Answered(sequence, 0x11, b"")]
+
+
+def test_an_answer_of_another_command_answers_no_question() -> None:
+    session = bound()
+    sequence, _ = session.ask(pdu.CANCEL_SM, b"")
+    assert not session.feed(pdu.encode(pdu.QUERY_SM_RESP, sequence, 0), 2.0).events
+
+
+def test_questions_that_nobody_answers_are_forgotten() -> None:
+    session = bound()
+    first, _ = session.ask(pdu.QUERY_SM, b"")
+    for _ in range(2_000):
+        session.ask(pdu.QUERY_SM, b"")
+    assert not session.feed(pdu.encode(pdu.QUERY_SM_RESP, first, 0), 2.0).events
+
+
+@pytest.mark.parametrize(
+    ("body", "version"), [(b"", -1), (b"smsc\0", -1), (b"smsc\0\2\x10\0\1\x33", 0x33), (b"smsc\0\2\x10\0\1\x50", 0x50)]
+)
+def test_the_peers_version_is_what_its_bind_answer_says(body: bytes, version: int) -> None:
+    session: Session[str] = Session(LIMITS, 0.0)
+    session.bind(pdu.BIND_TRANSCEIVER, BIND, 0.0)
+    assert session.feed(pdu.encode(pdu.BIND_TRANSCEIVER | pdu.ANSWER, 1, 0, body), 0.0).events == [Bound()]
+    assert session.peer_version == version
+
+
+def test_a_carriers_own_codes_decide_what_an_answer_means() -> None:
+    session: Session[str] = Session(LIMITS, 0.0, codes=Codes({0x45: (Reason.THROTTLED, None)}))
+    session.bind(pdu.BIND_TRANSCEIVER, BIND, 0.0)
+    session.feed(pdu.encode_bind_answer(pdu.BIND_TRANSCEIVER, 1, b"smsc"), 0.0)
+    (sequence,) = submit(session, "a")
+    ((_, outcome),) = session.feed(answer(sequence, status=0x45), 1.0).answers
+    assert (outcome.kind, outcome.reason) == (Kind.DEFERRED, Reason.THROTTLED)
+    assert session.room(1.0) == 0  # and the bind slows
