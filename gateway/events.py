@@ -56,6 +56,12 @@ class Submitted(Fact, frozen=True, gc=False, tag="s"):
     echo: int
     late: bool = False
     treatment: str = ""  # what was done to the text, a message.Treatment
+    billed_on_delivery: bool = False  # what it costs is booked when a receipt says delivered
+
+    @property
+    def due_micro(self) -> int:
+        """What is to be booked when it is delivered."""
+        return self.price_micro * (1 if self.part else self.parts) if self.billed_on_delivery else 0
 
 
 class Ended(Fact, frozen=True, gc=False, tag="e"):

@@ -105,6 +105,7 @@ class Journey(msgspec.Struct, array_like=True, frozen=True, gc=False):
     throttled: int = 0  # times this attempt came back unsent from this carrier
     pinned: bool = False  # a part was accepted: the rest stay with this carrier
     treatment: str = ""  # a Treatment, as the route has it: owed parts are numbers of the treated text
+    billed_on_delivery: bool = False  # the carrier asks money for what arrives, not for what it takes
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -164,6 +164,7 @@ def submitted(flight: Flight, s: Submission, o: Outcome, now_ms: int, late: bool
         s.echo,
         late,
         flight.treatment,
+        j.billed_on_delivery,
     )
 
 

@@ -103,11 +103,17 @@ class Fold:
     def match(self, fact: Received, found: Matched) -> None:
         """A receipt and the submission it reports on."""
         self.changes.receipts.append((fact, found))
-        message_id, attempt, part, _ = found
+        message_id, attempt, part, _, due_micro, currency = found
         row = self.rows.get(message_id)
         if row is None:
             return  # its submission is a stray: the receipt is kept beside it
-        meaning = judge.receive(row, attempt, part, fact.receipt, fact.at_ms)
+        if due_micro:
+            cost_micro = row.cost_micro
+            meaning = judge.receive(row, attempt, part, fact.receipt, fact.at_ms, due_micro, currency)
+            if row.cost_micro != cost_micro:
+                row.moved = self.number  # a cost is more than what a receipt changes in general
+        else:
+            meaning = judge.receive(row, attempt, part, fact.receipt, fact.at_ms)
         if meaning is _FINAL:
             self._final(row, fact.at_ms)
         elif meaning is _NOTED:
@@ -120,7 +126,8 @@ class Fold:
         row = self.rows.get(message_id)
         if fact.carrier_message_id:
             key = (fact.carrier, fact.carrier_message_id)
-            self.known[key] = (message_id, fact.attempt, fact.part, "id")
+            due_micro = fact.due_micro if fact.billed_on_delivery else 0
+            self.known[key] = (message_id, fact.attempt, fact.part, "id", due_micro, fact.currency)
             if row is None or row.state in FINAL:
                 self.spent.append(key)
         if row is None:

@@ -96,13 +96,13 @@ def _submit_first(row: Row, fact: Submitted) -> Entry:
     if fact.part:
         row.units = fact.parts
         row.accepted = 1 << fact.part - 1
-        row.cost_micro += fact.price_micro
     else:
         row.units = row.accepted = 1
-        row.cost_micro += fact.price_micro * fact.parts
     if row.unsure or row.delivered or row.undeliverable:
         row.unsure = row.delivered = row.undeliverable = 0
     _adopt(row, fact)
+    if not fact.billed_on_delivery:
+        row.cost_micro += fact.price_micro * (1 if fact.part else fact.parts)
     sent_ms = fact.sent_ms or fact.answered_ms
     if not row.submitted_ms or sent_ms < row.submitted_ms:
         row.submitted_ms = sent_ms
@@ -129,7 +129,8 @@ def _count(row: Row, attempt: Row | Attempt, fact: Submitted) -> Entry:
         if attempt.accepted & bit:
             return _KNOWN
         attempt.accepted |= bit
-        row.cost_micro += fact.price_micro * (1 if fact.part else fact.parts)
+        if not fact.billed_on_delivery:
+            _book(row, attempt, fact.price_micro * (1 if fact.part else fact.parts), fact.currency)
         sent_ms = fact.sent_ms or fact.answered_ms
         if not row.submitted_ms or sent_ms < row.submitted_ms:
             row.submitted_ms = sent_ms
@@ -144,10 +145,36 @@ def _count(row: Row, attempt: Row | Attempt, fact: Submitted) -> Entry:
     return _NEW if fact.kind == _IS_ACCEPTED else _REPEATED
 
 
+def _book(row: Row, attempt: Row | Attempt, cost_micro: int, currency: str) -> None:
+    if cost_micro and isinstance(attempt, Attempt):
+        attempt.cost_micro += cost_micro
+        attempt.currency = currency
+    if currency == row.currency:
+        row.cost_micro += cost_micro
+
+
+def _spent_before(row: Row, currency: str) -> int:
+    """What the attempts before the current one cost in this currency."""
+    earlier = _unpack(row.earlier) if row.earlier else []
+    return sum(attempt.cost_micro for attempt in earlier if attempt.currency == currency)
+
+
 def _advance(row: Row, number: int) -> None:
     if row.attempt:
+        cost_micro = row.cost_micro - _spent_before(row, row.currency)
         earlier = _unpack(row.earlier) if row.earlier else []
-        earlier.append(Attempt(row.attempt, row.units, row.accepted, row.unsure, row.delivered, row.undeliverable))
+        earlier.append(
+            Attempt(
+                row.attempt,
+                row.units,
+                row.accepted,
+                row.unsure,
+                row.delivered,
+                row.undeliverable,
+                cost_micro,
+                row.currency if cost_micro else "",
+            )
+        )
         row.earlier = _pack(earlier)
     row.attempt = number
     row.units = row.accepted = row.unsure = row.delivered = row.undeliverable = 0
@@ -168,7 +195,9 @@ def _adopt(row: Row, fact: Submitted) -> None:
     row.route = fact.route
     row.plan_version = fact.plan_version
     row.price_micro = fact.price_micro
-    row.currency = fact.currency
+    if fact.currency != row.currency:
+        # The sum is in one currency, the last attempt's; what others cost stands with their submissions.
+        row.currency, row.cost_micro = fact.currency, _spent_before(row, fact.currency)
     row.routed_ms = fact.routed_ms
     if fact.parts and fact.parts != row.parts:
         row.parts = fact.parts
@@ -178,8 +207,10 @@ def _full(attempt: Row | Attempt) -> int:
     return (1 << attempt.units) - 1 if attempt.units else -1
 
 
-def receive(row: Row, number: int, part: int, receipt: Receipt, at_ms: int) -> Meaning:
-    """A receipt for one unit of one attempt."""
+def receive(
+    row: Row, number: int, part: int, receipt: Receipt, at_ms: int, due_micro: int = 0, currency: str = ""
+) -> Meaning:
+    """A receipt for one unit of one attempt; `due_micro` is booked when it says delivered."""
     is_delivered = receipt.state == "delivered"
     if not is_delivered and receipt.state not in _FAILED:
         return _NOTHING
@@ -194,6 +225,8 @@ def receive(row: Row, number: int, part: int, receipt: Receipt, at_ms: int) -> M
         return _NOTHING
     if is_delivered:
         attempt.delivered = delivered = delivered | bit
+        if due_micro:
+            _book(row, attempt, due_micro * bit.bit_count(), currency)
     else:
         attempt.undeliverable |= bit
     if attempt is not row:

@@ -28,6 +28,8 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     unsure: int = 0
     delivered: int = 0
     undeliverable: int = 0
+    cost_micro: int = 0
+    currency: str = ""
 
 
 Bucket = tuple[int, int, str, str, str, str, str, str, str]
@@ -122,8 +124,9 @@ def new_row(message_id: bytes, message: Message, fold: int = 1) -> Row:
     )
 
 
-Matched = tuple[bytes, int, int, str]
-"""The submission that a receipt found: message id, attempt, part, and how it was found."""
+Matched = tuple[bytes, int, int, str, int, str]
+"""The submission that a receipt found: message id, attempt, part, how it was found, and what is to be booked when it is
+delivered: millionths (0 where the carrier bills what it takes) and their currency."""
 
 
 class Note(NamedTuple):

@@ -83,7 +83,7 @@ def _apply(
                 told, kind=int(Kind.ACCEPTED), reason="", late=True, carrier_message_id=fact.receipt.carrier_message_id
             )
             fold.apply([healed], fact.at_ms)
-            fold.match(fact, (told.id, told.attempt, told.part, by))
+            fold.match(fact, (told.id, told.attempt, told.part, by, told.due_micro, told.currency))
             metrics.receipts_matched.labels(by).inc()
         elif fact.at_ms + GIVE_UP_MS <= now_ms:
             given_up.append(fact)
@@ -104,7 +104,7 @@ async def _submissions(
     for number, tried in ways.items():
         for way, by in tried:
             if match := known.get(way):
-                found[number] = (*match[:3], by)
+                found[number] = (*match[:3], by, *match[4:])
                 break
     return found
 

@@ -70,11 +70,15 @@ async def _between(
     connection: asyncpg.Connection, keys: Collection[CarrierId], first_day: int, last_day: int
 ) -> dict[CarrierId, Matched]:
     records = await connection.fetch(
-        "select s.carrier, s.carrier_message_id, s.message_id, s.attempt, s.part"
+        "select s.carrier, s.carrier_message_id, s.message_id, s.attempt, s.part, s.currency,"
+        " case when s.billed_on_delivery then s.price_micro * case when s.part = 0 then s.parts else 1 end else 0 end"
         " from unnest($1::text[], $2::text[]) as k(carrier, id)"
         " join submissions s on s.carrier_message_id = k.id and s.carrier = k.carrier"
         f" where s.carrier_message_id <> '' and {time_bounds('s.sent_at', first_day, last_day)} order by s.sent_at",
         [carrier for carrier, _ in keys],
         [carrier_id for _, carrier_id in keys],
     )
-    return {(carrier, name): (message_id, attempt, part, "id") for carrier, name, message_id, attempt, part in records}
+    return {
+        (carrier, name): (message_id, attempt, part, "id", due_micro, currency)
+        for carrier, name, message_id, attempt, part, currency, due_micro in records
+    }

@@ -138,7 +138,7 @@ def rescheduled(row: Row) -> Record:
 _SUBMISSION_ALIKE = {
     "price_micro": "bigint", "plan_version": "bigint", "attempt": "smallint", "part": "smallint", "parts": "smallint",
     "kind": "smallint", "late": "bool", "carrier": "text", "bind": "text", "reason": "text", "code": "text",
-    "operator": "text", "currency": "text", "route": "text",
+    "operator": "text", "currency": "text", "route": "text", "billed_on_delivery": "bool",
 }  # fmt: skip
 SUBMISSION = _SUBMISSION_ALIKE | {
     "message_id": "uuid", "sent_at": "timestamptz", "answered_at": "timestamptz", "routed_at": "timestamptz",
@@ -160,7 +160,7 @@ def submission(answer: tuple[int, Submitted]) -> bytes:
     name = f.carrier_message_id.encode()
     same = _submission_alike[
         f.price_micro, f.plan_version, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.bind, f.reason, f.code,
-        f.operator, f.currency, f.route,
+        f.operator, f.currency, f.route, f.billed_on_delivery,
     ]  # fmt: skip
     one, routed = f.id, times_or_null[f.routed_ms]
     return _submission_packs[len(same), len(one), len(routed), len(name)](
@@ -174,8 +174,8 @@ def repeated(answer: tuple[int, Submitted]) -> Record:
     at_ms, f = answer
     return (
         f.price_micro, f.plan_version, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.bind, f.reason, f.code,
-        f.operator, f.currency, f.route, f.id, sent_ms(f, at_ms), f.answered_ms or at_ms, f.routed_ms or None, f.echo,
-        f.carrier_message_id,
+        f.operator, f.currency, f.route, f.billed_on_delivery, f.id, sent_ms(f, at_ms), f.answered_ms or at_ms,
+        f.routed_ms or None, f.echo, f.carrier_message_id,
     )  # fmt: skip
 
 
@@ -187,14 +187,14 @@ RECEIPT = (*_RECEIPT_ALIKE, "message_id", "at", "done_at", "echo", "carrier_mess
 
 _receipt_alike = alike(tuple(_RECEIPT_ALIKE.values()), len(RECEIPT))
 _receipt_packs = packs("{}s i{}s 12s {}s ii i{}s i{}s i{}s")
-_FOUND_NOTHING: Matched = (b"", 0, 0, "")
+_FOUND_NOTHING: Matched = (b"", 0, 0, "", 0, "")
 
 
 def receipt(matched: tuple[Received, Matched | None]) -> bytes:
     """A receipt with its submission; None: an orphan."""
     fact, found = matched
     r = fact.receipt
-    message_id, attempt, part, by = found or _FOUND_NOTHING
+    message_id, attempt, part, by, _, _ = found or _FOUND_NOTHING
     name, recipient, raw = r.carrier_message_id.encode(), r.recipient.encode(), r.raw.encode()
     same = _receipt_alike[attempt, part, fact.carrier, r.bind, r.state, r.reason, r.code, r.sender, by]
     done = times_or_null[r.done_ms]

@@ -199,13 +199,13 @@ async def test_another_time_reaches_its_columns(pool: Pool, fresh: bool) -> None
 def answer(one: bytes) -> tuple[Submitted, dict[str, Any]]:
     fact = Submitted(
         one, 2, 3, 4, "alpha", "alpha-1", 1, "throttled", "0x58", "c-ё", "mts", 5, "RUB", 6, "default", NOW_MS + 1,
-        NOW_MS + 2, NOW_MS + 3, -7, True,
+        NOW_MS + 2, NOW_MS + 3, -7, True, billed_on_delivery=True,
     )  # fmt: skip
     return fact, {
         "message_id": one, "sent_at": NOW_MS + 2, "answered_at": NOW_MS + 3, "routed_at": NOW_MS + 1, "price_micro": 5,
         "plan_version": 6, "echo": -7, "attempt": 2, "part": 3, "parts": 4, "kind": 1, "late": True, "carrier": "alpha",
         "carrier_message_id": "c-ё", "bind": "alpha-1", "reason": "throttled", "code": "0x58", "operator": "mts",
-        "currency": "RUB", "route": "default",
+        "currency": "RUB", "route": "default", "billed_on_delivery": True,
     }  # fmt: skip
 
 
@@ -221,7 +221,7 @@ async def test_every_value_of_a_submission_reaches_its_column(pool: Pool, repeat
 async def test_every_value_of_a_receipt_reaches_its_column(pool: Pool, found: bool) -> None:
     one = make_id(NOW_MS, id_tail(0))
     said = Receipt("c-ё", "expired", "011", "unreachable", NOW_MS + 1, "7916", "Sluice", -7, "raw 🎉", "alpha-1")
-    await write(pool, Changes(receipts=[(Received("alpha", NOW_MS, said), (one, 2, 3, "echo") if found else None)]))
+    await write(pool, Changes(receipts=[(Received("alpha", NOW_MS, said), (one, 2, 3, "echo", 0, "RUB") if found else None)]))
     assert await only_row(pool, "receipts") == {
         "message_id": one if found else None, "at": NOW_MS, "done_at": NOW_MS + 1, "echo": -7,
         "attempt": 2 if found else 0, "part": 3 if found else 0, "carrier": "alpha", "carrier_message_id": "c-ё",

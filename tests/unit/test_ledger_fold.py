@@ -133,8 +133,9 @@ def histories(draw: st.DrawFn) -> list[AnyFact]:
     for attempt in range(1, attempts + 1):
         whole = draw(st.booleans())
         parts = draw(st.integers(1, 4))
+        bill = {"billed_on_delivery": draw(st.booleans()), "currency": draw(st.sampled_from(["RUB", "EUR"]))}
         for part in [0] if whole else range(1, parts + 1):
-            say = {"attempt": attempt, "parts": parts}
+            say: dict[str, Any] = {"attempt": attempt, "parts": parts, **bill}
             way = draw(st.sampled_from(["taken", "healed", "doubted", "refused", "deferred"]))
             way = draw(st.sampled_from(["taken", "healed"])) if attempt == delivers else way
             if way in ("healed", "doubted"):
@@ -287,6 +288,51 @@ def test_an_answer_to_an_uncertain_submission_heals_it_and_is_charged_once() -> 
     assert memory.row.cost_micro == 1000
 
 
+def cost_plainly(history: Sequence[AnyFact]) -> tuple[int, str]:
+    """Once for each unit that was taken, or that arrived where delivery is billed; in the last attempt's currency."""
+    facts = [fact for fact in history if isinstance(fact, Submitted)]
+    arrived = {
+        fact.receipt.carrier_message_id
+        for fact in history
+        if isinstance(fact, Received) and fact.receipt.state == "delivered"
+    }
+    currency = max(facts, key=lambda fact: fact.attempt).currency if facts else ""
+    taken = {(fact.attempt, fact.part): fact for fact in facts if fact.kind == 0 and fact.currency == currency}
+    return sum(
+        fact.price_micro * (1 if fact.part else fact.parts)
+        for fact in taken.values()
+        if not fact.billed_on_delivery or fact.carrier_message_id in arrived
+    ), currency
+
+
+@given(histories())
+def test_cost_is_booked_once_by_part_when_it_is_taken_or_when_it_arrives(history: list[AnyFact]) -> None:
+    doubled: list[AnyFact] = [*history, *(fact for fact in history if isinstance(fact, Received))]
+    memory = after(*doubled)
+    assert (memory.row.cost_micro, memory.row.currency) == cost_plainly(history)
+
+
+def test_where_delivery_is_billed_late_and_doubled_receipts_book_once() -> None:
+    bill: dict[str, Any] = {"billed_on_delivery": True, "parts": 2}
+    memory = after(submitted(1, **bill), submitted(2, **bill))
+    assert (memory.row.state, memory.row.cost_micro) == ("submitted", 0)
+    memory.write([receipt(1), receipt(1)])
+    assert memory.row.cost_micro == 1000
+    memory.write([Ended(ONE, "expired", "no_receipt")])
+    assert (memory.row.state, memory.row.cost_micro) == ("expired", 1000)
+    memory.write([receipt(2)])
+    memory.write([receipt(2), receipt(1)])
+    assert (memory.row.state, memory.row.cost_micro) == ("delivered", 2000)
+    assert memory.roll_ups_equal_rows()
+
+
+def test_where_delivery_is_billed_what_never_arrives_costs_nothing() -> None:
+    memory = after(submitted(billed_on_delivery=True), receipt(state="undeliverable"), receipt())
+    assert (memory.row.state, memory.row.cost_micro) == ("undeliverable", 0)
+    whole = after(submitted(0, parts=3, billed_on_delivery=True), receipt(0))
+    assert whole.row.cost_micro == 3000
+
+
 def test_a_refusal_is_a_ledger_row_and_the_end_is_said_by_us() -> None:
     refused = submitted(1, 2)
     assert state(refused) == "routed"
@@ -331,7 +377,7 @@ def test_the_first_answer_says_the_same_on_the_short_way_and_on_the_long_one(
         memory = after()
         fold = memory._fold()
         for early in before:
-            fold.match(early, (ONE, given.get("attempt", 1), given.get("part", 1), "id"))
+            fold.match(early, (ONE, given.get("attempt", 1), given.get("part", 1), "id", 0, "RUB"))
         fold.apply([submitted(**given)], NOW_MS + 5)
         memory._keep(fold)
         return memory
@@ -352,3 +398,32 @@ def test_test_messages_stand_in_no_roll_up() -> None:
     fold = Fold({}, {})
     fold.accept([(ONE, msgspec.structs.replace(MESSAGE, test=True))])
     assert book(fold.finish().fresh) == {}
+
+
+# Carriers that report on one part alone
+
+
+def spoken(part: int, state: str = "delivered") -> Received:
+    return Received("carrier1", NOW_MS + 9, Receipt(f"1.{part}", state, whole=True))
+
+
+@pytest.mark.parametrize("part", [1, 3])
+def test_the_one_receipt_of_a_carrier_speaks_for_all_parts(part: int) -> None:
+    memory = Memory()
+    memory.write([None, *(submitted(n, parts=3) for n in (1, 2, 3)), spoken(part)])
+    assert memory.rows[ONE].state == "delivered"
+
+
+def test_it_speaks_for_no_part_that_the_carrier_does_not_have_yet() -> None:
+    memory = Memory()
+    memory.write([None, submitted(1, parts=2), spoken(1)])
+    assert memory.rows[ONE].state == "submitted"
+    changes = memory.write([submitted(2, parts=2)])
+    assert memory.rows[ONE].state == "delivered" and changes.finals == ["delivered"]
+    assert [state for _, state in memory.callbacks] == ["delivered"]
+
+
+def test_one_receipt_of_failure_ends_the_message() -> None:
+    memory = Memory()
+    memory.write([None, submitted(1, parts=2), submitted(2, parts=2), spoken(2, "undeliverable")])
+    assert memory.rows[ONE].state == "undeliverable"

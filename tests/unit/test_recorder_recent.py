@@ -45,7 +45,7 @@ def test_a_message_is_remembered_until_it_is_final() -> None:
     told(recent, accepted=(one,))
     told(recent, submitted(one, "c1"))
     assert (recent.rows[one].rev, recent.rows[one].message) == (2, None)
-    assert recent.submissions == {("alpha", "c1"): (one, 1, 1, "id")}
+    assert recent.submissions == {("alpha", "c1"): (one, 1, 1, "id", 0, "RUB")}
     told(recent, Received("alpha", NOW_MS, Receipt("c1", "delivered")))
     assert (recent.rows, recent.submissions) == ({}, {})
 

@@ -190,6 +190,7 @@ def test_any_message_comes_back_as_it_was(message: Message) -> None:
         tried=st.lists(st.builds(Try, short, short), max_size=5).map(tuple),
         throttled=number,
         pinned=st.booleans(),
+        billed_on_delivery=st.booleans(),
     )
 )
 def test_any_journey_comes_back_as_it_was(journey: Journey) -> None:
