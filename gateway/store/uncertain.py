@@ -24,13 +24,13 @@ async def of_carrier(connection: asyncpg.Connection, carrier: str, from_ms: int,
     rows = await connection.fetch(
         "select message_id, attempt, part, parts, carrier, bind, kind, reason, code, carrier_message_id, operator,"
         " price_micro, currency, plan_version, route, coalesce(routed_at, 'epoch'::timestamptz), sent_at, answered_at,"
-        " echo, billed_on_delivery from submissions"
+        " echo, late, '', billed_on_delivery from submissions"
         " where kind = 3 and carrier = $1 and sent_at >= $2 and sent_at <= $3 and "
         + time_bounds("sent_at", day_of(from_ms), day_of(to_ms + DAY_MS))
         + " order by sent_at desc limit $4",
         carrier, from_ms, to_ms, LIMIT,
     )  # fmt: skip
-    facts = [Submitted(*row[:19], billed_on_delivery=row[19]) for row in map(tuple, rows)]
+    facts = [Submitted(*row) for row in rows]
     found = await connection.fetch(
         "select id, recipient, sender from messages where id = any($1)", list({fact.id for fact in facts})
     )

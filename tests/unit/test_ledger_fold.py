@@ -273,7 +273,7 @@ def test_only_what_is_with_a_carrier_expires_for_want_of_a_receipt() -> None:
 
 
 def test_a_held_message_is_unknown_until_every_part_is_accepted_late() -> None:
-    held = [submitted(1, parts=2), submitted(2, 3, parts=2), Held(ONE, 1, "no_answer")]
+    held: list[AnyFact] = [submitted(1, parts=2), submitted(2, 3, parts=2), Held(ONE, 1, "no_answer")]
     memory = after(*held)
     assert (memory.row.state, memory.row.reason, memory.row.unsure) == ("unknown", "no_answer", 2)
     healed = after(*held, submitted(2, 0, parts=2, late=True))
