@@ -149,8 +149,46 @@ class BatchAnswer(msgspec.Struct):
     results: Annotated[Sequence[Result], Meta(description="one for each message, in the order of the request")]
 
 
+class Price(msgspec.Struct):
+    """Money: a decimal number as text, and its currency."""
+
+    amount: Annotated[str, Meta(description="a decimal number, at least two digits after the point", examples=["0.35"])]
+    currency: Annotated[str, Meta(description="ISO 4217", examples=["RUB"])]
+
+
+TreatmentName = Literal["none", "typography", "transliteration"]
+
+
+class TreatedText(msgspec.Struct, kw_only=True):
+    """The text under one treatment."""
+
+    treatment: Annotated[
+        TreatmentName,
+        Meta(
+            description="none: as it was given; typography: quotes, dashes, spaces and the like in their plain form;"
+            " transliteration: that, and Cyrillic in Latin letters (ICAO Doc 9303)"
+        ),
+    ]
+    changed: Annotated[bool, Meta(description="false: it does not apply, and the text stays as it was given")]
+    encoding: Encoding
+    parts: Parts
+    characters: Annotated[int, Meta(description="characters of the text then", examples=[17])]
+    text: Annotated[str, Meta(description="the text then", examples=["Your code is 4711"])]
+    price: Annotated[Price | None, Meta(description="of all its parts; null: no route of the plan takes it")] = None
+
+
+class CostlyCharacter(msgspec.Struct, kw_only=True):
+    """A character outside the GSM alphabet: one of them makes the whole text UCS-2."""
+
+    character: Annotated[str, Meta(description="the character", examples=["—"])]
+    name: Annotated[str, Meta(description="its Unicode name", examples=["EM DASH"])]
+    count: Annotated[int, Meta(description="how often it is there", examples=[1])]
+    plain: Annotated[str | None, Meta(description="its plain form; null: it has none", examples=["-"])] = None
+    latin: Annotated[str | None, Meta(description="that, or its Latin letters; null: neither", examples=["-"])] = None
+
+
 class Preview(msgspec.Struct):
-    """What a message would be, without sending it."""
+    """What a message would be, without sending it. Alphabet, parts and texts are those that would be sent."""
 
     to: Number
     sender: SenderName = msgspec.field(name="from")
@@ -161,13 +199,20 @@ class Preview(msgspec.Struct):
     part_texts: Annotated[Sequence[str], Meta(description="the text of each part", examples=[["Your code is 4711"]])]
     validity_s: Annotated[int, Meta(description="seconds after which it would be given up", examples=[300])]
     send_at: Annotated[datetime | None, Meta(description="when it would be sent; null: at once")] = None
-
-
-class Price(msgspec.Struct):
-    """Money: a decimal number as text, and its currency."""
-
-    amount: Annotated[str, Meta(description="a decimal number, at least two digits after the point", examples=["0.35"])]
-    currency: Annotated[str, Meta(description="ISO 4217", examples=["RUB"])]
+    treatment: Annotated[
+        TreatmentName, Meta(description="what the route would do to the text; none: it goes out as it was given")
+    ] = "none"
+    route: Annotated[str | None, Meta(description="the rule of the plan that would take it; null: none does")] = None
+    operator: Annotated[str | None, Meta(description="the recipient's network, as the plan names it")] = None
+    carrier: Annotated[str | None, Meta(description="the carrier that would be asked first if all could send")] = None
+    price: Annotated[Price | None, Meta(description="of all parts; null: no route of the plan takes it")] = None
+    treatments: Annotated[
+        Sequence[TreatedText], Meta(description="the text under each treatment, one after another")
+    ] = ()
+    costly: Annotated[
+        Sequence[CostlyCharacter], Meta(description="characters that make the text UCS-2, 20 at the most")
+    ] = ()
+    advice: Annotated[str | None, Meta(description="what would make it take fewer parts; null: nothing known")] = None
 
 
 class Moment(msgspec.Struct, omit_defaults=True):

@@ -108,7 +108,7 @@ TABLE: Final[Table] = Table(
             "/v1/messages/preview",
             "send",
             sending.preview,
-            "Say what a message would be: its alphabet, its parts, its recipient in E.164. Nothing is sent.",
+            "Say what a message would be: route, parts, price, and what would make it cost less. Nothing is sent.",
             {200: Preview},
             NewMessage,
             codes=(Code.CLASS_NOT_ALLOWED, *MESSAGE_FAULTS),

@@ -12,16 +12,15 @@ from typing import Literal
 import msgspec
 
 from gateway import metrics
-from gateway.api import call, diagnosis, idempotency, render
+from gateway.api import call, diagnosis, idempotency, previewing
 from gateway.api.call import Answer, Call
 from gateway.api.checks import Rules, Sender, canonical
-from gateway.api.documents import Accepted, NewMessage, Preview
+from gateway.api.documents import Accepted, NewMessage
 from gateway.api.intake import FAILURES, Wish, why
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
 from gateway.instruments import Count
 from gateway.message import Message, id_text, id_time_ms
 from gateway.streams.accept import Verdict
-from gateway.text import parts
 
 _decode = msgspec.json.Decoder(NewMessage).decode
 _encode = msgspec.json.Encoder().encode
@@ -52,20 +51,7 @@ async def preview(c: Call) -> Answer:
     wish = _wish(c, body, c.gate.redis.clock_ms())
     if isinstance(wish, Problem):
         return wish
-    m = wish.message
-    return call.answer(
-        Preview(
-            to=m.to,
-            sender=m.sender,
-            klass=m.klass,  # type: ignore[arg-type]
-            encoding=m.encoding,
-            parts=m.parts,
-            characters=len(m.text),
-            part_texts=parts.split(m.text, m.encoding),
-            validity_s=m.validity_s,
-            send_at=render.time_of(m.send_at_ms) if m.send_at_ms else None,
-        )
-    )
+    return call.answer(previewing.preview(wish.message, c.gate.plan(), c.gate.redis.clock_ms()))
 
 
 def not_for_tests(c: Call) -> Problem | None:

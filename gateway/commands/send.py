@@ -154,9 +154,13 @@ def _preview(document: dict[str, Any], as_json: bool) -> None:
         print_json(document)
         return
     click.echo(f"{document['to']} from {document['from']}, {document['class']}; nothing is sent by a dry run.")
-    click.echo(f"{_parts(document)}, {document['characters']} characters in {document['encoding']}:")
+    treated = "" if document["treatment"] == "none" else f", after {document['treatment']} on route {document['route']}"
+    price = f", {document['price']['amount']} {document['price']['currency']}" if document["price"] else ""
+    click.echo(f"{_parts(document)}, {document['characters']} characters in {document['encoding']}{treated}{price}:")
     for number, part in enumerate(document["part_texts"], 1):
         click.echo(f"  {number}: {part}")
+    if document["advice"]:
+        click.echo(document["advice"])
 
 
 def _follow(client: Client, message_id: str, timeout_s: float, quiet: bool) -> dict[str, Any]:

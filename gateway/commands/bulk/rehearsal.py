@@ -21,6 +21,7 @@ from gateway.message import CLASSES, Message
 from gateway.plan.choice import Choice, Compiled
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse
+from gateway.text.treatment import treat
 
 SAMPLES: Final = 3
 
@@ -95,8 +96,9 @@ def _count(message: Message, found: Rehearsal, plan: Compiled | None) -> None:
     key = (choice.operator, choice.carrier, choice.currency)
     into = found.sums.setdefault(key, Sum())
     into.messages += 1
-    into.parts += message.parts
-    into.cost_micro += choice.price_micro * message.parts
+    parts = treat(message.text, choice.treatment).parts if choice.treatment else message.parts
+    into.parts += parts
+    into.cost_micro += choice.price_micro * parts
 
 
 def live_plan(client: Client) -> Compiled | str:
