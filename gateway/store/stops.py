@@ -105,7 +105,6 @@ class Import:
 
     async def merge(self) -> Added:
         """Into the list; a number that came twice counts once."""
-        self._connection_check()
         listed = self._listed
         rows = (
             "select distinct on (recipient_hash) recipient_hash, recipient, $1, $2::smallint, $3, $4, $5"
@@ -119,9 +118,6 @@ class Import:
         made = Added(counts.get(True, 0), counts.get(False, 0))
         await _note(self._connection, "stoplist.import", listed, (), {"fresh": made.fresh, "changed": made.changed})
         return made
-
-    def _connection_check(self) -> None:
-        assert self._connection.is_in_transaction(), "an import is one transaction"
 
 
 @asynccontextmanager
@@ -194,19 +190,10 @@ async def page(pool: Pool, client: str | None, limit: int, before: int = 0) -> l
     return list(map(_row, rows))
 
 
-async def every(pool: Pool, client: str | None, *, who: str) -> AsyncIterator[StopRow]:
-    """All entries of one list, or of all lists, oldest first, however many. Who reads numbers so is noted."""
+async def note_export(pool: Pool, client: str | None, *, who: str) -> None:
+    """Somebody reads the numbers of one list, or of all, in full."""
     async with pool.transaction() as connection:
         await audit.note(connection, who, "stoplist.export", client or "everybody", {"client": client})
-        sql = f"select {_COLUMNS} from stops where $1::text is null or client = $1 order by id"
-        async for row in connection.cursor(sql, client, prefetch=2_000):
-            yield _row(row)
-
-
-async def count(pool: Pool) -> list[tuple[str, str, int]]:
-    """(client, source, entries) of every list."""
-    rows = await pool.fetch("select client, source, count(*) as n from stops group by 1, 2 order by 1, 2")
-    return [(row["client"], row["source"], row["n"]) for row in rows]
 
 
 # What is published -------------------------------------------------------------------------------------------------

@@ -1,0 +1,301 @@
+"""`sluice stoplist`: numbers that are not to be sent to, by the API or on the servers themselves.
+
+In: numbers. Out: what changed, live in every process within a second. Never: a number in full that nobody asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
+
+from gateway.commands.bulk.watching import EVERY_S, RateAndLeft
+from gateway.commands.client import Client, print_json
+from gateway.commands.settings import names_servers, read_settings
+from gateway.commands.stops.access import Access, ByHttp, ByServers, Change
+from gateway.commands.stops.numbers_file import Numbers, Wrong
+from gateway.commands.tables import Column, show
+from gateway.commands.teaching import EITHER, lesson
+from gateway.commands.times import clock
+from gateway.config import Settings
+from gateway.message import CLASSES
+from gateway.stops.classes import UNLESS_SAID
+from gateway.text import numbers as text_numbers
+
+_SHOWN: Final = 20
+_PARTLY: Final = {3: "done, but some lines have no number: they are shown"}
+_ALL: Final = "all"
+_COLUMNS: Final = ("number", "client", "classes", "source", "reason", "who", "at")
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of sentences.")
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="SLUICE_CONFIG",
+    help="A sluice.toml: reach PostgreSQL and Redis themselves, not the API.",
+)
+_CLIENT = click.option("--client", metavar="NAME", help="Only this client's list; everybody's if not given.")
+_CLASS = click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    type=click.Choice((*CLASSES, _ALL)),
+    help=f"What is stopped; may be repeated. If not given: {', '.join(UNLESS_SAID)}.",
+)
+_REASON = click.option("--reason", default="", help="A note: why.")
+
+
+@click.group(
+    "stoplist",
+    epilog=lesson(
+        "sluice stoplist add +79161234567 --reason 'asked by phone'",
+        "sluice stoplist import regulator.csv --class all",
+        "sluice stoplist check +79161234567",
+        source=f"The key needs the scope ops or plan; a client's own key handles that client's list. {EITHER}",
+    ),
+)
+def command() -> None:
+    """Numbers that are not to be sent to: for everybody's messages, or one client's, by class."""
+
+
+@command.command(
+    "add",
+    epilog=lesson(
+        "sluice stoplist add +79161234567 +79161234568 --class marketing",
+        "sluice stoplist add +79161234567 --client shop --reason 'complaint 4711'",
+        "sluice stoplist add +79161234567 --class all       # codes too",
+        source=EITHER,
+    ),
+)
+@click.argument("given", metavar="NUMBER...", nargs=-1, required=True)
+@_CLIENT
+@_CLASS
+@_REASON
+@_JSON
+@_CONFIG
+def add(
+    given: Sequence[str], client: str | None, classes: Sequence[str], reason: str, as_json: bool, config: Path | None
+) -> None:
+    """Put numbers on a list. They are not sent to any more, everywhere within a second."""
+    access = _access(config)
+    made = access.add(_parsed(given, access), Change(client, _named(classes), reason))
+    said = {"added": made.fresh, "changed": made.changed}
+    if as_json:
+        print_json(said)
+        return
+    click.echo(f"{made.fresh:,} added, {made.changed:,} changed; the others were there.")
+
+
+@command.command(
+    "remove",
+    epilog=lesson(
+        "sluice stoplist remove +79161234567",
+        "sluice stoplist remove +79161234567 --client shop --class transactional",
+        source=EITHER,
+    ),
+)
+@click.argument("given", metavar="NUMBER...", nargs=-1, required=True)
+@_CLIENT
+@click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only this class; may be repeated.")
+@_JSON
+@_CONFIG
+def remove(
+    given: Sequence[str], client: str | None, classes: Sequence[str], as_json: bool, config: Path | None
+) -> None:
+    """Take numbers off a list: whoever put them there, the subscriber's own STOP too."""
+    access = _access(config)
+    removed = access.remove(_parsed(given, access), client, classes)
+    if as_json:
+        print_json({"removed": removed})
+        return
+    click.echo(f"{removed:,} taken off.")
+
+
+@command.command(
+    "import",
+    epilog=lesson(
+        "sluice stoplist import numbers.csv --client shop",
+        "sluice stoplist import regulator.csv --column phone --class all --reason 'order 12/2026'",
+        source=f"A number a line, or a CSV with a column `to`, `number` or `phone`. On the servers themselves a file"
+        f" counts whole or not at all, and a million numbers take less than a minute. {EITHER}",
+        codes=_PARTLY,
+    ),
+)
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@_CLIENT
+@_CLASS
+@_REASON
+@click.option("--column", metavar="NAME", help="The column of the numbers.")
+@_JSON
+@_CONFIG
+@click.pass_context
+def import_(
+    context: click.Context,
+    path: Path,
+    client: str | None,
+    classes: Sequence[str],
+    reason: str,
+    column: str | None,
+    as_json: bool,
+    config: Path | None,
+) -> None:
+    """Put a file of numbers on a list."""
+    access = _access(config)
+    file, wrong, count = Numbers(path, access.region or Settings().default_region, column), list[Wrong](), 0
+
+    def slices() -> Iterator[list[str]]:
+        nonlocal count
+        for one in _watched(file):
+            wrong.extend(one.wrong)
+            count += len(one.numbers)
+            yield one.numbers
+
+    made = access.bring_in(slices(), Change(client, _named(classes), reason or path.name))
+    if as_json:
+        shown = [{"line": w.line, "detail": w.sentence} for w in wrong[:1000]]
+        print_json(
+            {"numbers": count, "added": made.fresh, "changed": made.changed, "refused": len(wrong), "lines": shown}
+        )
+    else:
+        for one in wrong[:_SHOWN]:
+            click.echo(f"line {one.line}: {one.sentence}", err=True)
+        if len(wrong) > _SHOWN:
+            click.echo(f"… and {len(wrong) - _SHOWN:,} more lines", err=True)
+        there = count - made.fresh - made.changed
+        click.echo(
+            f"{count:,} numbers: {made.fresh:,} added, {made.changed:,} changed, {there:,} were there or came twice;"
+            f" {len(wrong):,} lines without a number."
+        )
+    if wrong:
+        context.exit(3)
+
+
+@command.command(
+    "list", epilog=lesson("sluice stoplist list", "sluice stoplist list --client shop --limit 200", source=EITHER)
+)
+@_CLIENT
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many.")
+@_JSON
+@_CONFIG
+def list_(client: str | None, limit: int, as_json: bool, config: Path | None) -> None:
+    """The newest entries of all lists, or of one client's."""
+    found = list(_access(config).entries(client, limit, False))
+    if as_json:
+        print_json({"entries": found})
+        return
+    _table(found)
+
+
+@command.command(
+    "export",
+    epilog=lesson(
+        "sluice stoplist export > stops.csv",
+        "sluice stoplist export --client shop --full > stops.csv",
+        source=f"With --full the key needs the scope privacy. {EITHER}",
+    ),
+)
+@_CLIENT
+@click.option("--full", is_flag=True, help="Numbers in full; this is noted in the audit.")
+@_CONFIG
+def export(client: str | None, full: bool, config: Path | None) -> None:
+    """Every entry as CSV on standard output."""
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(_COLUMNS)
+    for entry in _access(config).entries(client, None, full):
+        cells = {**entry, "classes": " ".join(entry["classes"])}
+        out.writerow([cells[name] if cells[name] is not None else "" for name in _COLUMNS])
+
+
+@command.command(
+    "check",
+    epilog=lesson(
+        "sluice stoplist check +79161234567", "sluice stoplist check 89161234567 --client shop", source=EITHER
+    ),
+)
+@click.argument("number", metavar="NUMBER")
+@click.option("--client", metavar="NAME", help="For this client's messages.")
+@_JSON
+@_CONFIG
+def check(number: str, client: str | None, as_json: bool, config: Path | None) -> None:
+    """Say what is stopped for a number, and why."""
+    access = _access(config)
+    found = access.check(_parsed((number,), access)[0], client)
+    if as_json:
+        print_json(found)
+        return
+    whose = f"messages of {client}" if client else "everybody's messages"
+    stopped = ", ".join(found["stopped"])
+    click.echo(
+        f"{found['number']}: {f'stopped for {stopped}, of {whose}' if stopped else f'nothing is stopped of {whose}'}."
+    )
+    if found["entries"]:
+        _table(found["entries"])
+
+
+def _access(config: Path | None) -> Access:
+    return ByServers(read_settings(config)) if names_servers(config) else ByHttp(Client())
+
+
+def _parsed(given: Sequence[str], access: Access) -> list[str]:
+    """By the gateway, where it is asked: it knows which country a number without one is of."""
+    if not access.region:
+        return list(given)
+    found = []
+    for place, text in enumerate(given, 1):
+        try:
+            found.append(text_numbers.parse(text, access.region))
+        except text_numbers.NumberError as e:
+            raise click.UsageError(f"number {place}: {e.sentence}") from e
+    return found
+
+
+def _named(classes: Sequence[str]) -> tuple[str, ...]:
+    return CLASSES if _ALL in classes else tuple(dict.fromkeys(classes)) or UNLESS_SAID
+
+
+def _watched(file: Numbers) -> Iterator[Any]:
+    """The slices, with a bar on a terminal and a line now and then elsewhere."""
+    total, out = file.count(), Console(stderr=True, highlight=False)
+    if out.is_terminal:
+        columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), RateAndLeft())
+        with Progress(*columns, console=out, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            for one in file.slices():
+                yield one
+                bar.advance(task, one.lines)
+        out.print("All lines are read; writing them down …")
+        return
+    said, done = time.monotonic(), 0
+    for one in file.slices():
+        yield one
+        done += one.lines
+        if time.monotonic() - said > EVERY_S:
+            said = time.monotonic()
+            out.print(f"{done:,} of {total:,} lines", soft_wrap=True)
+
+
+def _table(found: Sequence[dict[str, Any]]) -> None:
+    columns = [
+        Column("number", whole=True),
+        Column("client", whole=True),
+        Column("stops"),
+        Column("source", whole=True),
+    ]
+    show(
+        [*columns, Column("since", whole=True), Column("who", spare=True), Column("why", spare=True)],
+        map(_cells, found),
+    )
+
+
+def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
+    classes = "all" if set(entry["classes"]) == set(CLASSES) else ", ".join(entry["classes"])
+    since = clock(entry["at"], day=True)[:10]
+    whose = entry["client"] or "everybody"
+    return entry["number"], whose, classes, entry["source"], since, entry["who"] or "", entry["reason"] or ""

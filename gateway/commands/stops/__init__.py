@@ -1,0 +1,1 @@
+"""What `sluice stoplist` is made of."""

@@ -1,0 +1,218 @@
+"""The two ways to the stop lists: PostgreSQL and Redis themselves, or a running gateway by HTTP.
+
+In: settings, or the gateway's address and key. Out: the same answers either way. An expected no is an AccessError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from gateway import live_stops, logs
+from gateway.commands.client import Client
+from gateway.config import Settings
+from gateway.stops.classes import classes_of, mask_of
+from gateway.store import stops
+from gateway.store.pool import Pool, StoreAwayError
+from gateway.store.stops import Added, Listed, StopRow
+from gateway.streams.link import Redis, RedisAwayError, ScriptError
+
+T = TypeVar("T")
+
+_PAGE, _ROWS = 500, 10_000  # entries asked for at once, by HTTP and of PostgreSQL
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is put on a list."""
+
+    client: str | None
+    classes: Sequence[str]
+    reason: str
+
+
+class Access(Protocol):
+    """What the command needs of whoever has the lists. Entries are as the API writes them."""
+
+    region: str
+
+    def add(self, numbers: Sequence[str], change: Change) -> Added:
+        """Put some numbers on a list."""
+
+    def bring_in(self, slices: Iterable[Sequence[str]], change: Change) -> Added:
+        """Put very many on it."""
+
+    def remove(self, numbers: Sequence[str], client: str | None, classes: Sequence[str]) -> int:
+        """Take numbers off; how many were there."""
+
+    def check(self, number: str, client: str | None) -> dict[str, Any]:
+        """What is stopped for a number."""
+
+    def entries(self, client: str | None, limit: int | None, full: bool) -> Iterator[dict[str, Any]]:
+        """Entries, newest first; None: all of them. `full`: with their numbers."""
+
+
+class ByServers:
+    """For operators on the servers themselves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self.region = settings, settings.default_region.upper()
+
+    def add(self, numbers: Sequence[str], change: Change) -> Added:
+        async def work(pool: Pool, redis: Redis) -> Added:
+            made = await stops.add(pool, numbers, _listed(change, "operator"))
+            await live_stops.publish(pool, redis)
+            return made
+
+        return self._run(work)
+
+    def bring_in(self, slices: Iterable[Sequence[str]], change: Change) -> Added:
+        """In one transaction: all of it counts, or nothing."""
+
+        async def work(pool: Pool, redis: Redis) -> Added:
+            async with stops.importing(pool, _listed(change, "import")) as one:
+                for numbers in slices:
+                    await one.put(numbers)
+                made = await one.merge()
+            await live_stops.publish(pool, redis)
+            return made
+
+        return self._run(work)
+
+    def remove(self, numbers: Sequence[str], client: str | None, classes: Sequence[str]) -> int:
+        async def work(pool: Pool, redis: Redis) -> int:
+            mask = mask_of(classes) if classes else 15
+            gone = await stops.remove(pool, numbers, client or "", who=_who(), mask=mask)
+            await live_stops.publish(pool, redis)
+            return gone
+
+        return self._run(work)
+
+    def check(self, number: str, client: str | None) -> dict[str, Any]:
+        async def work(pool: Pool, _: Redis) -> list[StopRow]:
+            return await stops.of_number(pool, number)
+
+        rows = self._run(work)
+        mask = 0
+        for row in rows:
+            mask |= row.mask if row.client in ("", client or "") else 0
+        shown = [_document(row, True) for row in rows if client is None or row.client in ("", client)]
+        return {"number": number, "stopped": classes_of(mask), "entries": shown}
+
+    def entries(self, client: str | None, limit: int | None, full: bool) -> Iterator[dict[str, Any]]:
+        if full:
+            self._run(lambda pool, _: stops.note_export(pool, client, who=_who()))
+        before = 0
+        while limit is None or limit > 0:
+            size = _ROWS if limit is None else min(limit, _ROWS)
+            rows = self._run(lambda pool, _, size=size, before=before: stops.page(pool, client, size, before))  # type: ignore[misc]
+            yield from (_document(row, full) for row in rows)
+            if len(rows) < size:
+                return
+            limit, before = None if limit is None else limit - size, rows[-1].id
+
+    def _run(self, work: Callable[[Pool, Redis], Awaitable[T]]) -> T:
+        settings = self._settings
+
+        async def run() -> T:
+            redis = await Redis.open(settings.redis_url, settings.shards)
+            pool = await Pool.open(settings.postgres_url, size=1)
+            try:
+                return await work(pool, redis)
+            finally:
+                await pool.close()
+                await redis.close()
+
+        try:
+            return asyncio.run(run())
+        except StoreAwayError as e:
+            raise click.ClickException(str(e)) from e
+        except (RedisAwayError, ScriptError) as e:
+            raise click.ClickException(f"{e}: what was changed counts everywhere once Redis is back") from e
+
+
+class ByHttp:
+    """For whoever has a key."""
+
+    region = ""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def add(self, numbers: Sequence[str], change: Change) -> Added:
+        body = {"numbers": numbers, "client": change.client, "classes": change.classes, "reason": change.reason}
+        said = self._client.post("/v1/stoplist", body)
+        return Added(said["added"], said["changed"])
+
+    def bring_in(self, slices: Iterable[Sequence[str]], change: Change) -> Added:
+        """Request by request: repeating after a failure is safe."""
+        fresh = changed = 0
+        for numbers in slices:
+            if numbers:
+                made = self.add(numbers, change)
+                fresh, changed = fresh + made.fresh, changed + made.changed
+        return Added(fresh, changed)
+
+    def remove(self, numbers: Sequence[str], client: str | None, classes: Sequence[str]) -> int:
+        removed = 0
+        for number in numbers:
+            gone = 0
+            for klass in classes or (None,):
+                given = {name: value for name, value in (("client", client), ("class", klass)) if value}
+                said = self._client.ask("DELETE", _path(number, given))
+                gone |= said["removed"]
+            removed += gone
+        return removed
+
+    def check(self, number: str, client: str | None) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.get(_path(number, {}), {"client": client})
+        return found
+
+    def entries(self, client: str | None, limit: int | None, full: bool) -> Iterator[dict[str, Any]]:
+        whose = f"&client={quote(client, safe='')}" if client else ""
+        path: str | None = f"/v1/stoplist?limit={min(limit or _PAGE, _PAGE)}{whose}"
+        while path is not None and limit != 0:
+            page = self._client.get(path)
+            for entry in page["entries"]:
+                if full and "*" in entry["number"]:
+                    raise click.ClickException("numbers in full need a key with the scope `privacy`")
+                yield entry
+                limit = None if limit is None else limit - 1
+                if limit == 0:
+                    return
+            path = page["next"]
+
+
+def _path(number: str, query: dict[str, str]) -> str:
+    tail = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+    return f"/v1/stoplist/{quote(number, safe='')}" + (f"?{tail}" if tail else "")
+
+
+def _listed(change: Change, source: stops.Source) -> Listed:
+    return Listed(change.client or "", mask_of(change.classes), source, _who(), change.reason)
+
+
+def _document(row: StopRow, full: bool) -> dict[str, Any]:
+    return {
+        "number": row.recipient if full else logs.masked(row.recipient),
+        "client": row.client or None,
+        "classes": classes_of(row.mask),
+        "source": row.source,
+        "reason": row.reason,
+        "who": row.who,
+        "at": datetime.fromtimestamp(row.at_ms / 1000, UTC).isoformat(),
+    }
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
