@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.connector.flight import apply_treatment, submissions, submitted
 from gateway.message import Treatment
+from gateway.provider import accepted
 from gateway.text import cyrillic, gsm7, parts, typography
 from gateway.text.treatment import costly, treat
+from tests.core_builders import NOW_MS, flight, journey, message
 
 TYPOGRAPHY, TRANSLITERATION = Treatment.TYPOGRAPHY, Treatment.TRANSLITERATION
 
@@ -197,3 +200,21 @@ def test_the_tables_are_those_that_owed_parts_were_counted_by() -> None:
     every = "".join(chr(c) for c in (*range(0x80, 0x600), *range(0x1680, 0x2300), *range(0xFB00, 0xFB07)))
     table = "|".join(typography.to_plain(c) + "=" + cyrillic.to_latin(c) for c in every)
     assert hashlib.sha256(table.encode()).hexdigest()[:16] == "d2634677689f64af"
+
+
+def test_a_carrier_that_takes_messages_whole_gets_the_treated_text_and_its_parts() -> None:
+    text = ("Ваш заказ готов. " * 12)[:200]
+    f = flight(message(text=text, encoding="ucs2", parts=3), journey(treatment="transliteration"))
+    apply_treatment(f)
+    (whole,) = submissions(f, parts.split(f.message.text, f.message.encoding), whole=True)
+    assert (whole.part, whole.parts, whole.encoding) == (0, 2, "gsm7")
+    assert whole.text.startswith("Vash zakaz gotov.")
+    row = submitted(f, whole, accepted("c1"), NOW_MS)
+    assert (row.parts, row.treatment) == (2, "transliteration")
+
+
+def test_a_text_that_a_treatment_does_not_change_is_told_as_it_came() -> None:
+    f = flight(message(text="Hello"), journey(treatment="transliteration"))
+    before = f.message
+    apply_treatment(f)
+    assert f.message is before and f.treatment == ""
