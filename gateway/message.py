@@ -105,7 +105,10 @@ class Journey(msgspec.Struct, array_like=True, frozen=True, gc=False):
     throttled: int = 0  # times this attempt came back unsent from this carrier
     pinned: bool = False  # a part was accepted: the rest stay with this carrier
     treatment: str = ""  # a Treatment, as the route has it: owed parts are numbers of the treated text
+    place: int = 0  # of the limit in whose queue it has its place (plan.limits.Count.mark); 0: none
     billed_on_delivery: bool = False  # the carrier asks money for what arrives, not for what it takes
+    sender: str = ""  # replaces the message's own, where the route says so
+    record: str = ""  # why this carrier, see plan/record.py
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -45,6 +45,10 @@ class Reason(StrEnum):
     UNCERTAIN = "uncertain"
     CANCELLED = "cancelled"
     DAMAGED = "damaged"
+    LIMIT = "limit"
+    PAUSED = "paused"
+    BUDGET = "budget"
+    SENDER_NOT_REGISTERED = "sender_not_registered"
     STOPPED = "stopped"
     WINDOW_HOURS = "window_hours"
 
@@ -90,6 +94,10 @@ RULES: Mapping[Reason, Rule] = {
     Reason.UNCERTAIN: Rule(False, False, False, "it is not known whether the carrier took the message"),
     Reason.CANCELLED: Rule(False, False, False, "the client cancelled the message"),
     Reason.DAMAGED: Rule(False, False, False, "a stored value could not be read"),
+    Reason.LIMIT: Rule(False, False, False, "a limit of the plan has no room for it"),
+    Reason.PAUSED: Rule(False, False, False, "an operator paused its class, client or tag"),
+    Reason.BUDGET: Rule(False, False, False, "the budget of its client or tag is spent"),
+    Reason.SENDER_NOT_REGISTERED: Rule(False, False, False, "no carrier of the route may use this sender"),
     Reason.STOPPED: Rule(False, False, False, "the recipient is on a stop list for this class"),
     Reason.WINDOW_HOURS: Rule(False, False, False, "it is outside the hours in which the recipient may be sent to"),
 }

@@ -12,6 +12,7 @@ from gateway.api import render
 from gateway.api.documents import CostlyCharacter, Preview, Price, TreatedText
 from gateway.message import Message, Treatment
 from gateway.plan.choice import Choice, Compiled
+from gateway.plan.surroundings import Surroundings
 from gateway.text import parts
 from gateway.text.treatment import Costly, Treated, costly, treat
 
@@ -24,7 +25,7 @@ _NAMES: Final = {
 
 def preview(m: Message, plan: Compiled | None, now_ms: int) -> Preview:
     """The document. `plan` None: none is active, and neither route nor price can be told."""
-    choice = plan.choose(m.to, m.klass, m.client, m.sender, m.tag, m.encoding, test=m.test) if plan is not None else None
+    choice = plan.choose(m, Surroundings(now_ms=now_ms)) if plan is not None else None
     chosen = choice if isinstance(choice, Choice) else None
     results = {treatment: treat(m.text, treatment) for treatment in Treatment}
     sent = results[Treatment(chosen.treatment)] if chosen is not None else results[Treatment.NONE]

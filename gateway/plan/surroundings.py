@@ -53,6 +53,8 @@ class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether a carrier takes messages now: it has a live bind, an open breaker does not hold it, nobody paused it."""
     full: Callable[[str, str, str, str, str, str, int], int] | None = None
     """(carrier, operator, sender, client, tag, class, parts) → 0, or until when (ms) a limit has no room for them."""
+    slow: Callable[[str, str], bool] | None = None
+    """(carrier, class) → whether more waits there than it sends in a while: others come first."""
     chance: Callable[[str, str, str], Chance | None] | None = None
     """(carrier, operator, class) → how likely delivery is."""
     used: Callable[[str, str, str], int] | None = None

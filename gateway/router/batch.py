@@ -1,6 +1,6 @@
 """What one `route` script does with the first entries of a lane. Pure.
 
-In: entries, what is struck out of them, plan, liveness, time. Out: the script's arguments, and what to count after it.
+In: entries, what is struck out of them, plan, surroundings. Out: the script's arguments, and what to count after it.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from gateway import metrics
 from gateway.events import AnyFact, Ended, Parked, pack_facts
 from gateway.plan.choice import Compiled
+from gateway.plan.surroundings import Surroundings
 from gateway.router.decide import Move, Moves, decide
 from gateway.streams.link import Arg
 from gateway.streams.packs import Entry
@@ -57,11 +58,9 @@ class Batch(msgspec.Struct, gc=False):
                 metrics.parked.labels(fact.reason).inc()
 
 
-def judged(
-    entries: Sequence[Entry], struck: set[bytes], plan: Compiled, live: Callable[[str], bool], now_ms: int
-) -> Batch:
+def judged(entries: Sequence[Entry], struck: set[bytes], plan: Compiled, around: Surroundings) -> Batch:
     """Decide for every message. What was struck out only leaves; a pack that cannot be read too."""
-    batch, known = Batch(waited_ms=now_ms - entries[0].at_ms), Moves()
+    batch, known = Batch(waited_ms=around.now_ms - entries[0].at_ms), Moves()
     add_number, add_value = batch.numbers.append, batch.values.append
     for entry in entries:
         messages = entry.messages
@@ -72,7 +71,7 @@ def judged(
             messages = [q for q in messages if q.message_id not in struck]
         batch.leaving += len(messages)
         for queued in messages:
-            move = decide(queued, plan, live, now_ms, known)
+            move = decide(queued, plan, around, known)
             if move.fact is not None:
                 batch.facts.append(move.fact)
             if move.op:

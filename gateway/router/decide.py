@@ -1,11 +1,11 @@
-"""What becomes of one message at the router. Pure: plan, liveness and clock are arguments.
+"""What becomes of one message at the router. Pure: plan and surroundings are arguments.
 
 In: a queued entry. Out: a destination outbox with its journey, a time to try again, or the fact that ends the message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 
 import msgspec
 
@@ -21,7 +21,8 @@ from gateway.message import (
     unpack_journey,
     unpack_message,
 )
-from gateway.plan.choice import Choice, Compiled, NoRoute
+from gateway.plan.choice import NOTHING, Choice, Compiled, NoRoute
+from gateway.plan.surroundings import Surroundings
 from gateway.provider import RULES, Reason
 from gateway.streams.keys import lane
 from gateway.streams.reader import Queued
@@ -31,6 +32,9 @@ MAX_ATTEMPTS = 12
 
 ROUND = Try("", "round")
 """Stands in `tried` where every candidate had been tried and all may be tried again."""
+
+AT_ONE = 3
+"""Attempts at one carrier in a round, where the route says `retry_same`."""
 
 _BACKOFF_S = (5, 15, 60, 300)
 
@@ -46,20 +50,22 @@ class Move(msgspec.Struct, gc=False):
     journey: bytes = b""
     fact: AnyFact | None = None
     number: int = 0
+    choice: Choice | None = None
 
 
 Moves = dict[tuple[int, str, str], Move]
-"""Moves of fresh messages under one plan at one time: by the choice's place in memory, class and client."""
+"""Moves of fresh messages under one plan at one time: by the choice's place in memory, class and client. A move holds
+its choice, so that the place stays taken."""
 
 
-def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: int, known: Moves | None = None) -> Move:
+def decide(entry: Queued, plan: Compiled, around: Surroundings, known: Moves | None = None) -> Move:
     """Choose for one entry. Never raises for what is stored: an unreadable entry ends as `damaged`.
 
     Fresh messages of one kind get the same Move out of `known`, which is good for one batch.
     """
-    if known is not None and not entry.journey and (move := _fresh(entry.value, plan, live, now_ms, known)) is not None:
+    if known is not None and not entry.journey and (move := _fresh(entry.value, plan, around, known)) is not None:
         return move
-    message_id = entry.message_id
+    message_id, now_ms = entry.message_id, around.now_ms
     try:
         message = unpack_message(entry.value, 16)
         journey = unpack_journey(entry.journey) if entry.journey else None
@@ -73,67 +79,57 @@ def decide(entry: Queued, plan: Compiled, live: Callable[[str], bool], now_ms: i
             return Move("", fact=Ended(message_id, State.FAILED, Reason.NO_ROUTE, attempt))
         return Move("o", f"{journey.carrier}:{lane(message.klass, message.client)}", entry.journey)
     tried = journey.tried if journey else ()
-    choice = choose(plan, message, tried, live)
+    choice = choose(plan, message, message_id, tried, around)
     if isinstance(choice, Choice):
         routed_ms = max(now_ms, id_time_ms(message_id))  # our reading of Redis' clock may be a moment behind
         return _send(message, choice, attempt + 1, tried, plan.version, routed_ms)
-    if journey is None or choice.reason != Reason.ATTEMPTS_EXHAUSTED:
-        return Move("", fact=Ended(message_id, State.FAILED, choice.reason, attempt))
-    return _again(message_id, message, journey, now_ms)
+    if journey is not None and choice.reason == Reason.ATTEMPTS_EXHAUSTED:
+        return _again(message_id, message, journey, now_ms)
+    if choice.reason == Reason.LIMIT and choice.wait:
+        due = min(max(choice.until_ms, now_ms + 1), message.deadline_ms(message_id))
+        return Move("l", str(due), entry.journey, Parked(message_id, attempt, choice.reason, due))
+    return Move("", fact=Ended(message_id, State.FAILED, choice.reason, attempt))
 
 
-def _fresh(value: bytes, plan: Compiled, live: Callable[[str], bool], now_ms: int, known: Moves) -> Move | None:
+def _fresh(value: bytes, plan: Compiled, around: Surroundings, known: Moves) -> Move | None:
     """The same for a message without a past that a live carrier takes, which is nearly every one; None for others."""
     try:
         m = unpack_message(value, 16)
     except (UnknownVersionError, msgspec.DecodeError):
         return None
-    accepted_ms = int.from_bytes(value[:6], "big")
+    accepted_ms, now_ms = int.from_bytes(value[:6], "big"), around.now_ms
     if max(accepted_ms, m.send_at_ms) + m.validity_s * 1000 <= now_ms or accepted_ms > now_ms:
         return None
-    choice = plan.choose(m.to, m.klass, m.client, m.sender, m.tag, m.encoding, _NONE, live, m.test)
+    choice = plan.choose(m, around, NOTHING, NOTHING, value[:16])
     if not isinstance(choice, Choice):
         return None
-    kind = id(choice), m.klass, m.client  # the plan keeps its choices
+    kind = id(choice), m.klass, m.client
     move = known.get(kind)
     if move is None:
         move = known[kind] = _send(m, choice, 1, (), plan.version, now_ms)
+        move.choice = choice
     return move
 
 
-def choose(plan: Compiled, message: Message, tried: tuple[Try, ...], live: Callable[[str], bool]) -> Choice | NoRoute:
-    """A carrier that is live; else one that may come back; never one that this round has tried."""
-    found = _ask(plan, message, tried, live)
-    if isinstance(found, NoRoute) and found.reason == Reason.NO_CARRIER:
-        return _ask(plan, message, tried, None)
+def choose(
+    plan: Compiled, message: Message, message_id: bytes, tried: tuple[Try, ...], around: Surroundings
+) -> Choice | NoRoute:
+    """A carrier that can send; else one that may come to, unless the route wants an end; never one that this round has
+    tried, but where the route wants that."""
+    exclude, again = tried_now(tried) if tried else (NOTHING, NOTHING)
+    found = plan.choose(message, around, exclude, again, message_id)
+    if isinstance(found, NoRoute) and found.reason == Reason.NO_CARRIER and found.wait:
+        return plan.choose(message, around, exclude, again, message_id, waiting=True)
     return found
 
 
-def _ask(
-    plan: Compiled, message: Message, tried: tuple[Try, ...], live: Callable[[str], bool] | None
-) -> Choice | NoRoute:
-    return plan.choose(
-        message.to,
-        message.klass,
-        message.client,
-        message.sender,
-        message.tag,
-        message.encoding,
-        tried_now(tried) if tried else _NONE,
-        live,
-        message.test,
-    )
-
-
-_NONE: frozenset[str] = frozenset()
-
-
-def tried_now(tried: tuple[Try, ...]) -> frozenset[str]:
-    """Carriers tried since the last round began."""
+def tried_now(tried: tuple[Try, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    """Carriers tried since the last round began; those of them that might be tried again at once."""
     names = [t.carrier for t in tried]
-    if "" in names:
-        names = names[len(names) - names[::-1].index("") :]
-    return frozenset(names)
+    now = tried[len(names) - names[::-1].index("") :] if "" in names else tried
+    times = Counter(t.carrier for t in now)
+    hopeless = {t.carrier for t in now if not RULES[_reason(t.reason)].retry}
+    return frozenset(times), frozenset(c for c, n in times.items() if n < AT_ONE and c not in hopeless)
 
 
 def _send(message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...], version: int, now_ms: int) -> Move:
@@ -148,6 +144,9 @@ def _send(message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...]
         now_ms,
         tried=tried,
         treatment=choice.treatment,
+        billed_on_delivery=choice.billed_on_delivery,
+        sender=choice.sender,
+        record=choice.record,
     )
     return Move("o", f"{choice.carrier}:{lane(message.klass, message.client)}", pack_journey(journey))
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from gateway.streams import carriers
 from gateway.streams.link import Redis, RedisAwayError
 
 _STALE_MS = 5_000  # a connector reports twice a second; one silent this long is dead or cut off
+
+SLOW_S: Final = {"otp": 2.0, "alert": 5.0, "transactional": 15.0, "marketing": 60.0}
+"""A carrier that has so much of a class before it, in seconds of sending, comes after the others."""
+
+TRIALS: Final = 5
+"""Messages that a router gives to a carrier whose breaker is half open, until it hears more of it."""
+
+_AGAIN_MS = 5_000  # and the same number again, if it hears nothing
 
 
 class Liveness:
@@ -19,6 +27,9 @@ class Liveness:
         self._status: dict[str, dict[str, Any]] = {}
         self._modes: dict[str, carriers.Mode] = {}
         self._live: frozenset[str] = frozenset()
+        self._slow: frozenset[tuple[str, str]] = frozenset()
+        self._trials: dict[str, int] = {}
+        self._tried: dict[str, tuple[int, int]] = {}  # half open since, and when trials were last given
 
     async def look(self) -> None:
         """Look once."""
@@ -28,8 +39,32 @@ class Liveness:
         self._live = frozenset(
             name
             for name, status in self._status.items()
-            if status["live"] and now - status["at_ms"] < _STALE_MS and name not in self._modes
+            if self._can_send(name, status, now) and _breaker(status) == "closed"
         )
+        self._slow = frozenset(
+            (name, klass)
+            for name, status in self._status.items()
+            for klass, seconds in status.get("queue_s", {}).items()
+            if seconds > SLOW_S.get(klass, 60.0)
+        )
+        self._try(now)
+
+    def _can_send(self, name: str, status: dict[str, Any], now: int) -> bool:
+        return bool(status["live"] and now - status["at_ms"] < _STALE_MS and name not in self._modes)
+
+    def _try(self, now: int) -> None:
+        """Give trials where a breaker is half open."""
+        half_open = {
+            name: int(status["breaker"].get("since_ms", 0))
+            for name, status in self._status.items()
+            if _breaker(status) == "half_open" and self._can_send(name, status, now)
+        }
+        for name, since in half_open.items():
+            known, given = self._tried.get(name, (-1, 0))
+            if since != known or now - given >= _AGAIN_MS:
+                self._tried[name], self._trials[name] = (since, now), TRIALS
+        for name in [name for name in self._tried if name not in half_open]:
+            del self._tried[name], self._trials[name]
 
     async def run(self) -> None:
         """Look again and again."""
@@ -46,26 +81,42 @@ class Liveness:
         return self._live
 
     def live(self, carrier: str) -> bool:
-        """Whether its connector runs, has a live bind and may send."""
-        return carrier in self._live
+        """Whether a message may go there now: its connector runs, has a live bind and may send. Where a breaker is half
+        open a yes is one of few."""
+        if carrier in self._live:
+            return True
+        left = self._trials.get(carrier, 0)
+        if left:
+            self._trials[carrier] = left - 1
+        return left > 0
+
+    def slow(self, carrier: str, klass: str) -> bool:
+        """Whether more of the class waits there than it sends in a while."""
+        return (carrier, klass) in self._slow
 
     def down_ms(self, carrier: str) -> int:
         """How long it has not been able to send; 0 when it can."""
-        if self.live(carrier):
+        if carrier in self._live or carrier in self._tried:
             return 0
         if carrier in self._modes:
             return 1 << 40  # ordered: nothing to wait for
         status = self._status.get(carrier)
         if status is None:
             return 1 << 40
-        since = status["down_since_ms"] or status["at_ms"]
+        breaker = status["breaker"]["since_ms"] if _breaker(status) == "open" else 0
+        since = status["down_since_ms"] or breaker or status["at_ms"]
         return max(self._redis.clock_ms() - int(since), 1)
 
     def why(self, carrier: str) -> str:
-        """What limits it: paused, draining, no_bind, rate, window, memory or nothing."""
+        """What limits it: paused, draining, no_bind, breaker, rate, window, memory or nothing."""
         if carrier in self._modes:
             return self._modes[carrier].replace("running", "")
         status = self._status.get(carrier)
         if status is None or self._redis.clock_ms() - status["at_ms"] >= _STALE_MS:
             return "no_connector"
         return str(status["limited_by"])
+
+
+def _breaker(status: dict[str, Any]) -> str:
+    """closed, open or half_open; a connector of an older release has none."""
+    return str(status.get("breaker", {}).get("state", "closed"))

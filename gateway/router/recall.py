@@ -18,6 +18,7 @@ from gateway import metrics
 from gateway.events import AnyFact, Ended, pack_facts
 from gateway.message import State, Try, UnknownVersionError, pack_journey, unpack_journey, unpack_message
 from gateway.plan.choice import Choice, Compiled
+from gateway.plan.surroundings import Surroundings
 from gateway.provider import Reason
 from gateway.router.decide import choose
 from gateway.router.liveness import Liveness
@@ -110,9 +111,10 @@ class Recall:
         if journey.pinned:
             return None
         tried = (*journey.tried, Try(carrier, Reason.NOT_BOUND))
-        other = choose(plan, message, tried, self._liveness.live)
+        around = Surroundings(now_ms=self.link.clock_ms(), live=self._live.__contains__)
+        other = choose(plan, message, entry.message_id, tried, around)
         gone = carrier not in plan.carriers
-        if not gone and not (isinstance(other, Choice) and self._liveness.live(other.carrier)):
+        if not gone and not (isinstance(other, Choice) and other.carrier in self._live):
             return None
         return pack_journey(msgspec.structs.replace(journey, tried=tried)), None
 

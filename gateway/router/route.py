@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from gateway.message import CLASSES
 from gateway.plan.choice import Compiled
+from gateway.plan.surroundings import Surroundings
 from gateway.router.batch import judged
 from gateway.streams import packs
 from gateway.streams.facts import next_id
@@ -48,9 +49,10 @@ class Intake:
     """Routes what waits in one shard's intake. `run` ends with FencedError or RedisAwayError."""
 
     def __init__(
-        self, link: Link, token: int, plan: Callable[[], Compiled | None], live: Callable[[str], bool]
+        self, link: Link, token: int, plan: Callable[[], Compiled | None], around: Callable[[int], Surroundings]
     ) -> None:
-        self.link, self.token, self._plan, self._live = link, token, plan, live
+        """`around`: the surroundings at a time."""
+        self.link, self.token, self._plan, self._around = link, token, plan, around
         self._hot: dict[str, OrderedDict[str, list[Entry] | None]] = {c: OrderedDict() for c in CLASSES}
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
@@ -142,7 +144,7 @@ class Intake:
         plan = self._plan()
         assert plan is not None
         link = self.link
-        batch = judged(entries, self._struck[name], plan, self._live, link.clock_ms())
+        batch = judged(entries, self._struck[name], plan, self._around(link.clock_ms()))
         head: list[Arg] = [link.run_id, self.token, self._epoch, name]
         head += (entries[0].entry_id, next_id(entries[-1].entry_id))
         routing = link.start_script("route", (), [*head, *batch.arguments()])

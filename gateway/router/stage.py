@@ -13,6 +13,7 @@ from gateway.router.liveness import Liveness
 from gateway.router.recall import Recall
 from gateway.router.route import FencedError, Intake
 from gateway.router.waiting import WaitingWatch
+from gateway.router.world import World
 from gateway.streams.lease import Lease
 from gateway.streams.link import Link, Redis, RedisAwayError
 from gateway.streams.wakes import Wakes
@@ -26,14 +27,15 @@ _TICK_S = 0.2
 async def run(settings: Settings, redis: Redis, owner: str, plan: Callable[[], Compiled | None]) -> None:
     """Route on every shard whose lease is ours, until cancelled."""
     liveness = Liveness(redis)
+    world = World(liveness)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(liveness.run(), name="liveness")
         for shard in range(redis.shards):
-            tasks.create_task(_shard(settings, redis, owner, plan, liveness, shard), name=f"router {shard}")
+            tasks.create_task(_shard(settings, redis, owner, plan, world, shard), name=f"router {shard}")
 
 
 async def _shard(
-    settings: Settings, redis: Redis, owner: str, plan: Callable[[], Compiled | None], liveness: Liveness, shard: int
+    settings: Settings, redis: Redis, owner: str, plan: Callable[[], Compiled | None], world: World, shard: int
 ) -> None:
     link = redis.new_link(shard)
     lease = Lease(link, "lease:router", owner, settings.lease_s)
@@ -41,7 +43,7 @@ async def _shard(
         while True:
             await lease.acquire()
             try:
-                await _own(redis, lease, plan, liveness, shard, link)
+                await _own(redis, lease, plan, world, shard, link)
             except* RedisAwayError:
                 await link.up()
             except* FencedError:
@@ -56,11 +58,11 @@ async def _own(
     redis: Redis,
     lease: Lease,
     plan: Callable[[], Compiled | None],
-    liveness: Liveness,
+    world: World,
     shard: int,
     link: Link,
 ) -> None:
-    intake = Intake(link, lease.token, plan, liveness.live)
+    liveness, intake = world.liveness, Intake(link, lease.token, plan, world.around)
     wakes = Wakes(redis, shard, "wake:intake", intake.tell)
     try:
         await liveness.look()

@@ -11,6 +11,7 @@ from gateway.embedded.postgres import Postgres
 from gateway.embedded.valkey import Valkey
 from gateway.live_plan import MIRROR, LivePlan, Refused, activate, keep_published, publish, rollback
 from gateway.plan.choice import Choice
+from gateway.plan.matching import Facts
 from gateway.store import plans
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis
@@ -71,7 +72,7 @@ def has(live: LivePlan, version: int) -> bool:
 def price_of(live: LivePlan) -> int:
     compiled = live.current()
     assert compiled is not None
-    choice = compiled.choose("+79161234567", "otp", "app")
+    choice = compiled.choose(Facts("+79161234567", "otp", "app"))
     assert isinstance(choice, Choice)
     return choice.price_micro
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.connector import pump as pump_module
+from gateway.plan.surroundings import Surroundings
 from gateway.router.route import Intake
 from gateway.streams import packs, reader
 from gateway.streams.lease import Lease
@@ -61,7 +62,7 @@ async def test_the_router_forgets_all_it_read_ahead_when_something_was_taken_off
                 gone.append(strike(valkey_url, "marketing:a", 0, 50))
             return True
 
-        intake = Intake(path.redis.new_link(0), lease.token, plan, live)
+        intake = Intake(path.redis.new_link(0), lease.token, plan, lambda now: Surroundings(now_ms=now, live=live))
         await intake.link.up()
         routing = asyncio.create_task(intake.run())
         await until(

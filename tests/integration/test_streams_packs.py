@@ -12,6 +12,8 @@ import pytest
 from gateway.events import Ended
 from gateway.message import pack_journey, pack_message
 from gateway.plan.choice import Compiled
+from gateway.plan.matching import Asked
+from gateway.plan.surroundings import Surroundings
 from gateway.router.liveness import Liveness
 from gateway.router.route import Intake, first
 from gateway.router.waiting import WaitingWatch
@@ -52,7 +54,7 @@ async def routed(redis: Redis, compiled: Compiled | None = None) -> None:
     """Let a router work until no intake holds anything."""
     lease = Lease(redis.link(0), "lease:router", "r", 30)
     await lease.acquire()
-    intake = Intake(redis.new_link(0), lease.token, lambda: compiled or plan(), lambda _: True)
+    intake = Intake(redis.new_link(0), lease.token, lambda: compiled or plan(), lambda now: Surroundings(now_ms=now))
     await intake.link.up()
     routing = asyncio.create_task(intake.run())
 
@@ -265,12 +267,12 @@ async def test_a_lanes_turn_is_measured_in_messages(valkey_url: str) -> None:
             def __init__(self) -> None:
                 self.__dict__.update(compiled.__dict__)
 
-            def choose(self, to: str, klass: str, client_name: str, *args: object) -> object:  # type: ignore[override]
+            def choose(self, facts: Asked, *args: object) -> object:  # type: ignore[override]
                 with client(valkey_url) as c:
                     lengths = c.xlen("{0}:outbox:north:marketing:a"), c.xlen("{0}:outbox:north:marketing:b")
-                if client_name == "b" and lengths not in seen:
+                if facts.client == "b" and lengths not in seen:
                     seen.append(lengths)  # type: ignore[arg-type]
-                return compiled.choose(to, klass, client_name, *args)  # type: ignore[arg-type]
+                return compiled.choose(facts, *args)  # type: ignore[arg-type]
 
         await routed(redis, Watched())
         assert seen in ([(500, 0)], [(0, 0)]), "b waits behind at most one turn of a"

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from gateway.message import CLASSES
 from gateway.plan.choice import Choice, Compiled, NoRoute
 from gateway.plan.document import Carrier, Defaults, Operator, Plan, Rate, Route
+from gateway.plan.matching import Facts
 from gateway.plan.numbering import Numbering, PrefixError, expand
 from gateway.plan.rates import Price, Rates, decimal, micro
+from gateway.plan.surroundings import Surroundings
 from gateway.provider import Reason
 
 prefixes = st.text("789", max_size=4)
@@ -146,7 +148,9 @@ def test_every_choice_is_the_one_that_reading_the_routes_from_the_top_gives(
     compiled = Compiled(plan, 7)
     for to, klass, client, exclude, live, test in [*asks, *asks]:  # the second time from remembered decisions
         expected = choose_plainly(plan, to, klass, client, exclude, live, test)
-        choice = compiled.choose(to, klass, client, "S", "", "gsm7", exclude, live.__contains__, test)
+        choice = compiled.choose(
+            Facts(to, klass, client, "S", test=test), Surroundings(live=live.__contains__), exclude
+        )
         if isinstance(expected, Reason):
             assert isinstance(choice, NoRoute) and choice.reason == expected
         else:
@@ -190,4 +194,4 @@ def test_a_client_that_no_route_names_shares_the_decisions_of_all_others() -> No
         routes=(Route(name="r", carriers=("a",)),),
     )
     compiled = Compiled(plan, 1)
-    assert len({id(compiled.choose("+79161234567", "otp", f"client-{i}")) for i in range(100)}) == 1
+    assert len({id(compiled.choose(Facts("+79161234567", "otp", f"client-{i}"))) for i in range(100)}) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from gateway.events import Ended, Parked
 from gateway.message import Journey, Message, Try, pack_journey, pack_message, unpack_journey
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier, Operator, Plan, Rate, Route
+from gateway.plan.surroundings import Surroundings
 from gateway.provider import Reason
 from gateway.router.decide import MAX_ATTEMPTS, ROUND, Move, decide, tried_now
 from gateway.streams.reader import Queued
@@ -37,12 +40,15 @@ def everyone(carrier: str) -> bool:
     return True
 
 
+NOW = Surroundings(now_ms=NOW_MS, live=everyone)
+
+
 def nobody(carrier: str) -> bool:
     return False
 
 
-def decided(m: Message, j: Journey | None = None, live: object = everyone, now_ms: int = NOW_MS) -> Move:
-    return decide(queued(m, j), PLAN, live, now_ms)  # type: ignore[arg-type]
+def decided(m: Message, j: Journey | None = None, live: Callable[[str], bool] = everyone, now_ms: int = NOW_MS) -> Move:
+    return decide(queued(m, j), PLAN, Surroundings(now_ms=now_ms, live=live))
 
 
 def test_a_fresh_message_goes_to_the_first_candidate_with_its_facts() -> None:
@@ -77,7 +83,7 @@ def test_a_pinned_rest_of_a_test_message_goes_back_to_a_sandbox_only() -> None:
 def test_a_pinned_rest_goes_back_to_its_carrier_unchanged_whatever_is_live() -> None:
     j = journey(carrier="south", owed=(2,), pinned=True, throttled=4)
     entry = queued(message(), j)
-    move = decide(entry, PLAN, nobody, NOW_MS)
+    move = decide(entry, PLAN, Surroundings(now_ms=NOW_MS, live=nobody))
     assert (move.op, move.where, move.journey) == ("o", "south:marketing:shop", entry.journey)
 
 
@@ -91,7 +97,7 @@ def test_when_all_were_tried_the_next_round_begins_later_and_later(rounds: int, 
     assert (move.fact.attempt, move.fact.reason, move.fact.until_ms) == (2, "throttled", NOW_MS + pause_s * 1000)
     onward = unpack_journey(move.journey)
     assert onward.tried == (*tried, ROUND)
-    assert tried_now(onward.tried) == frozenset(), "in the new round everybody may be tried again"
+    assert tried_now(onward.tried)[0] == frozenset(), "in the new round everybody may be tried again"
 
 
 def test_an_uncertain_message_of_a_resend_class_waits_only_a_second() -> None:
@@ -102,7 +108,7 @@ def test_an_uncertain_message_of_a_resend_class_waits_only_a_second() -> None:
 def test_a_pause_never_outlasts_the_validity() -> None:
     tried = (Try("north", "temporary"), Try("south", "temporary"))
     i = message_id(NOW_MS - 3_598_000)
-    move = decide(queued(message(), journey(attempt=2, tried=tried), id=i), PLAN, everyone, NOW_MS)
+    move = decide(queued(message(), journey(attempt=2, tried=tried), id=i), PLAN, NOW)
     assert move.where == str(NOW_MS + 2000)
 
 
@@ -122,13 +128,13 @@ def test_too_many_attempts_fail_the_message() -> None:
 def test_a_message_that_is_too_old_expires_wherever_it_stands() -> None:
     i = message_id(NOW_MS - 3_600_000)
     for j in (None, journey(attempt=3), journey(pinned=True, owed=(1,))):
-        fact = decide(queued(message(), j, id=i), PLAN, everyone, NOW_MS).fact
+        fact = decide(queued(message(), j, id=i), PLAN, NOW).fact
         assert fact == Ended(i, "expired", "validity", j.attempt if j else 0)
 
 
 def test_validity_counts_from_send_at() -> None:
     i = message_id(NOW_MS - 3_600_000)
-    move = decide(queued(message(send_at_ms=NOW_MS - 1000), id=i), PLAN, everyone, NOW_MS)
+    move = decide(queued(message(send_at_ms=NOW_MS - 1000), id=i), PLAN, NOW)
     assert move.op == "o"
 
 
@@ -146,7 +152,7 @@ def test_a_test_message_goes_to_the_sandbox_carrier_only() -> None:
 
 
 def test_a_plan_without_anything_fails_messages_instead_of_keeping_them() -> None:
-    fact = decide(queued(message()), NOBODY_TO_SEND, everyone, NOW_MS).fact
+    fact = decide(queued(message()), NOBODY_TO_SEND, NOW).fact
     assert isinstance(fact, Ended)
     assert fact.reason == Reason.NO_ROUTE
 
@@ -169,7 +175,7 @@ GOOD, ROUTED = pack_message(message()), pack_journey(journey())
 )
 def test_a_value_that_cannot_be_read_ends_as_damaged(value: bytes, route: bytes) -> None:
     i = message_id()
-    fact = decide(Queued(b"1-1", i + value, route), PLAN, everyone, NOW_MS).fact
+    fact = decide(Queued(b"1-1", i + value, route), PLAN, NOW).fact
     assert fact == Ended(i, "failed", "damaged")
 
 
@@ -182,5 +188,5 @@ def test_a_reason_of_a_newer_release_counts_as_a_carriers_error() -> None:
 
 def test_a_journey_of_a_newer_release_with_more_fields_is_read() -> None:
     longer = b"\x01" + msgspec.msgpack.encode([*msgspec.to_builtins(journey(attempt=4)), "new field", 5])
-    move = decide(Queued(b"1-1", message_id() + GOOD, longer), PLAN, everyone, NOW_MS)
+    move = decide(Queued(b"1-1", message_id() + GOOD, longer), PLAN, NOW)
     assert unpack_journey(move.journey).attempt == 5

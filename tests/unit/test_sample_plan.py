@@ -6,6 +6,7 @@ from gateway.embedded.sample_plan import sample
 from gateway.message import CLASSES
 from gateway.plan.check import check
 from gateway.plan.choice import Choice, Compiled
+from gateway.plan.matching import Facts
 from gateway.provider_modules import check_whole
 
 PLACE = '/data "here"/секрет\\x'
@@ -40,7 +41,7 @@ def test_every_number_of_every_class_has_an_operator_a_price_and_the_sandbox_car
 ) -> None:
     for klass in CLASSES:
         for test in (False, True):
-            choice = compiled.choose(to, klass, "anyone", test=test)
+            choice = compiled.choose(Facts(to, klass, "anyone", test=test))
             assert isinstance(choice, Choice)
             assert (choice.carrier, choice.operator, choice.currency) == ("sandbox", operator, "RUB")
             assert (choice.price_micro > 0) is not test  # what a test key sends costs nothing
@@ -56,7 +57,10 @@ def test_with_a_web_side_belarus_goes_there_and_else_to_the_other_side() -> None
     assert checked.problems == []
     assert checked.plan is not None
     compiled = Compiled(checked.plan, 1)
-    here, there = compiled.choose("+375291234567", "marketing", "anyone"), compiled.choose("+79161234567", "otp", "a")
+    here, there = (
+        compiled.choose(facts)
+        for facts in (Facts("+375291234567", "marketing", "anyone"), Facts("+79161234567", "otp", "a"))
+    )
     assert isinstance(here, Choice) and isinstance(there, Choice)
     assert (here.carrier, here.candidates, there.carrier) == ("web", ("web", "sandbox"), "sandbox")
     settings = compiled.carriers["web"].settings

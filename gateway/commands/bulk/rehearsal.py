@@ -89,7 +89,7 @@ def _count(message: Message, found: Rehearsal, plan: Compiled | None) -> None:
         found.samples.append(kept)
     if plan is None:
         return
-    choice = plan.choose(message.to, message.klass, message.client)
+    choice = plan.choose(message)
     if not isinstance(choice, Choice):
         found.no_route += 1
         return
