@@ -31,7 +31,7 @@ def preview(m: Message, plan: Compiled | None, now_ms: int) -> Preview:
     sent = results[Treatment(chosen.treatment)] if chosen is not None else results[Treatment.NONE]
     return Preview(
         to=m.to,
-        sender=m.sender,
+        sender=(chosen.sender if chosen is not None else "") or m.sender,
         klass=m.klass,  # type: ignore[arg-type]
         encoding=sent.encoding,
         parts=sent.parts,
