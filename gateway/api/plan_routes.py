@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.api import plans
+from gateway.api import plan_trials, plans
 from gateway.api.admin_documents import (
     NewPlan,
     PlanActive,
@@ -15,6 +15,7 @@ from gateway.api.admin_documents import (
     PlanText,
     PlanVersions,
 )
+from gateway.api.plan_documents import PlanDiff, PlanDifference, PlanReplay, PlanReplayed
 from gateway.api.problems import Code
 from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.routes import Parameter, Route
@@ -56,6 +57,26 @@ ROUTES: Final = (
         {200: PlanChecked},
         NewPlan,
         texts=("application/toml",),
+    ),
+    Route(
+        "POST",
+        "/v1/plans/diff",
+        "plan",
+        plan_trials.diff_plan,
+        "Say what a plan changes, and what it would have moved and cost on the traffic of some days. Nothing is kept.",
+        {200: PlanDifference},
+        PlanDiff,
+        codes=(Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.POSTGRES_AWAY),
+    ),
+    Route(
+        "POST",
+        "/v1/plans/replay",
+        "plan",
+        plan_trials.replay_plan,
+        "Say what a plan would have done with messages that were really sent. Nothing is sent or kept.",
+        {200: PlanReplayed},
+        PlanReplay,
+        codes=(Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.POSTGRES_AWAY),
     ),
     Route(
         "POST",

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from gateway import live_plan
+from gateway import live_plan, what_if
 from gateway.api import call, diagnosis, query
 from gateway.api.admin_documents import (
     NewPlan,
@@ -31,6 +31,7 @@ from gateway.api.problems import Code, PlanFault, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
 from gateway.plan import problems as plan_problems
+from gateway.plan.document import Plan
 from gateway.provider_modules import check_whole
 from gateway.store import plans
 from gateway.store.pool import StoreAwayError
@@ -80,7 +81,7 @@ async def keep_plan(c: Call) -> Answer:
         return wanted
     found = check_whole(wanted.document).problems
     if errors := plan_problems.errors(found):
-        return _invalid(errors)
+        return invalid(errors)
     try:
         async with asyncio.timeout(STORE_S):
             version = await plans.draft(c.gate.pool, wanted.document, who=c.who, note=wanted.note)
@@ -121,8 +122,19 @@ async def check_plan(c: Call) -> Answer:
     wanted = await _wanted(c)
     if isinstance(wanted, Problem):
         return wanted
-    found = check_whole(wanted.document).problems
+    plan, found = check_whole(wanted.document)
+    if plan is not None:
+        found = sorted([*found, *await _low_limits(c, wanted.document, plan)], key=lambda p: p.line)
     return call.answer(PlanChecked(not plan_problems.errors(found), _faults(found)))
+
+
+async def _low_limits(c: Call, document: str, plan: Plan) -> list[plan_problems.Problem]:
+    """Limits that last week would have reached; none while PostgreSQL cannot tell."""
+    try:
+        async with asyncio.timeout(STORE_S):
+            return await what_if.low_limits(c.gate.pool, document, plan)
+    except (StoreAwayError, TimeoutError):
+        return []
 
 
 async def _wanted(c: Call) -> NewPlan | Problem:
@@ -174,7 +186,7 @@ async def _live(c: Call, change: Awaitable[plans.Active | live_plan.Refused]) ->
     if not isinstance(active, live_plan.Refused):
         return PlanActive(active.version, time_of(active.since_us // 1000))
     if active.problems:
-        return _invalid(active.problems)
+        return invalid(active.problems)
     if active.code == "nothing_before":
         return problem(Code.UNKNOWN_PLAN, "No other version was active before; GET /v1/plans lists them.")
     return _unknown(c)
@@ -191,7 +203,8 @@ def _unknown(c: Call) -> Problem:
     return problem(Code.UNKNOWN_PLAN, "There is no such version; GET /v1/plans lists them.")
 
 
-def _invalid(errors: Sequence[plan_problems.Problem]) -> Problem:
+def invalid(errors: Sequence[plan_problems.Problem]) -> Problem:
+    """The answer to a document with errors."""
     first = errors[0]
     said = problem(Code.PLAN_INVALID, f"Line {first.line}: {first.sentence}", pointer=first.pointer)
     return msgspec.structs.replace(said, plan_problems=_faults(errors))

@@ -16,9 +16,12 @@ from typing import IO, Any, TypeVar
 import click
 import msgspec
 
+from gateway.api.plan_documents import PlanEffect
 from gateway.commands.plan_access import MAX_HISTORY, Access, AccessError, find_access
+from gateway.commands.plan_effect import print_effect
 from gateway.commands.tables import Column, show
 from gateway.commands.teaching import EITHER, lesson
+from gateway.commands.times import past
 from gateway.credentials import unreadable
 from gateway.plan.difference import Change, difference
 from gateway.plan.document import Plan
@@ -27,6 +30,7 @@ from gateway.plan.parse import parse
 from gateway.plan.problems import Problem, errors
 from gateway.provider_modules import check_whole
 from gateway.store.plans import PlanRow
+from gateway.store.traffic import MOST
 
 T = TypeVar("T")
 
@@ -59,11 +63,15 @@ def command() -> None:
 @command.command("check", epilog=lesson("sluice plan check plan.toml --credentials", codes={1: "the plan has errors"}))
 @_FILE
 @click.option("--credentials", is_flag=True, help="Also see whether this machine can read every secret.")
+@click.option("--live", is_flag=True, help="Also ask the gateway which limits last week's traffic would have reached.")
 @_JSON
-def check_command(file: IO[bytes], credentials: bool, as_json: bool) -> None:
-    """Say everything that is wrong with a plan, line by line. Needs no gateway."""
+@_CONFIG
+def check_command(file: IO[bytes], credentials: bool, live: bool, as_json: bool, config: Path | None) -> None:
+    """Say everything that is wrong with a plan, line by line. Needs no gateway but for --live."""
     text = _read(file)
     plan, problems = check_whole(text)
+    if live and plan is not None:
+        problems = _run(lambda access: access.check(text), config)
     if credentials and plan is not None:
         problems = [*problems, *_unreadable(text, plan)]
     wrong = bool(errors(problems))
@@ -181,11 +189,13 @@ def show_command(version: int | None, as_json: bool, config: Path | None) -> Non
 )
 @_FILE
 @click.option("--version", type=click.IntRange(min=1), help="Compare with this version instead of the live one.")
+@click.option("--days", type=click.IntRange(0, 31), default=7, show_default=True, help="Traffic to try it on; 0: none.")
 @_JSON
 @_CONFIG
-def diff_command(file: IO[bytes], version: int | None, as_json: bool, config: Path | None) -> None:
-    """Show what a plan would change."""
-    after = parse(_read(file))
+def diff_command(file: IO[bytes], version: int | None, days: int, as_json: bool, config: Path | None) -> None:
+    """Show what a plan would change, and what it would have moved and cost on last week's traffic."""
+    text_after = _read(file)
+    after = parse(text_after)
     if not isinstance(after, Plan):
         _print_problems(file, after, err=True)
         sys.exit(1)
@@ -194,11 +204,66 @@ def diff_command(file: IO[bytes], version: int | None, as_json: bool, config: Pa
     if not isinstance(before, Plan):
         raise click.ClickException(f"version {number} cannot be read by this release")
     changes = difference(before, after)
+    effect = None
+    if wrong := errors(check_whole(text_after).problems):
+        _print_problems(file, wrong, err=True)
+    elif days and changes:
+        since = past(f"{days}d")
+        effect = _run(lambda access: access.replay(text_after, number, since, None, MOST), config, file)
     if as_json:
-        _print_json({"version": number, "changes": changes})
+        _print_json({"version": number, "changes": changes, "effect": effect})
         return
     columns = _columns("", "what", "field", f"version {number}", _name(file))
     _show(columns, [_cells(change) for change in changes], f"No difference to version {number}.")
+    if effect is not None:
+        click.echo()
+        print_effect(effect)
+
+
+@command.command(
+    "replay",
+    epilog=lesson(
+        "sluice plan replay plan.toml --since 30d",
+        "sluice plan replay --version 12 --since 2d --until 1d",
+        source=EITHER,
+    ),
+)
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--version", type=click.IntRange(min=1), help="Try this kept version, not a file.")
+@click.option("--against", type=click.IntRange(min=1), help="Compare with this version instead of the live one.")
+@click.option("--since", default="7d", show_default=True, help="A span such as 30min, 24h or 7d, or a time.")
+@click.option("--until", help="A span back from now, or a time; now when not given.")
+@click.option(
+    "--sample", type=click.IntRange(1, 100_000), default=100_000, show_default=True, help="Messages to look at."
+)
+@_JSON
+@_CONFIG
+def replay_command(
+    file: IO[bytes] | None,
+    version: int | None,
+    against: int | None,
+    since: str,
+    until: str | None,
+    sample: int,
+    as_json: bool,
+    config: Path | None,
+) -> None:
+    """Show what a plan would have done with messages that were really sent. Nothing is sent or kept."""
+    if (file is None) == (version is None):
+        raise click.UsageError("name either a file, or a kept version with --version")
+    begin, end = past(since), None if until is None else past(until)
+
+    async def work(access: Access) -> tuple[int, PlanEffect]:
+        text = _read(file) if file is not None else await access.document(version or 0)
+        number, _ = await _document(access, against)
+        return number, await access.replay(text, number, begin, end, sample)
+
+    number, effect = _run(work, config, file)
+    if as_json:
+        _print_json({"version": number, "effect": effect})
+        return
+    click.echo(f"Compared with version {number}:")
+    print_effect(effect)
 
 
 async def _document(access: Access, version: int | None) -> tuple[int, str]:

@@ -17,11 +17,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway import live_plan
+from gateway import live_plan, what_if
+from gateway.api.plan_documents import PlanEffect
+from gateway.api.plan_trials import effect_document
 from gateway.commands.client import Client, Refused
 from gateway.commands.settings import names_servers, read_settings
+from gateway.commands.times import SPAN_HINT
 from gateway.config import Settings
+from gateway.plan.choice import Compiled
+from gateway.plan.document import Plan
+from gateway.plan.parse import parse
 from gateway.plan.problems import Problem
+from gateway.provider_modules import check_whole
 from gateway.store import plans
 from gateway.store.plans import PlanRow
 from gateway.store.pool import Pool, StoreAwayError
@@ -64,6 +71,14 @@ class Access(Protocol):
 
     async def rollback(self, version: int | None, note: str) -> int:
         """Return to a version, or to the one before; which one it was."""
+        ...
+
+    async def check(self, document: str) -> list[Problem]:
+        """What is wrong with a document, limits that last week would have reached among it."""
+        ...
+
+    async def replay(self, document: str, against: int, since: str | None, until: str | None, most: int) -> PlanEffect:
+        """What a document would have done with messages accepted from `since` to `until` (RFC 3339)."""
         ...
 
 
@@ -119,6 +134,17 @@ class ByServers:
             done = await live_plan.rollback(self._pool, redis, version, who=_who(), note=note)
             return _or_refused(done).version
 
+    async def check(self, document: str) -> list[Problem]:
+        """What is wrong with a document."""
+        plan, found = check_whole(document)
+        return found if plan is None else [*found, *await what_if.low_limits(self._pool, document, plan)]
+
+    async def replay(self, document: str, against: int, since: str | None, until: str | None, most: int) -> PlanEffect:
+        """What a document would have done with messages."""
+        made = [Compiled(_readable(text), 0) for text in (await self.document(against), document)]
+        span = [None if at is None else round(_moment(at).timestamp() * 1000) for at in (since, until)]
+        return effect_document(await what_if.compare(self._pool, made[0], made[1], span[0], span[1], most))
+
     @asynccontextmanager
     async def _redis(self) -> AsyncIterator[Redis]:
         try:
@@ -130,6 +156,20 @@ class ByServers:
         except (RedisAwayError, ScriptError) as e:
             sentence = f"Redis did not take the plan ({e}): running processes learn of a new version when it is back."
             raise AccessError(sentence) from e
+
+
+def _readable(document: str) -> Plan:
+    plan = parse(document)
+    if not isinstance(plan, Plan):
+        raise AccessError("The document cannot be read by this release.", plan)
+    return plan
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError as e:
+        raise AccessError(f"`{text}` is no time: {SPAN_HINT}.") from e
 
 
 def _or_refused(done: plans.Active | live_plan.Refused) -> plans.Active:
@@ -200,6 +240,16 @@ class ByHttp:
         """Return to a version, or to the one before."""
         body = {"version": version, "note": note}
         return int((await self._ask("POST", "/v1/plans/rollback", body))["version"])
+
+    async def check(self, document: str) -> list[Problem]:
+        """What is wrong with a document."""
+        found = await self._ask("POST", "/v1/plans/check", {"document": document})
+        return msgspec.convert(found["problems"], list[Problem])
+
+    async def replay(self, document: str, against: int, since: str | None, until: str | None, most: int) -> PlanEffect:
+        """What a document would have done with messages."""
+        body = {"document": document, "against": against, "since": since, "until": until, "sample": most}
+        return msgspec.convert((await self._ask("POST", "/v1/plans/replay", body))["effect"], PlanEffect)
 
     async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         try:

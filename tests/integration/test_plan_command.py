@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.embedded.sample_plan import sample
 from gateway.live_plan import MIRROR
+from gateway.message import id_tail, make_id
 from gateway.store import plans
 from gateway.streams.mirror import Mirror
 from tests.api_server import Api, running
@@ -104,12 +105,69 @@ async def test_programs_read_json(shell: Shell) -> None:
     assert await shell.json("show") == {"version": 1, "document": SAMPLE}
     assert await shell.json("show", "2") == {"version": 2, "document": CHEAPER}
     change = {"kind": "changed", "table": "rate", "name": "sandbox mts *", "field": "price"}
-    assert await shell.json("diff", shell.file(CHEAPER)) == {
+    assert await shell.json("diff", shell.file(CHEAPER), "--days", "0") == {
         "version": 1,
         "changes": [change | {"before": "2.15", "after": "2.05"}],
+        "effect": None,
     }
     assert await shell.json("activate", "2") == {"version": 2, "active": True}
     assert await shell.json("rollback") == {"version": 1, "active": True}
+
+
+async def sent(api: Api, count: int) -> None:
+    """So many marketing messages of two parts to mts, accepted ten minutes ago."""
+    at = api.redis.clock_ms() - 600_000
+    ids = [make_id(at, id_tail(0)) for _ in range(count)]
+    await api.pool.execute("select ensure_day(to_timestamp($1::float / 1000)::date)", at)
+    await api.pool.execute(
+        "insert into messages (id, deadline, changed_at, recipient_hash, parts, client, class, recipient, sender, text,"
+        " encoding, state, carrier) select id, $2, $2, 1, 2, 'shop', 'marketing', '+79161234567', 'S', 'hello', 'gsm7',"
+        " 'delivered', 'sandbox' from unnest($1::uuid[]) as id",
+        ids,
+        at,
+    )
+    for table, unit in (("stats_minute", "minute"), ("stats_hour", "hour")):
+        await api.pool.execute(
+            f"insert into {table} (at, messages, parts, cost_micro, shard, client, class, carrier, operator, state,"
+            f" tag, currency) values (date_trunc('{unit}', $1::timestamptz), $2::bigint, $2::bigint * 2, 0, 0, 'shop',"
+            " 'marketing', 'sandbox', 'mts', 'delivered', '', 'RUB')",
+            at,
+            count,
+        )
+
+
+async def test_diff_and_replay_say_what_moves_and_what_it_costs(shell: Shell, api: Api) -> None:
+    await shell.run("apply", shell.file(SAMPLE), "--activate")
+    assert "Nothing was sent" in (await shell.run("diff", shell.file(CHEAPER))).output
+    await sent(api, 100)
+    shown = (await shell.run("diff", shell.file(CHEAPER))).output
+    assert "Of 100 messages" in shown and "0 (0.0%) would go to another carrier" in shown
+    assert "cost 430.00 → 410.00 RUB (-4.7%)" in shown and "-20.00" in shown
+    effect = (await shell.json("replay", shell.file(CHEAPER), "--since", "2h"))["effect"]
+    assert (effect["messages"], effect["moved"], effect["cost_after"]["amount"]) == (100, 0, "410.00")
+    assert [(m["class"], m["operator"], m["parts"]) for m in effect["moves"]] == [("marketing", "mts", 200)]
+    await shell.run("apply", shell.file(CHEAPER))
+    assert "cost 430.00 → 410.00" in (await shell.run("replay", "--version", "2")).output
+    assert "cost 410.00 → 410.00" in (await shell.run("replay", "--version", "2", "--against", "2")).output
+    russia = 'name = "russia"\ncountries = ["RU"]\n'
+    assert russia + 'carriers = ["sandbox"]' in SAMPLE
+    refuses = SAMPLE.replace(russia + 'carriers = ["sandbox"]', russia + "carriers = []")
+    shown = (await shell.run("diff", shell.file(refuses))).output
+    assert "100 (100.0%) would" in shown
+    assert "either a file, or a kept version" in (await shell.run("replay", exit_code=2)).output
+    assert "There is no" in (await shell.run("replay", "--version", "9", exit_code=1)).output
+
+
+async def test_a_check_of_the_live_traffic_finds_limits_that_are_too_low(shell: Shell, api: Api) -> None:
+    await sent(api, 200)
+    text = SAMPLE.replace("# rate_per_s = 500", "rate_per_s = 5 #")
+    assert text != SAMPLE
+    file = shell.file(text)
+    assert "limit" not in (await shell.run("check", file)).output
+    shown = (await shell.run("check", file, "--live")).output
+    line = 1 + text[: text.index("rate_per_s = 5 #")].count("\n")
+    assert f"{file}:{line}: warning: The busiest second of last week had 7 parts here" in shown
+    assert "The plan is good" in shown
 
 
 async def test_a_plan_with_errors_is_refused_with_file_line_and_sentence_and_nothing_is_kept(shell: Shell) -> None:
