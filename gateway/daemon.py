@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway import live_datasets, live_endpoints, live_stops, metrics
+from gateway import live_datasets, live_endpoints, live_sheets, live_stops, live_volumes, metrics
 from gateway.api.app import serve
 from gateway.api.recipients import Recipients
 from gateway.cache_files import directory_of
@@ -79,6 +79,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         stages.start("plan", plan.watch())
         stages.start("plan mirror", keep_published(pool, redis))
         datasets = live_datasets.LiveDatasets(redis, pool, directory_of(settings.cache_dir, settings.redis_url))
+        live_sheets.attach(datasets, plan)
         stages.start("datasets", datasets.watch())
         stages.start("datasets mirror", live_datasets.keep_published(pool, redis))
         health.add("plan", lambda: "" if plan.current() else "no plan is active: `sluice plan apply FILE --activate`")
@@ -97,17 +98,20 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             for shard in range(redis.shards):
                 stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner, audience.current))
         if "receipts" in roles:
-            stages.start("receipts", run_matcher(settings, redis, pool, owner, audience.current))
+            stages.start("receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current))
             stages.start("leftovers", count_leftovers(pool, redis))
+            stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
         if "router" in roles:
-            stages.start("router", router.run(settings, redis, owner, plan.current))
+            volumes = live_volumes.LiveVolumes(redis)
+            stages.start("volumes", volumes.watch())
+            stages.start("router", router.run(settings, redis, owner, plan.current, volumes.used))
             stages.start("queue gauges", measure_queues(redis))
             stages.start("queue movement", measure_movement(redis))
             stages.start("carrier gauges", watch_carriers(redis, plan.current))
             stages.start("redis probe", probe_redis(redis))
-        recipients = Recipients(stops.which) if "api" in roles else None
+        recipients = Recipients(stops.which, plan.current) if "api" in roles else None
         url = await _listen(settings, redis, pool, plan, health, stack, recipients)
         _settle_garbage()
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})

@@ -132,6 +132,12 @@ taken_over = counter(
     "connector", "takeover_uncertain_messages", "Messages that a dead connector left in doubt on the wire", "carrier"
 )
 inbound = counter("api connector", "inbound_messages", "Messages from subscribers", "carrier")
+inbound_heard = counter(
+    "receipts",
+    "inbound_settled",
+    "Subscribers' messages put together, and pieces that were none, by outcome",
+    "outcome",
+)
 carrier_reports = counter(
     "api", "carrier_callbacks", "Webhook requests of carriers, by what became of them", "carrier", "result"
 )

@@ -11,6 +11,7 @@ from gateway.api import (
     carriers,
     clients,
     console,
+    inbound,
     openapi,
     pages,
     plan_routes,
@@ -170,6 +171,7 @@ TABLE: Final[Table] = Table(
             codes=(*SEND_AT_FAULTS, Code.UNKNOWN_BATCH, Code.NOT_READY, Code.POSTGRES_AWAY, *_REDIS),
         ),
         *webhook_routes.ROUTES,
+        *inbound.ROUTES,
         Route(
             "GET",
             "/v1/stats",

@@ -18,6 +18,7 @@ EventType = Literal[
     "message.failed",
     "message.expired",
     "message.cancelled",
+    "message.inbound",
 ]
 MAX_OVERLAP_S = 30 * 86_400
 

@@ -33,9 +33,9 @@ from gateway.api.webhook_documents import (
     SampleSent,
     SecretMade,
 )
-from gateway.callbacks import address
+from gateway.callbacks import address, inbound
 from gateway.callbacks.audience import endpoint_target
-from gateway.callbacks.event import DEFAULT_TYPES, Event, event_id
+from gateway.callbacks.event import DEFAULT_TYPES, INBOUND, Event, event_id
 from gateway.callbacks.signing import secret_text
 from gateway.config import Settings
 from gateway.ledger.rows import CallbackDue
@@ -205,6 +205,10 @@ def sample(c: Call, kind: str, url: str = "") -> Event:
     """An event of a message that nobody sent."""
     now_ms = c.gate.redis.clock_ms()
     state = kind.removeprefix("message.")
+    if state == INBOUND:
+        made = make_id(now_ms, id_tail(0))
+        data = inbound.data(made, now_ms, "sample", ("+15005550006", "1234"), "Hello")
+        return Event(made, 1, now_ms, state, meta=data, url=url)
     return Event(make_id(now_ms, id_tail(0)), 1, now_ms, state, ref="sample", meta='{"sample":true}', url=url)
 
 

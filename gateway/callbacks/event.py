@@ -17,7 +17,13 @@ from gateway.message import FINAL, VERSION, State, UnknownVersionError, id_text
 MAX_BUNDLE: Final = 500
 """Events in one request to an endpoint that asks for bundles."""
 
-TYPES: Final = tuple(f"message.{state}" for state in State if state in FINAL or state in ("submitted", "unknown"))
+INBOUND: Final = "inbound"
+"""The state of a subscriber's message: its event's `meta` is the whole of its data."""
+
+TYPES: Final = (
+    *(f"message.{state}" for state in State if state in FINAL or state in ("submitted", "unknown")),
+    f"message.{INBOUND}",
+)
 """Every type of event, in the order of a message's life."""
 
 DEFAULT_TYPES: Final = tuple(f"message.{state}" for state in State if state in FINAL)
@@ -61,6 +67,12 @@ class _Body(msgspec.Struct, gc=False):
     data: _Data
 
 
+class _InboundBody(msgspec.Struct, gc=False):
+    type: str
+    timestamp: str
+    data: msgspec.Raw
+
+
 _json = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[Event]).decode
@@ -85,6 +97,9 @@ def parse_event_id(text: str) -> tuple[bytes, int] | None:
 
 def document(event: Event) -> bytes:
     """The event as JSON: a whole body, or an element of a bundle."""
+    if event.state == INBOUND:
+        kind, at = "message." + INBOUND, timestamp(event.at_ms)
+        return _json(_InboundBody(kind, at, msgspec.Raw(event.meta.encode())))
     message_id = id_text(event.id)
     data = _Data(
         event_id(event.id, event.seq),

@@ -138,6 +138,8 @@ class Fold:
         entry = judge.submit(row, fact)
         if entry is _KNOWN:
             return
+        if row.delivered and judge.complete(row, at_ms):
+            self.changes.finals.append(row.state)
         if row.ref is not None and row.state != before:
             self._tell(row, at_ms)
         row.moved = self.number

@@ -220,6 +220,8 @@ def receive(
     if number != row.attempt:
         earlier = _unpack(row.earlier) if row.earlier else []
         attempt = _find(earlier, number)
+    if receipt.whole and attempt.units:
+        bit = _full(attempt)
     delivered = attempt.delivered
     if (delivered | attempt.undeliverable) & bit:
         return _NOTHING
@@ -237,8 +239,18 @@ def receive(
         return _fail(row, receipt, at_ms)
     if not attempt.units or delivered != (1 << attempt.units) - 1:
         return _NOTED
+    if receipt.whole and attempt.accepted != _full(attempt):
+        return _NOTED  # it spoke for parts that are not with the carrier yet
     row.state, row.reason, row.final_ms = _DELIVERED, "", at_ms
     return _FINAL
+
+
+def complete(row: Row, at_ms: int) -> bool:
+    """Whether the unit that was taken just now was the last of a message whose one receipt came before."""
+    if row.delivered != _full(row) or row.accepted != row.delivered or row.state in FINAL:
+        return False
+    row.state, row.reason, row.final_ms = _DELIVERED, "", at_ms
+    return True
 
 
 def _fail(row: Row, receipt: Receipt, at_ms: int) -> Meaning:

@@ -15,7 +15,9 @@ import asyncpg
 from gateway import logs
 from gateway.callbacks.audience import NOBODY, Audience
 from gateway.config import Settings
+from gateway.plan.choice import Compiled
 from gateway.receipts.expiry import expire
+from gateway.receipts.inbound import hear
 from gateway.receipts.retry import retry
 from gateway.store.days import Days
 from gateway.store.ledger import ConflictError
@@ -36,25 +38,35 @@ async def run_matcher(
     pool: Pool,
     owner: str = "",
     audience: Callable[[], Audience] = lambda: NOBODY,
+    plan: Callable[[], Compiled | None] = lambda: None,
 ) -> None:
     """Until cancelled. Matchers of several processes take turns by a lease, in which `owner` names this one.
-    `audience`: who is to be told of messages, as this process knows it now."""
+    `audience`: who is to be told of messages, `plan`: the plan, as this process knows them now."""
     owner = owner or f"{socket.gethostname()}:{os.getpid()}"
     while True:
         lease = Lease(redis.link(None), "lease:receipts", owner, settings.lease_s)
         await lease.acquire()
         try:
-            await lease.while_held(_work(settings, redis, pool, audience), "receipts matcher")
+            await lease.while_held(_work(settings, redis, pool, audience, plan), "receipts matcher")
         finally:
             await lease.release()
 
 
-async def _work(settings: Settings, redis: Redis, pool: Pool, audience: Callable[[], Audience]) -> None:
+async def _work(
+    settings: Settings,
+    redis: Redis,
+    pool: Pool,
+    audience: Callable[[], Audience],
+    plan: Callable[[], Compiled | None],
+) -> None:
     days, loop = Days(pool), asyncio.get_running_loop()
     expire_at, told = 0.0, ""
     while True:
         try:
             busy = await retry(pool, days, redis.clock_ms(), audience())
+            compiled = plan()
+            rules = compiled.plan.inbound if compiled is not None else ()
+            busy += await hear(pool, rules, redis.clock_ms(), audience())
             if loop.time() >= expire_at:
                 busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s, audience())
                 if not busy:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from gateway.callbacks.audience import Target, url_target
-from gateway.callbacks.event import Event
+from gateway.callbacks.event import INBOUND, Event
 from gateway.store import copy_format
 from gateway.store.copy_format import LENGTH_16, Row
 
@@ -198,7 +198,7 @@ def _record(tried: Tried) -> Row:
         copy_format.times_or_null[give_up_ms],
         copy_format.integer(event.seq),
         copy_format.integer(tries),
-        _ECHO_NOTHING if outcome == "delivered" else _echo[event.ref, event.tag, event.meta],
+        _ECHO_NOTHING if outcome == "delivered" and event.state != INBOUND else _echo[event.ref, event.tag, event.meta],
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.events import Batched, Came, Received, Submitted, Waiting
 from gateway.ledger.rows import Matched, Note, Row
+from gateway.message import id_tail, make_id
 from gateway.store.copy_format import alike, packs, times, times_or_null
 from gateway.store.recipients import recipient_digest, recipient_hash
 
@@ -208,7 +209,7 @@ def receipt(matched: tuple[Received, Matched | None]) -> bytes:
 
 WAITING_RECEIPT = (
     "at", "done_at", "next_try_at", "echo", "carrier", "carrier_message_id", "bind", "state", "reason", "code",
-    "recipient", "sender", "raw",
+    "recipient", "sender", "raw", "whole",
 )  # fmt: skip
 
 
@@ -217,12 +218,12 @@ def waiting_receipt(next_try_ms: int, fact: Received) -> Record:
     r = fact.receipt
     return (
         fact.at_ms, r.done_ms or None, next_try_ms, r.echo, fact.carrier, r.carrier_message_id, r.bind, r.state,
-        r.reason, r.code, r.recipient, r.sender, r.raw,
+        r.reason, r.code, r.recipient, r.sender, r.raw, r.whole,
     )  # fmt: skip
 
 
 INBOUND = (
-    "at", "sender_hash", "carrier", "bind", "sender", "recipient", "text", "segment_ref", "segment_total",
+    "id", "at", "sender_hash", "carrier", "bind", "sender", "recipient", "text", "segment_ref", "segment_total",
     "segment_number", "raw",
 )  # fmt: skip
 
@@ -232,7 +233,8 @@ def inbound(key: bytes, fact: Came) -> Record:
     i = fact.inbound
     segment = i.segment or (None, None, None)
     sender_hash = recipient_hash(key, i.sender if i.sender.startswith("+") else "+" + i.sender)
-    return (fact.at_ms, sender_hash, fact.carrier, i.bind, i.sender, i.recipient, i.text, *segment, i.raw)
+    row = (fact.at_ms, sender_hash, fact.carrier, i.bind, i.sender, i.recipient, i.text, *segment, i.raw)
+    return (make_id(fact.at_ms, id_tail(0)), *row)
 
 
 NOTE = ("message_id", "at", "event", "attempt", "state", "reason", "by", "until")

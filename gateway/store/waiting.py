@@ -23,7 +23,7 @@ async def due(connection: asyncpg.Connection, now_ms: int, limit: int) -> list[W
     """The oldest that are to be tried now; locked until the transaction ends."""
     rows = await connection.fetch(
         "select id, tries, carrier, at, carrier_message_id, state, code, reason,"
-        " coalesce(done_at, 'epoch'::timestamptz), recipient, sender, echo, raw, bind from receipts_waiting"
+        " coalesce(done_at, 'epoch'::timestamptz), recipient, sender, echo, raw, bind, whole from receipts_waiting"
         " where next_try_at <= $1 order by next_try_at limit $2 for update skip locked",
         now_ms,
         limit,

@@ -46,8 +46,8 @@ def test_only_an_event_of_a_test_message_says_so() -> None:
     assert json.loads(event.document(tested))["data"] == json.loads(event.document(plain))["data"] | {"test": True}
 
 
-def test_the_types_are_the_final_states_and_two_that_one_asks_for() -> None:
-    assert set(event.TYPES) - set(event.DEFAULT_TYPES) == {"message.submitted", "message.unknown"}
+def test_the_types_are_the_final_states_and_those_that_one_asks_for() -> None:
+    assert set(event.TYPES) - set(event.DEFAULT_TYPES) == {"message.submitted", "message.unknown", "message.inbound"}
     assert len(event.DEFAULT_TYPES) == 6
 
 

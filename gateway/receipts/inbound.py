@@ -1,0 +1,115 @@
+"""Subscribers' messages: put together, given to their client, told to its endpoints; each exactly once.
+
+In: pieces that the recorder wrote down, the plan's rules. Out: rows of whole messages and events in the outbox, in one
+transaction. Never: a piece thrown away; what cannot be read is kept in quarantine as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from gateway import logs, metrics
+from gateway.callbacks import inbound as document
+from gateway.callbacks.audience import NOBODY, Audience
+from gateway.callbacks.event import INBOUND, Event
+from gateway.ledger.rows import CallbackDue
+from gateway.message import id_text
+from gateway.plan.document import InboundRule
+from gateway.plan.inbound import client_of
+from gateway.receipts.assembly import PARTS_MS, SAME_MS, Assembled, Piece, Whole, assemble
+from gateway.store import callbacks, inbound, quarantine
+from gateway.store.inbound import Last, Place
+from gateway.store.pool import Pool
+from gateway.store.quarantine import Refused
+from gateway.store.recipients import recipient_hash
+
+log = logs.stage("receipts")
+
+TURN = 200
+_LEAST_DIGITS = 9  # what has fewer is a short code, not a number of its own
+
+
+async def hear(pool: Pool, rules: Sequence[InboundRule], now_ms: int, audience: Audience = NOBODY) -> int:
+    """One turn; how many pieces found their place. Raises StoreAwayError."""
+    key = await pool.recipient_key()
+    async with pool.transaction() as connection:
+        rows = await inbound.take(connection, now_ms, TURN, PARTS_MS + SAME_MS)
+        if not rows:
+            return 0
+        found = assemble([Piece(*row[:-1], row.head if row.settled else b"") for row in rows], now_ms)
+        places: list[Place] = []
+        dues: list[CallbackDue] = []
+        for whole in found.wholes:
+            client, last = await _whose(connection, rules, whole, key, now_ms)
+            places += _places(whole, client, last)
+            dues += _told(whole, client, last, now_ms, audience)
+        places += [Place(piece.id, piece.at_ms, "repeat", head) for piece, head in found.repeats]
+        places += [Place(piece.id, piece.at_ms, "damaged") for piece in found.damaged]
+        await inbound.settle(connection, places, now_ms)
+        await inbound.put_off(connection, [(piece.id, piece.at_ms, until) for piece, until in found.waiting])
+        await quarantine.keep(connection, 0, [_refused(piece) for piece in found.damaged])
+        await callbacks.add(connection, dues)
+    _count(found, len(dues))
+    return len(places)
+
+
+async def _whose(
+    connection: asyncpg.Connection, rules: Sequence[InboundRule], whole: Whole, key: bytes, now_ms: int
+) -> tuple[str, Last | None]:
+    """The client by the rules, else by the last message that went to the subscriber; and that message, if it is the
+    client's own."""
+    head = whole.head
+    client = client_of(rules, head.recipient, whole.text)
+    number = recipient_hash(key, number_of(head.sender) if head.sender[:1] != "+" else head.sender)
+    last = await inbound.last_sent(connection, number, head.recipient, client, now_ms)
+    return client or (last.client if last is not None else ""), last
+
+
+def number_of(sender: str) -> str:
+    """A subscriber's number with its +, as carriers leave it out; short codes and names stay as they are."""
+    return "+" + sender if sender.isascii() and sender.isdigit() and len(sender) >= _LEAST_DIGITS else sender
+
+
+def _places(whole: Whole, client: str, last: Last | None) -> list[Place]:
+    head = whole.head
+    several = whole.text if head.total else None
+    reply_to, test = (last.id, last.test) if last is not None else (None, False)
+    first = Place(head.id, head.at_ms, "message", None, several, whole.missing, client, reply_to, test)
+    return [first] + [Place(p.id, p.at_ms, "part", head.id) for p in whole.pieces if p.id != head.id]
+
+
+def _told(whole: Whole, client: str, last: Last | None, now_ms: int, audience: Audience) -> list[CallbackDue]:
+    targets = audience.targets(client, "", INBOUND) if client else ()
+    if not targets:
+        return []
+    head = whole.head
+    reply_to = document.ReplyTo(id_text(last.id), last.ref or None, last.tag or None) if last is not None else None
+    test = last is not None and last.test
+    data = document.data(
+        head.id,
+        head.at_ms,
+        head.carrier,
+        (number_of(head.sender), head.recipient),
+        whole.text,
+        len(whole.pieces),
+        whole.missing,
+        reply_to,
+        test,
+    )
+    event = Event(head.id, 1, now_ms, INBOUND, meta=data, test=test)
+    return [CallbackDue(target, event) for target in targets]
+
+
+def _refused(piece: Piece) -> Refused:
+    return Refused("", "inbound", None, f"a delivery of carrier {piece.carrier} cannot be read", piece.raw)
+
+
+def _count(found: Assembled, told: int) -> None:
+    metrics.inbound_heard.labels("whole").inc(sum(not w.missing for w in found.wholes))
+    metrics.inbound_heard.labels("incomplete").inc(sum(w.missing > 0 for w in found.wholes))
+    metrics.inbound_heard.labels("repeat").inc(len(found.repeats))
+    metrics.inbound_heard.labels("damaged").inc(len(found.damaged))
+    if found.wholes or found.damaged:
+        log.info("inbound", messages=len(found.wholes), told=told, repeats=len(found.repeats))
