@@ -128,6 +128,12 @@ bind_changes = counter("connector", "carrier_bind_changes", "Times that a link c
 limited = gauge("connector", "carrier_limited", "1 for what limits sending now; none: nothing", "carrier", "by")
 rate_limit = gauge("connector", "carrier_rate_limit", "Submissions a second that the plan allows; 0: any", "carrier")
 unsettled = gauge("connector", "carrier_unsettled", "Submissions with an outcome not yet written to Redis", "carrier")
+limit_parked = counter("connector", "limit_parked_messages",
+                       "Messages taken out of an outbox because a limit had no room for them, or their tag is paused",
+                       "carrier", "limit")  # fmt: skip
+limit_used = gauge("connector", "limit_used_parts", "Parts leased of a limit in this period, all processes together; "
+                   'with "*" the value that uses most; take the max over instances', "limit")  # fmt: skip
+limit_allowed = gauge("connector", "limit_allowed_parts", "Parts that a limit allows in a period", "limit")
 taken_over = counter(
     "connector", "takeover_uncertain_messages", "Messages that a dead connector left in doubt on the wire", "carrier"
 )

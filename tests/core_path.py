@@ -10,6 +10,8 @@ from typing import Any
 
 from gateway.config import Settings
 from gateway.connector.connector import Connector, Work
+from gateway.connector.seats import Seats
+from gateway.connector.sieve import Sieve
 from gateway.events import AnyFact, Ended, Held, Submitted
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier, Operator, Plan, Rate, Route
@@ -17,7 +19,9 @@ from gateway.provider import Link, Outcome, Reason, Reports, Submission, accepte
 from gateway.provider import deferred as deferred_outcome
 from gateway.router import stage as router
 from gateway.streams.accept import Acceptor
+from gateway.streams.allowances import Allowances
 from gateway.streams.link import Redis
+from gateway.streams.pauses import Pauses
 from tests.core_builders import ask
 from tests.core_moves import told
 from tests.core_redis import client, opened, until
@@ -146,6 +150,7 @@ class Path:
         self.connectors: dict[str, Connector] = {}
         self.accepted: list[bytes] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._limits: dict[Redis, tuple[Allowances, Seats, Pauses]] = {}
         self._number = 0
 
     async def accept(self, count: int, **fields: Any) -> list[bytes]:
@@ -189,10 +194,22 @@ class Path:
 
         name = name or f"connector {carrier}"
         work = Work(carrier, rate, shares, make, sandbox)
-        connector = Connector(work, redis or self.redis, name, self.settings.lease_s, self.settings.memory_mark)
+        sieve = self._sieve(carrier, redis or self.redis)
+        connector = Connector(
+            work, redis or self.redis, name, self.settings.lease_s, self.settings.memory_mark, sieve=sieve
+        )
         self.connectors[name] = connector
         self._start(name, connector.run())
         return connector
+
+    def _sieve(self, carrier: str, redis: Redis) -> Sieve:
+        """Limits and pauses as a connector stage has them: one set a process, which is a `redis` here."""
+        if redis not in self._limits:
+            allowances, seats, pauses = self._limits[redis] = Allowances(redis), Seats(), Pauses(redis)
+            self._start(f"limits {len(self._limits)}", allowances.run())
+            self._start(f"pauses {len(self._limits)}", pauses.run())
+        allowances, seats, pauses = self._limits[redis]
+        return Sieve(carrier, allowances, seats, lambda: self.plan, pauses, redis.clock_ms)
 
     def _start(self, name: str, work: Awaitable[None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)

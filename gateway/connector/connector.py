@@ -23,6 +23,7 @@ from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_tre
 from gateway.connector.lanes import Lanes
 from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
+from gateway.connector.sieve import Sieve
 from gateway.events import AnyFact, Came, Ended, Received
 from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
 from gateway.provider import Inbound, Kind, Link, Outcome, Provider, Reason, Receipt, Reports, Submission, deferred
@@ -55,7 +56,17 @@ class Work(msgspec.Struct):
 class Connector:
     """Runs one carrier while it holds the lease; `run` returns only by cancellation."""
 
-    def __init__(self, work: Work, redis: Redis, owner: str, lease_s: float, memory_mark: float) -> None:
+    def __init__(
+        self,
+        work: Work,
+        redis: Redis,
+        owner: str,
+        lease_s: float,
+        memory_mark: float,
+        sieve: Sieve | None = None,
+    ) -> None:
+        """`sieve`: limits and pauses; None: there are none."""
+        self._sieve = sieve
         self.work, self.redis, self.owner, self.memory_mark = work, redis, owner, memory_mark
         self.lease = Lease(redis.link(None), f"lease:carrier:{work.carrier}", owner, lease_s)
         self.mode: carriers.Mode = "running"
@@ -97,7 +108,10 @@ class Connector:
                     log.warning("fenced", extra={"carrier": carrier, "shard": link.shard, "token": self.lease.token})
                     await asyncio.sleep(_FENCED_S)
                     return
-            lanes = Lanes(carrier, links, self._told)
+            lanes = Lanes(carrier, links, self._told, self._sieve)
+            if self._sieve is not None:
+                stack.callback(self._sieve.close)
+                stack.callback(self._sieve.on_more(self._settled))
             for shard, link in enumerate(links):
                 again = partial(lanes.tell, shard, again=True)
                 committer = Committer(link, carrier, self._lost.set, again, self._settled)
@@ -196,6 +210,8 @@ class Connector:
     def settle(self, shard: int, flight: Flight, verdict: Verdict) -> None:
         """Write down what became of an entry."""
         flight.settled = True
+        if self._sieve is not None:
+            self._sieve.left(flight.entry.message_id)
         self.committers[shard].put(flight, verdict)
 
     def _outcomes(self, batch: Sequence[tuple[Submission, Outcome]]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway import metrics
 from gateway.connector.flight import Flight
+from gateway.connector.lanes import Taken
 from gateway.instruments import Count
 from gateway.message import CLASSES, RESEND_CLASSES, id_time_ms
 from gateway.provider import RECEIPT_STATES, Link, Submission
@@ -81,6 +82,12 @@ def _settled(carrier: str, outcome: str, reason: str) -> Count:
 def marked(carrier: str, klass: str) -> Count:
     """Counts submissions that were noted as on the wire."""
     return metrics.marked.labels(carrier, klass)
+
+
+def count_parked(carrier: str, runs: Sequence[Taken]) -> None:
+    """Messages that left for later, by what had no room for them; without words: they are paused."""
+    for words, number in Counter(p.words for run in runs for p in run.parked or ()).items():
+        metrics.limit_parked.labels(carrier, words or "paused").inc(number)
 
 
 def observe_to_wire(batch: Sequence[Submission], now_ms: int) -> None:

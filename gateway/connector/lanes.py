@@ -6,12 +6,15 @@ In: wake-ups and what scripts told. Out: the next entries of a class, lanes in t
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from gateway.connector.seats import Seat
+from gateway.connector.sieve import Held, Parking, Sieve, is_stall
 from gateway.message import CLASSES
+from gateway.streams.facts import order
 from gateway.streams.keys import lane_parts
 from gateway.streams.link import Link
 from gateway.streams.reader import Queued, Reader
@@ -21,13 +24,14 @@ AHEAD = 500
 
 
 class Taken(msgspec.Struct, gc=False):
-    """Consecutive entries of one stream, taken to be marked."""
+    """Consecutive entries of one stream, taken to be marked; with `parked`, entries that leave for later instead."""
 
     lane: Lane
     reader: Reader
-    before: bytes  # where the cursor stood
+    before: bytes  # where the cursor stood; empty: they had been held back
     entries: list[Queued]
     parts: int
+    parked: list[Parking] | None = None
 
 
 class Lane:
@@ -38,11 +42,29 @@ class Lane:
         self.klass = lane_parts(name)[0]
         self.again = Reader(link, f"again:{carrier}:{name}")
         self.outbox = Reader(link, f"outbox:{carrier}:{name}")
+        self.held: dict[Reader, Held] = {self.again: {}, self.outbox: {}}
+        """Read, passed by, and still in their streams: what counts in something that has no room for them now."""
+        self.is_paused = False
 
     @property
     def ahead(self) -> int:
         """Entries at hand."""
         return len(self.again.ahead) + len(self.outbox.ahead)
+
+    def may_go(self, now_ms: int) -> int:
+        """Of those held back, for how many there may be room now."""
+        found = 0
+        for held in self.held.values():
+            for blocker, queue in held.items():
+                if not (room := blocker.room(now_ms)) and blocker.is_rate:
+                    blocker.need(queue[0].parts)
+                found += min(max(room, 0), len(queue))
+        return found
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether any entry is held back."""
+        return bool(self.held[self.again] or self.held[self.outbox])
 
     @property
     def told(self) -> bool:
@@ -64,12 +86,120 @@ class Lane:
                 parts -= taken[-1].parts
         return taken
 
+    def sift(self, parts: int, sieve: Sieve) -> list[Taken]:
+        """The next entries that may go now, and those that leave for later; who has no room yet is held back."""
+        taken: list[Taken] = []
+        for reader in (self.again, self.outbox):
+            held = self.held[reader]
+            if held:
+                parts = self._go_on(reader, held, parts, sieve, taken)
+            if reader.ahead and parts > 0:
+                parts = self._pass(reader, held, parts, sieve, taken)
+        return taken
+
+    def _go_on(self, reader: Reader, held: Held, parts: int, sieve: Sieve, taken: list[Taken]) -> int:
+        """Of those held back the first for whom there is room now; how many parts are left."""
+        for blocker in list(held):
+            queue = held[blocker]
+            while queue and parts > 0:
+                if queue[0].parts > parts and taken:
+                    break
+                other = sieve.again(queue[0])
+                if other is blocker:
+                    break
+                entry = queue.popleft()
+                if other is not None:
+                    held.setdefault(other, deque()).append(entry)
+                    continue
+                taken.append(Taken(self, reader, b"", [entry], entry.parts))
+                parts -= entry.parts
+            if not queue:
+                del held[blocker]
+        return parts
+
+    def _pass(self, reader: Reader, held: Held, parts: int, sieve: Sieve, taken: list[Taken]) -> int:
+        """Look at what was read ahead, in its order; how many parts are left."""
+        run: Taken | None = None
+        parked: Taken | None = None
+        while reader.ahead and parts > 0:
+            entry, before = reader.ahead[0], reader.cursor
+            if entry.parts > parts and taken:
+                break
+            verdict = sieve.judge(entry, held)
+            if is_stall(verdict):
+                break
+            reader.pop()
+            if verdict is None:
+                if run is None:
+                    run = Taken(self, reader, before, [], 0)
+                    taken.append(run)
+                run.entries.append(entry)
+                run.parts += entry.parts
+                parts -= entry.parts
+            elif isinstance(verdict, Parking):  # moved before the run is marked, so that a run may span it
+                if parked is None:
+                    parked = Taken(self, reader, before, [], 0, [])
+                    taken.append(parked)
+                parked.parked.append(verdict)  # type: ignore[union-attr]
+            else:
+                held.setdefault(verdict, deque()).append(entry)
+                run = None
+        return parts
+
+    def put_back(self, run: Taken) -> None:
+        """Entries that had been held back and could not be marked: to be looked at again."""
+        held = self.held[run.reader]
+        held.setdefault(_FRONT, deque()).extendleft(reversed(run.entries))
+
+    def rewind(self, reader: Reader, to: bytes) -> None:
+        """Go on after `to`: who was held back behind it is read again."""
+        reader.rewind(to)
+        held = self.held[reader]
+        if held:
+            after = order(to)
+            for blocker, queue in list(held.items()):
+                left = deque(entry for entry in queue if order(entry.entry_id) <= after)
+                if left:
+                    held[blocker] = left
+                else:
+                    del held[blocker]
+
+    async def look_again(self) -> None:
+        """Entries moved: who was held back and is not there any more is forgotten."""
+        for reader, held in self.held.items():
+            entries = [entry for queue in held.values() for entry in queue]
+            key = reader.link.prefix + reader.stream
+            ids = [entry.entry_id for entry in entries]
+            there = await asyncio.gather(*(reader.link.call(b"XRANGE", key, i, i) for i in ids))
+            gone = {i for i, found in zip(ids, there, strict=True) if not found}
+            for blocker, queue in list(held.items()) if gone else ():
+                held[blocker] = deque(entry for entry in queue if entry.entry_id not in gone)
+                if not held[blocker]:
+                    del held[blocker]
+
+
+class _Front(Seat):
+    """Stands for no limit: who waits for it is looked at again at once."""
+
+    __slots__ = ()
+
+    def fits(self, parts: int, now_ms: int) -> bool:
+        return True
+
+
+_FRONT = _Front(1, "", 0)
+
 
 class Lanes:
     """All lanes of one carrier. Lanes with nothing in them cost nothing until they are told of."""
 
-    def __init__(self, carrier: str, links: list[Link], on_wake: Callable[[], None]) -> None:
+    def __init__(
+        self, carrier: str, links: list[Link], on_wake: Callable[[], None], sieve: Sieve | None = None
+    ) -> None:
+        """`sieve`: what limits and pauses say; None: there are none."""
         self.carrier, self._links, self._on_wake = carrier, links, on_wake
+        self._sieve = sieve
+        self._holding: set[Lane] = set()
         self._all: dict[tuple[int, str], Lane] = {}
         self._hot: dict[str, OrderedDict[tuple[int, str], Lane]] = {c: OrderedDict() for c in CLASSES}
 
@@ -97,16 +227,34 @@ class Lanes:
         if lanes:
             await asyncio.gather(*(lane.fill() for lane in lanes))
         for hot in self._hot.values():
-            for key in [key for key, lane in hot.items() if not lane.ahead and not lane.told]:
+            for key in [key for key, lane in hot.items() if not lane.ahead and not lane.told and not lane.is_holding]:
                 del hot[key]
 
     def backlog(self) -> dict[str, int]:
         """Entries at hand by class; more may wait in Redis."""
+        if self._sieve is not None and (self._sieve.begins() or self._holding or self._sieve.pauses_any):
+            return self._sieved_backlog(self._sieve)
         return {c: n for c, hot in self._hot.items() if (n := sum(lane.ahead for lane in hot.values()))}
+
+    def _sieved_backlog(self, sieve: Sieve) -> dict[str, int]:
+        """Without lanes that are paused; with those held back for whom there may be room now."""
+        found: dict[str, int] = {}
+        for klass, hot in self._hot.items():
+            number = 0
+            for lane in hot.values():
+                lane.is_paused = sieve.is_paused(klass, lane_parts(lane.name)[1])
+                if not lane.is_paused:
+                    number += lane.ahead + (lane.may_go(sieve.now_ms) if lane in self._holding else 0)
+            if number:
+                found[klass] = number
+        return found
 
     def take(self, klass: str, parts: int) -> list[Taken]:
         """The next `parts` of a class: every lane its even share, in turn from call to call."""
-        hot, taken = self._hot[klass], []
+        hot, taken = self._hot[klass], list[Taken]()
+        sieve = self._sieve
+        if sieve is not None and (sieve.begins() or self._holding or sieve.pauses_any):
+            return self._sift(hot, parts, sieve)
         while parts > 0 and (live := [lane for lane in hot.values() if lane.ahead]):
             even = max(parts // len(live), 1)
             for lane in live:
@@ -118,6 +266,27 @@ class Lanes:
                 hot.move_to_end((lane.shard, lane.name))
         return taken
 
+    def _sift(self, hot: OrderedDict[tuple[int, str], Lane], parts: int, sieve: Sieve) -> list[Taken]:
+        """The same where something may have no room."""
+        taken, moved = list[Taken](), True
+        while parts > 0 and moved:
+            live = [lane for lane in hot.values() if (lane.ahead or lane.is_holding) and not lane.is_paused]
+            even, moved = max(parts // max(len(live), 1), 1), False
+            for lane in live:
+                if parts <= 0:
+                    break
+                before = lane.ahead
+                for run in lane.sift(min(even, parts), sieve):
+                    taken.append(run)
+                    parts -= run.parts
+                    moved = True
+                moved |= lane.ahead < before
+                (self._holding.add if lane.is_holding else self._holding.discard)(lane)
+                hot.move_to_end((lane.shard, lane.name))
+                if lane.told and lane.ahead < AHEAD // 2:
+                    self._on_wake()
+        return taken
+
     def rewind(self, shard: int, taken: Sequence[Taken]) -> None:
         """Entries moved: read again what was not taken, and of what was taken the runs that could not be marked."""
         for (s, name), lane in self._all.items():
@@ -126,4 +295,17 @@ class Lanes:
                     reader.rewind(reader.cursor)
                 self._hot[lane.klass].setdefault((s, name), lane)
         for run in reversed(taken):  # the earliest run of a stream is its new start
-            run.reader.rewind(run.before)
+            if self._sieve is not None and run.parked is None:
+                for entry in run.entries:
+                    self._sieve.refund(entry)
+            if run.before:
+                run.lane.rewind(run.reader, run.before)
+            else:
+                run.lane.put_back(run)
+                self._holding.add(run.lane)
+
+    async def look_again(self, shard: int) -> None:
+        """Entries of a shard moved: forget who was held back and is not there any more."""
+        for lane in list(self._holding):
+            if lane.shard == shard:
+                await lane.look_again()

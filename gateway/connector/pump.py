@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.connector.flight import Flight, Mark, Verdict, apply_treatment, astray, expired, judge, submissions
-from gateway.connector.gauges import marked, observe_to_wire
+from gateway.connector.gauges import count_parked, marked, observe_to_wire
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
-from gateway.events import Ended
+from gateway.events import Ended, pack_facts
 from gateway.message import State, UnknownVersionError, unpack_journey
 from gateway.provider import Provider, Reason, Submission
+from gateway.streams.facts import order
 from gateway.streams.link import Arg, Link, OutOfMemoryError, RedisAwayError
 from gateway.streams.reader import Reader, epoch
 
@@ -44,6 +45,7 @@ class _Round(msgspec.Struct, gc=False, eq=False):
     taken: list[Taken]
     count: int
     began: float  # loop time
+    parks: bool = False
 
 
 class Owner(Protocol):
@@ -254,22 +256,40 @@ class Pump:
         for run in taken:
             by_shard.setdefault(run.lane.shard, []).append(run)
         for shard, runs in by_shard.items():
-            count = sum(run.parts for run in runs)
             link = self.links[shard]
             if shard in self._halted:
                 self.lanes.rewind(shard, runs)
                 continue
-            args: list[Arg] = [link.run_id, self.carrier, self.token, self._epochs[shard]]
+            # What is parked leaves before the runs beside it are marked: a mark covers nothing that is not sent.
             for run in runs:
+                if run.parked is not None:
+                    self._start("park", shard, [run], 0, self._park_args(link, run))
+            args: list[Arg] = [link.run_id, self.carrier, self.token, self._epochs[shard]]
+            marks = [run for run in runs if run.parked is None]
+            for run in marks:
                 args += (run.reader.stream, run.entries[0].entry_id, run.entries[-1].entry_id)
-            self.pending += count
-            try:
-                future = link.start_script("mark", (), args)
-            except RedisAwayError:
-                future = self._loop.create_future()
-                future.set_exception(RedisAwayError("away"))
-            self._rounds[future] = _Round(shard, self._turns[shard], runs, count, self._loop.time())
-            future.add_done_callback(self._marked)
+            if marks:
+                count = sum(run.parts for run in marks)
+                self.pending += count
+                self._start("mark", shard, marks, count, args)
+
+    def _start(self, script: str, shard: int, runs: list[Taken], count: int, args: list[Arg]) -> None:
+        try:
+            future = self.links[shard].start_script(script, (), args)
+        except RedisAwayError:
+            future = self._loop.create_future()
+            future.set_exception(RedisAwayError("away"))
+        parks = script == "park"
+        self._rounds[future] = _Round(shard, self._turns[shard], runs, count, self._loop.time(), parks)
+        future.add_done_callback(self._marked)
+
+    def _park_args(self, link: Link, run: Taken) -> list[Arg]:
+        parked = run.parked or []
+        args: list[Arg] = [link.run_id, self.carrier, self.token, self._epochs[run.lane.shard], run.reader.stream]
+        args += (run.lane.name, pack_facts([p.fact for p in parked]))
+        for p in parked:
+            args += (p.entry.entry_id, p.due_ms, p.journey)
+        return args
 
     def _marked(self, future: asyncio.Future[bytes]) -> None:
         done = self._rounds.pop(future)
@@ -281,6 +301,9 @@ class Pump:
             # We slept past our lease: whoever took it has dealt with these marks, and sending now would be twice.
             self._owner.fenced()
             return
+        if error is None and future.result() == b"ok" and done.parks:
+            count_parked(self.carrier, done.taken)
+            return
         if error is None and future.result() == b"ok" and done.turn == self._turns[done.shard]:
             self._submit(done)
             return
@@ -291,12 +314,13 @@ class Pump:
             self._break(error)
             return
         # A mark may stand although its reply was lost or it came too late: nothing of it was sent, so it is undone.
-        self._undo[done.shard] += [mark_of(run).field for run in done.taken]
+        if not done.parks:
+            self._undo[done.shard] += [mark_of(run).field for run in done.taken]
         if done.turn == self._turns[done.shard]:
             # The rounds behind this one fail too, or are not used: all are read again, in the order of the streams.
             self._turns[done.shard] += 1
             later = [r for r in self._rounds.values() if r.shard == done.shard and r.turn == done.turn]
-            again = done.taken + [run for r in later for run in r.taken]
+            again = in_order(done.taken + [run for r in later for run in r.taken])
             self.lanes.rewind(done.shard, again)
             self._halted.add(done.shard)
             refused = isinstance(error, OutOfMemoryError) or (error is None and future.result() == b"closed")
@@ -323,6 +347,7 @@ class Pump:
                 await link.up()
                 self._epochs[shard] = await epoch(link)  # the replies of all rounds under way come before this one
                 self.lanes.rewind(shard, ())  # what was read before that may hold what is there no more
+                await self.lanes.look_again(shard)
                 if self._undo[shard]:
                     await link.call(b"HDEL", link.prefix + "marks:" + self.carrier, *self._undo[shard])
                     self._undo[shard].clear()
@@ -367,6 +392,11 @@ class Pump:
             self._ready.append(batch)
             self._ready_count += len(batch)
             self._feed()
+
+
+def in_order(runs: list[Taken]) -> list[Taken]:
+    """By where they began; those that had been held back first."""
+    return sorted(runs, key=lambda run: order(run.before) if run.before else (0, 0))
 
 
 def mark_of(run: Taken) -> Mark:

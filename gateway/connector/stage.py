@@ -12,12 +12,16 @@ from typing import Any
 
 from gateway.config import Settings
 from gateway.connector.connector import Connector, Work
+from gateway.connector.seats import Seats
+from gateway.connector.sieve import Sieve
 from gateway.credentials import CredentialError, resolve
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier
 from gateway.provider import Provider, Reports, SettingsError
 from gateway.streams import carriers
+from gateway.streams.allowances import Allowances
 from gateway.streams.link import Redis, RedisAwayError
+from gateway.streams.pauses import Pauses
 
 log = logging.getLogger("connector")
 
@@ -46,13 +50,21 @@ class Stage:
         plan: Callable[[], Compiled | None],
     ) -> None:
         self._settings, self._redis, self._owner, self._plan = settings, redis, owner, plan
+        self._allowances, self._seats, self._pauses = Allowances(redis), Seats(), Pauses(redis)
         self._running: dict[str, tuple[tuple[Carrier, Mapping[str, int]], asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow the plan."""
+        beside = [
+            asyncio.create_task(self._allowances.run(), name="limits"),
+            asyncio.create_task(self._pauses.run(), name="pauses"),
+        ]
         try:
             seen: Compiled | None = None
             while True:
+                for task in beside:
+                    if task.done():
+                        task.result()
                 plan = self._plan()
                 if plan is not None and plan is not seen:
                     await self._follow(plan)
@@ -61,6 +73,9 @@ class Stage:
                 await asyncio.sleep(0.1)
         finally:
             await asyncio.gather(*(self._stop(name) for name in list(self._running)))
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
     async def _follow(self, plan: Compiled) -> None:
         wanted = {c.name: (c, plan.shares(c.name)) for c in plan.plan.carriers}
@@ -79,7 +94,12 @@ class Stage:
                 make = opener(name, carrier.provider, resolve(carrier.settings), self._settings.callbacks_url)
                 work = Work(name, carrier.rate_per_s or 0.0, shares, make, carrier.sandbox)
                 connector = Connector(
-                    work, self._redis, self._owner, self._settings.lease_s, self._settings.memory_mark
+                    work,
+                    self._redis,
+                    self._owner,
+                    self._settings.lease_s,
+                    self._settings.memory_mark,
+                    sieve=Sieve(name, self._allowances, self._seats, self._plan, self._pauses, self._redis.clock_ms),
                 )
                 await connector.run()
             except (SettingsError, CredentialError) as e:

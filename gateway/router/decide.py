@@ -82,7 +82,8 @@ def decide(entry: Queued, plan: Compiled, around: Surroundings, known: Moves | N
     choice = choose(plan, message, message_id, tried, around)
     if isinstance(choice, Choice):
         routed_ms = max(now_ms, id_time_ms(message_id))  # our reading of Redis' clock may be a moment behind
-        return _send(message, choice, attempt + 1, tried, plan.version, routed_ms)
+        place = journey.place if journey is not None and journey.carrier == choice.carrier else 0
+        return _send(message, choice, attempt + 1, tried, plan.version, routed_ms, place)
     if journey is not None and choice.reason == Reason.ATTEMPTS_EXHAUSTED:
         return _again(message_id, message, journey, now_ms)
     if choice.reason == Reason.LIMIT and choice.wait:
@@ -132,7 +133,9 @@ def tried_now(tried: tuple[Try, ...]) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(times), frozenset(c for c, n in times.items() if n < AT_ONE and c not in hopeless)
 
 
-def _send(message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...], version: int, now_ms: int) -> Move:
+def _send(
+    message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...], version: int, now_ms: int, place: int = 0
+) -> Move:
     journey = Journey(
         attempt,
         choice.carrier,
@@ -144,6 +147,7 @@ def _send(message: Message, choice: Choice, attempt: int, tried: tuple[Try, ...]
         now_ms,
         tried=tried,
         treatment=choice.treatment,
+        place=place,
         billed_on_delivery=choice.billed_on_delivery,
         sender=choice.sender,
         record=choice.record,

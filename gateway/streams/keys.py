@@ -25,6 +25,8 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {g}:mirror:<name>                      hash      version and value of the plan, the keys …
     {g}:status                             hash      carrier → state of its connector and binds
     {g}:modes                              hash      carrier → paused or draining
+    {g}:pauses                             hash      "<class|client|tag>:<name>" → who paused it, and when
+    {g}:used:<what>:<begin>                counter   parts of a limit that are leased in the period that began then
 """
 
 from __future__ import annotations

@@ -1,0 +1,262 @@
+"""Which entries of a lane may go now: the plan's limits and paused tags, at one carrier.
+
+In: entries in the order of their stream. Out: which go, which are held back for a moment, and which are parked until
+their place in a limit comes. Nobody waits behind one that has to. Never: a call per entry.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from gateway.connector.seats import Seat, Seats
+from gateway.events import Parked
+from gateway.message import Journey, Message, UnknownVersionError, pack_journey, unpack_journey
+from gateway.plan.choice import Compiled
+from gateway.plan.limits import CAPS, Limits
+from gateway.provider import Reason
+from gateway.streams.allowances import Allowance, Allowances
+from gateway.streams.pauses import Pauses
+from gateway.streams.reader import Queued
+
+HOLD_MS: Final = 2_000
+"""Whose place comes sooner is held here; others are parked."""
+
+LEAD_MS: Final = 1_500
+"""So much before its place a parked one is due: it has to come back through the router."""
+
+_BOUNCE_MS: Final = 1_000  # and so soon, where another carrier may have room for it
+_SOON_MS: Final = 200
+_LEAST_HELD: Final = 200
+_KEPT: Final = 10_000
+
+
+Blocker = Allowance | Seat
+"""What a message counts in."""
+
+
+class Parking(msgspec.Struct, gc=False):
+    """An entry that leaves for later. `journey` empty: it is routed as if it came for the first time."""
+
+    entry: Queued
+    due_ms: int
+    journey: bytes
+    fact: Parked
+    words: str
+
+
+class _Known(msgspec.Struct, gc=False):
+    """What a journey's bytes say."""
+
+    journey: Journey
+    operator: str
+    place: int
+    sender: str
+
+
+_STALL: Final = Parking(Queued(b"", b"", b""), 0, b"", Parked(b"", 0, "", 0), "")
+"""Nothing can be said before Redis answers: the lane waits a moment."""
+
+Held = dict[Blocker, deque[Queued]]
+
+
+class Sieve:
+    """One carrier's. `begins` before each look at lanes; then `judge` an entry: None, and it goes and is counted."""
+
+    def __init__(
+        self,
+        carrier: str,
+        allowances: Allowances,
+        seats: Seats,
+        plan: Callable[[], Compiled | None],
+        pauses: Pauses,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self.carrier, self._allowances, self._seats = carrier, allowances, seats
+        self._plan, self._pauses, self._clock_ms = plan, pauses, clock_ms
+        self._seen: Compiled | None = None
+        self._limits: Limits | None = None
+        self._known: dict[tuple[str, str, str, str, str, bool], tuple[Blocker, ...]] = {}
+        self._journeys: dict[bytes, _Known] = {}
+        self._seated: dict[bytes, tuple[Seat, ...]] = {}
+        self._bounce_ms = 0.0
+        self.now_ms = 0
+
+    def begins(self) -> bool:
+        """Whether anything has to be sifted now."""
+        plan = self._plan()
+        if plan is not self._seen:
+            limits = Limits(plan.plan) if plan is not None else None
+            self._limits = limits if limits is not None and limits.concern(self.carrier) else None
+            self._seen = plan
+            self._known.clear()
+        self.now_ms = self._clock_ms()
+        return self._limits is not None or bool(self._pauses.tags)
+
+    @property
+    def pauses_any(self) -> bool:
+        """Whether any class or client is paused."""
+        return bool(self._pauses.classes or self._pauses.clients)
+
+    def is_paused(self, klass: str, client: str) -> bool:
+        """Whether nothing of a lane is sent now."""
+        return klass in self._pauses.classes or client in self._pauses.clients
+
+    def judge(self, entry: Queued, held: Held) -> Parking | Blocker | None:
+        """None: it goes, and is counted. A blocker: hold it until that has room. A Parking: put it off."""
+        try:
+            message, known = entry.message, self._journey(entry.journey)
+        except (UnknownVersionError, msgspec.DecodeError):
+            return None  # whoever sends it tells what is wrong
+        if message.tag in self._pauses.tags:
+            return self._until_resumed(entry, message, known.journey)
+        blockers = self._blockers(message, known)
+        parts, now = len(known.journey.owed) or message.parts, self.now_ms
+        for blocker in blockers:
+            has_turn = known.place == blocker.mark or not blocker.is_behind(now)
+            if blocker in held or not has_turn or not blocker.fits(parts, now):
+                return self._blocked(entry, message, known, blocker, parts, held)
+        for blocker in blockers:
+            blocker.spend(parts, now)
+        if blockers:
+            self._sit(entry.message_id, blockers)
+        return None
+
+    def again(self, entry: Queued) -> Blocker | None:
+        """The same for one that was held: who still has no room for it."""
+        message, known = entry.message, self._journey(entry.journey)
+        blockers = self._blockers(message, known)
+        parts, now = len(known.journey.owed) or message.parts, self.now_ms
+        for blocker in blockers:
+            if not blocker.fits(parts, now):
+                blocker.need(parts)
+                return blocker
+        for blocker in blockers:
+            blocker.spend(parts, now)
+        self._sit(entry.message_id, blockers)
+        return None
+
+    def refund(self, entry: Queued) -> None:
+        """It was counted and is not sent."""
+        try:
+            message, known = entry.message, self._journey(entry.journey)
+        except (UnknownVersionError, msgspec.DecodeError):
+            return
+        parts = len(known.journey.owed) or message.parts
+        for blocker in self._blockers(message, known):
+            if isinstance(blocker, Allowance):
+                blocker.refund(parts, self.now_ms)
+        self.left(entry.message_id)
+
+    def left(self, message_id: bytes) -> None:
+        """A message is not on its way any more."""
+        if self._seated:
+            for seat in self._seated.pop(message_id, ()):
+                seat.refund(1, 0)
+
+    def on_more(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Call when there may be more room; call the result to hear no more."""
+        ends = self._allowances.on_more(hear), self._pauses.on_change(hear)
+
+        def end() -> None:
+            for one in ends:
+                one()
+
+        return end
+
+    def close(self) -> None:
+        """Nothing is on its way any more."""
+        for message_id in list(self._seated):
+            self.left(message_id)
+
+    def _sit(self, message_id: bytes, blockers: tuple[Blocker, ...]) -> None:
+        if self._limits is not None and self._limits.crowds:
+            seats = tuple(blocker for blocker in blockers if isinstance(blocker, Seat))
+            if seats:
+                self._seated[message_id] = seats
+
+    def _journey(self, data: bytes) -> _Known:
+        """Many entries have the same bytes."""
+        found = self._journeys.get(data)
+        if found is None:
+            if len(self._journeys) >= _KEPT:
+                self._journeys.clear()
+            journey = unpack_journey(data)
+            found = self._journeys[data] = _Known(journey, journey.operator, journey.place, journey.sender)
+        return found
+
+    def _blockers(self, m: Message, journey: _Known) -> tuple[Blocker, ...]:
+        limits = self._limits
+        if limits is None:
+            return ()
+        operator, sender = journey.operator, journey.sender or m.sender
+        key = (operator, sender, m.client, m.tag, m.klass, m.test)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            counts = limits.counts(self.carrier, operator, sender, m.client, m.tag, m.klass)
+            # What test keys send counts only where a limit is the carrier's own.
+            wanted = (count for count in counts if not m.test or count.rule.carrier is not None)
+            found = self._known[key] = tuple(self._allowances.of(count) for count in wanted)
+        if limits.crowds:
+            crowds = limits.crowds_of(self.carrier, operator, sender, m.client, m.tag, m.klass)
+            found += tuple(self._seats.of(crowd, m.to) for crowd in crowds)
+        return found
+
+    def _blocked(
+        self, entry: Queued, message: Message, known: _Known, blocker: Blocker, parts: int, held: Held
+    ) -> Parking | Blocker:
+        now, queue = self.now_ms, held.get(blocker, ())
+        most = max(_LEAST_HELD, int(2 * blocker.per_s * HOLD_MS / 1000))
+        has_place = known.place == blocker.mark
+        dry = blocker.is_dry(now)
+        if has_place and (blocker.is_rate or not dry):
+            if len(queue) < most:
+                blocker.need(parts)
+                return blocker  # it has waited: its place has come, or nearly
+            return self._put_off(entry, message, known.journey, now + LEAD_MS, blocker)
+        asked = blocker.is_rate and blocker.is_answered(now)
+        if not dry and not asked and not blocker.is_behind(now):
+            blocker.need(parts)
+            return blocker if len(queue) < most else _STALL
+        if self._may_bounce(blocker, known):
+            self._bounce_ms = max(self._bounce_ms, now + _BOUNCE_MS) + 0.2
+            return self._put_off(entry, message, known.journey, int(self._bounce_ms), blocker)
+        slot = blocker.place(parts, now)
+        if slot - now <= HOLD_MS and len(queue) < most:
+            blocker.need(parts)
+            return blocker
+        lead = LEAD_MS if blocker.is_rate else 0
+        return self._put_off(entry, message, known.journey, max(slot - lead, now + _SOON_MS), blocker)
+
+    def _may_bounce(self, blocker: Blocker, known: _Known) -> bool:
+        """Whether the router should see it at once: another carrier may have room for it. Once only."""
+        if not isinstance(blocker, Allowance) or known.journey.pinned or known.place == blocker.mark:
+            return False
+        rule = blocker.count.rule
+        return rule.per in CAPS and rule.carrier is not None
+
+    def _put_off(self, entry: Queued, m: Message, journey: Journey, due_ms: int, blocker: Blocker) -> Parking:
+        due_ms = min(due_ms, m.deadline_ms(entry.message_id))
+        fact = Parked(entry.message_id, journey.attempt, Reason.LIMIT, due_ms)
+        return Parking(entry, due_ms, _returned(journey, blocker.mark), fact, blocker.words)
+
+    def _until_resumed(self, entry: Queued, message: Message, journey: Journey) -> Parking:
+        due_ms = message.deadline_ms(entry.message_id)
+        fact = Parked(entry.message_id, journey.attempt, Reason.PAUSED, due_ms)
+        return Parking(entry, due_ms, _returned(journey, 0), fact, "")
+
+
+def is_stall(verdict: Parking | Blocker | None) -> bool:
+    """Whether the lane has to wait for Redis."""
+    return verdict is _STALL
+
+
+def _returned(journey: Journey, mark: int) -> bytes:
+    """The journey of one that goes back to the router: this attempt was none, unless the carrier has a part of it."""
+    attempt = journey.attempt if journey.pinned else max(journey.attempt - 1, 0)
+    return pack_journey(msgspec.structs.replace(journey, attempt=attempt, place=mark))

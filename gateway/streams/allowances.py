@@ -1,0 +1,293 @@
+"""Allowances of limits, shared by all processes: each leases slices of them from Redis and uses what it has.
+
+In: what counts in which limit, and the clock of Redis. Out: room, or when there will be some. No call per message: one
+script for all slices that are wanted, some twenty times a second. A slice is good in its own period only; what a
+process had when it died counts as used until that period ends: all together never use more than is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from gateway import metrics
+from gateway.plan.limits import Count
+from gateway.plan.periods import bounds
+from gateway.streams.link import Arg, Link, Redis, RedisAwayError
+
+_EVERY_S: Final = 0.005
+_SECOND_MS, _ASK_MS, _DRY_MS, _IDLE_MS = 40, 5, 300, 1_000
+_MOST: Final = 1_000  # parts of one slice
+_SCRIPT: Final = 200  # slices in one script
+_FORGET_MS: Final = 10_000
+_TIGHT_MS: Final = 2  # between two parts that come back when a minute or more begins
+_TIDY_S: Final = 1.0
+
+
+class Allowance:
+    """What this process may use of one count now. `room` before `spend`; without room `need`, or `place` a message."""
+
+    def __init__(self, count: Count, changed: Callable[[Allowance], None]) -> None:
+        self.count, self.limit, self._changed = count, count.rule.parts, changed
+        self.is_rate = count.rule.per == "second"
+        self.tokens = 0
+        self.out = 0
+        """What all processes have of it in this period, when we last asked."""
+        self.spent_ms = 0
+        self._begin = self._end = 0
+        self._dry = False  # nothing was left when we asked
+        self._needed = self._spent = self._mine = 0
+        self._next_ask_ms = 0
+        self._tail = self._tail_parts = 0  # the period into which messages are placed, and what it has of them
+
+    def change(self, count: Count) -> None:
+        """Another plan may allow more, or less."""
+        if count.rule.parts != self.limit:
+            self._dry, self._tail, self._next_ask_ms = False, 0, 0
+        self.count, self.limit = count, count.rule.parts
+
+    @property
+    def mark(self) -> int:
+        """Its 32 bits in a journey."""
+        return self.count.mark
+
+    @property
+    def words(self) -> str:
+        """Its limit, for metrics."""
+        return self.count.rule.words
+
+    def room(self, now_ms: int) -> int:
+        """Parts that may go now."""
+        if not self._begin <= now_ms < self._end:
+            self._roll(now_ms)
+        return self.tokens
+
+    def fits(self, parts: int, now_ms: int) -> bool:
+        """Whether a message of so many parts may go now. One that is longer than the limit needs all of it."""
+        return self.room(now_ms) >= min(parts, self.limit)
+
+    def spend(self, parts: int, now_ms: int) -> None:
+        """Use what `fits` said."""
+        self.tokens -= min(parts, self.limit)
+        self._spent += parts
+        self.spent_ms = now_ms
+        if self.tokens < self._slice() and not self._dry:
+            self._changed(self)
+
+    def refund(self, parts: int, now_ms: int) -> None:
+        """It was not sent after all."""
+        if self._begin <= self.spent_ms < self._end and self._begin <= now_ms < self._end:
+            self.tokens += min(parts, self.limit)
+
+    def need(self, parts: int) -> None:
+        """So many are wanted and not there."""
+        self._needed = max(self._needed, min(parts, self.limit))
+        self._changed(self)
+
+    def is_behind(self, now_ms: int) -> bool:
+        """Whether messages were placed that come before any new one."""
+        if self._tail <= now_ms:
+            return False
+        if self.is_rate and now_ms - self.spent_ms > 3_000:
+            self._tail = 0  # what was placed does not come: it was cancelled, or went another way
+            return False
+        return True
+
+    def is_dry(self, now_ms: int) -> bool:
+        """Whether the period had nothing left when we asked just now."""
+        self.room(now_ms)
+        return self._dry and now_ms < self._next_ask_ms
+
+    def is_answered(self, now_ms: int) -> bool:
+        """Whether Redis was asked in this period."""
+        self.room(now_ms)
+        return self._next_ask_ms > 0
+
+    def place(self, parts: int, now_ms: int) -> int:
+        """The moment (ms) at which a message that has no room now may go, behind all that were placed before."""
+        if not self._begin <= now_ms < self._end:
+            self._roll(now_ms)
+        if self._tail < self._end:
+            self._tail, self._tail_parts = self._end, 0
+        share = self._mine / self.out if 0 < self._mine < self.out else 1.0
+        if self._tail_parts and self._tail_parts + parts > self.limit * share:
+            self._tail, self._tail_parts = bounds(self._tail, self.count.rule.per, self.count.zone)[1], 0
+        gap_ms = (self._end - self._begin) / (self.limit * share)
+        if not self.is_rate:
+            gap_ms = min(gap_ms, _TIGHT_MS)
+        slot = self._tail + int(self._tail_parts * gap_ms)
+        self._tail_parts += parts
+        return slot
+
+    @property
+    def per_s(self) -> float:
+        """Its pace: parts a second."""
+        return self.limit * 1000 / max(self._end - self._begin, 1)
+
+    # Between this process and Redis --------------------------------------------------------------------------------
+
+    def _roll(self, now_ms: int) -> None:
+        """Another period: a slice of the old one is worth nothing in it."""
+        self._begin, self._end = bounds(now_ms, self.count.rule.per, self.count.zone)
+        self.tokens = self.out = self._mine = 0
+        self._dry = False
+        self._next_ask_ms = 0
+
+    def _slice(self) -> int:
+        if self.is_rate:
+            return math.ceil(self.limit / 10)
+        return max(min(2 * self._spent, _MOST, math.ceil(self.limit / 20)), 1)
+
+    def asks(self, now_ms: int) -> int:
+        """How much to lease now; 0: nothing."""
+        room, size = self.room(now_ms), max(self._slice(), self._needed)
+        if room >= size or now_ms < self._next_ask_ms:
+            return 0
+        return size
+
+    def due_ms(self, now_ms: int) -> int:
+        """When to ask again; 0: not before somebody needs it."""
+        if self.room(now_ms) >= max(self._needed, self._slice()) or (self._dry and not self._needed):
+            return 0
+        return min(max(self._next_ask_ms, now_ms), self._end)
+
+    @property
+    def key(self) -> str:
+        """Its name in Redis, this period's."""
+        return f"used:{self.count.key}:{self._begin // 1000}"
+
+    @property
+    def ends_ms(self) -> int:
+        """When its period ends."""
+        return self._end
+
+    def granted(self, key: str, amount: int, asked: int, out: int, now_ms: int) -> None:
+        """Redis' answer to `asks`."""
+        if key != self.key or not self._begin <= now_ms < self._end:
+            return  # it came too late: the period is over, and so is what was granted of it
+        self.tokens += amount
+        self._mine += amount
+        self.out = out
+        self._dry, self._spent = amount < asked, 0
+        if not (self._dry and self.is_rate):  # what waits a second at most is asked for until it is there
+            self._needed = 0
+        self._next_ask_ms = now_ms + (_DRY_MS if self._dry else _SECOND_MS if self.is_rate else _ASK_MS)
+
+    def spare(self, now_ms: int, idle_ms: int = _IDLE_MS) -> int:
+        """What to give back, because nothing of it was used for a while; it is not ours any more."""
+        spare = self.room(now_ms)
+        if spare <= 0 or now_ms - self.spent_ms < idle_ms:
+            return 0
+        self.tokens, self._mine, self._spent = 0, self._mine - spare, 0
+        return spare
+
+
+class Allowances:
+    """All of a process. Life: `run()` until cancelled, which gives back what is left; the rest at any time."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._link: Link = redis.link(None)
+        self._known: weakref.WeakValueDictionary[str, Allowance] = weakref.WeakValueDictionary()
+        self._wanting: set[Allowance] = set()
+        self._wake = asyncio.Event()
+        self._hear: list[Callable[[], None]] = []
+        self._shown: set[str] = set()
+
+    def of(self, count: Count) -> Allowance:
+        """The one allowance of a count; keep it, and it is found again."""
+        found = self._known.get(count.key)
+        if found is None:
+            found = self._known[count.key] = Allowance(count, self._changed)
+        elif found.count is not count:
+            found.change(count)
+        return found
+
+    def on_more(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Call when there may be more room; call the result to hear no more."""
+        self._hear.append(hear)
+        return lambda: self._hear.remove(hear)
+
+    def _changed(self, allowance: Allowance) -> None:
+        self._wanting.add(allowance)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Lease and give back."""
+        loop = asyncio.get_running_loop()
+        tidy_at = loop.time() + _TIDY_S
+        try:
+            while True:
+                try:
+                    await self._lease()
+                    if loop.time() >= tidy_at:
+                        tidy_at = loop.time() + _TIDY_S
+                        await self._give_back(_IDLE_MS)
+                        self._show()
+                except RedisAwayError:
+                    await self._link.up()
+                await asyncio.sleep(_EVERY_S)
+                await self._rest(tidy_at)
+        finally:
+            if self._link.is_up:
+                async with asyncio.timeout(1.0):
+                    await self._give_back(-1)
+
+    async def _rest(self, tidy_at: float) -> None:
+        """Until somebody needs something, or one is to be asked for again."""
+        now, loop = self._redis.clock_ms(), asyncio.get_running_loop()
+        due = {a: due_ms for a in self._wanting if (due_ms := a.due_ms(now))}
+        self._wanting = set(due)
+        self._wake.clear()
+        at: float | None = tidy_at if len(self._known) else None
+        if due:
+            at = min(tidy_at, loop.time() + (min(due.values()) - now) / 1000)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(at):
+                await self._wake.wait()
+
+    async def _lease(self) -> None:
+        now = self._redis.clock_ms()
+        asking = [(a, amount, a.key) for a in self._wanting if (amount := a.asks(now))]
+        for at in range(0, len(asking), _SCRIPT):
+            some = asking[at : at + _SCRIPT]
+            reply = await self._slices((a, amount) for a, amount, _ in some)
+            now = self._redis.clock_ms()
+            for n, (allowance, amount, key) in enumerate(some):
+                allowance.granted(key, reply[2 * n], amount, reply[2 * n + 1], now)
+        if asking:
+            for hear in self._hear:
+                hear()
+
+    async def _give_back(self, idle_ms: int) -> None:
+        now = self._redis.clock_ms()
+        spare = [(a, -amount) for a in list(self._known.values()) if (amount := a.spare(now, idle_ms))]
+        for at in range(0, len(spare), _SCRIPT):
+            await self._slices(spare[at : at + _SCRIPT])
+
+    async def _slices(self, wanted: Iterable[tuple[Allowance, int]]) -> list[int]:
+        args: list[Arg] = []
+        for allowance, amount in wanted:
+            args += (allowance.key, allowance.limit, allowance.ends_ms + _FORGET_MS, amount)
+        reply: list[int] = await self._link.script("slice", (), args)
+        return reply
+
+    def _show(self) -> None:
+        """Of each limit the value that is used most."""
+        now, most = self._redis.clock_ms(), dict[str, Allowance]()
+        for allowance in list(self._known.values()):
+            allowance.room(now)
+            known = most.get(allowance.words)
+            if known is None or allowance.out > known.out:
+                most[allowance.words] = allowance
+        for words in self._shown - set(most):
+            metrics.limit_used.remove(words)
+            metrics.limit_allowed.remove(words)
+        for words, allowance in most.items():
+            metrics.limit_used.labels(words).set(allowance.out)
+            metrics.limit_allowed.labels(words).set(allowance.limit)
+        self._shown = set(most)
