@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -54,6 +54,7 @@ class Committer:
         self.linger_s = 0.0
         """The least time between two scripts, unless much has gathered."""
         self._queue: deque[tuple[Flight, Verdict] | _Report] = deque()
+        self._batch: Sequence[tuple[Flight, Verdict] | _Report] = ()  # being written, or just written
         self._wake = asyncio.Event()
         self._closing = False
         self.waiting = 0
@@ -66,6 +67,10 @@ class Committer:
         self._queue.append((flight, verdict))
         self.waiting += 1
         self._wake.set()
+
+    def open_flights(self) -> Iterator[Flight]:
+        """Those that are settled here and perhaps not yet in Redis."""
+        return (item[0] for item in (*self._batch, *self._queue) if not isinstance(item, _Report))
 
     def note(self, facts: Sequence[AnyFact]) -> None:
         """Write facts that move nothing."""
@@ -91,7 +96,6 @@ class Committer:
         await self.link.close()
 
     async def _run(self) -> None:
-        batch: list[tuple[Flight, Verdict] | _Report] = []
         try:
             while not (self._closing and not self._queue):
                 if not self._queue:
@@ -99,10 +103,10 @@ class Committer:
                     await self._wake.wait()
                     continue
                 await self._gather()
-                batch = self._next()
-                await self._write(batch)
+                self._batch = self._next()
+                await self._write(self._batch)
         finally:
-            for item in [*batch, *self._queue]:
+            for item in [*self._batch, *self._queue]:
                 if isinstance(item, _Report) and item.durable is not None and not item.durable.done():
                     item.durable.set_exception(RedisAwayError(_STOPPED))
                     item.durable.exception()  # a request that went away need not hear of it

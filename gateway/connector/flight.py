@@ -7,7 +7,7 @@ Policy of retry, reroute, resend and hold lives here.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ from gateway.streams.keys import lane
 from gateway.streams.reader import Queued
 from gateway.text.treatment import treat
 
+_NOTHING: Mapping[int, Told] = {}
 MAX_THROTTLED = 30
 """Times that an attempt may come back unsent from one carrier before it is routed again."""
 
@@ -126,7 +127,7 @@ def _submission(flight: Flight, message_id: bytes, deadline_ms: int, part: int, 
         part,
         parts,
         m.to,
-        m.sender,
+        flight.journey.sender or m.sender,
         text,
         m.encoding,
         m.concat_ref,
@@ -285,9 +286,42 @@ def astray(flight: Flight) -> Verdict:
     return verdict
 
 
-def abandoned(flight: Flight, texts: Sequence[str], whole: bool, now_ms: int) -> Verdict:
-    """A marked entry whose connector died: every part that it owed is uncertain."""
+class Told(msgspec.Struct, frozen=True):
+    """What a carrier answered to a predecessor, by its journal. `runs`: of each shard's Redis then."""
 
-    flight.answers = [(s, uncertain(Reason.UNCERTAIN)) for s in submissions(flight, texts, whole)]
+    outcome: Outcome
+    bind: str
+    sent_ms: int
+    answered_ms: int
+    runs: tuple[bytes, ...]
+
+
+def abandoned(
+    flight: Flight, texts: Sequence[str], whole: bool, now_ms: int, told: Mapping[int, Told] = _NOTHING
+) -> Verdict:
+    """A marked entry whose connector died: every part that it owed is uncertain, but those of which it `told`."""
+    for s in submissions(flight, texts, whole):
+        known = told.get(s.part)
+        if known is not None:
+            s.bind, s.sent_ms = known.bind, known.sent_ms
+        flight.answers.append((s, known.outcome if known is not None else uncertain(Reason.UNCERTAIN)))
     flight.waiting = 0
-    return judge(flight, now_ms)
+    verdict = judge(flight, now_ms)
+    if told:
+        _as_told(flight, told, verdict)
+    return verdict
+
+
+def _as_told(flight: Flight, told: Mapping[int, Told], verdict: Verdict) -> None:
+    verdict.facts = [
+        msgspec.structs.replace(fact, answered_ms=max(told[fact.part].answered_ms, fact.sent_ms))
+        if isinstance(fact, Submitted) and fact.part in told
+        else fact
+        for fact in verdict.facts
+    ]
+    open_parts = tuple(s.part for s, o in flight.answers if o.kind == Kind.UNCERTAIN)
+    taken = len(open_parts) + sum(o.kind == Kind.ACCEPTED for _, o in flight.answers) == len(flight.answers)
+    if open_parts and taken and flight.message.klass in RESEND_CLASSES and not verdict.op:
+        # The carrier has the other parts, so it gets these again: the phone joins them, and takes none twice.
+        verdict.facts = [fact for fact in verdict.facts if not isinstance(fact, Held)]
+        _again(flight, msgspec.structs.replace(flight.journey, owed=open_parts, pinned=True), verdict)

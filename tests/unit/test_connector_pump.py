@@ -36,6 +36,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.ours, self.unsettled, self.lease_s = True, 0, 10.0
+        self.journalled = False
         self.given_back: list[Submission] = []
 
     def may_send(self) -> bool:
@@ -93,6 +94,22 @@ async def test_a_redis_that_stalls_never_puts_more_on_the_wire(pump: Any) -> Non
     pump.wake()
     assert not pump.provider.taken, "a window of answers is not written down yet"
     pump._owner.unsettled = 0
+    pump.wake()
+    assert len(pump.provider.taken) == 10
+
+
+async def test_without_a_journal_a_slow_carrier_has_a_window_in_flight_and_unsettled_together(pump: Any) -> None:
+    pump.answer_s, pump.provider.in_flight, pump.provider.room, pump._owner.unsettled = 0.02, 30, 10, 7
+    pump.wake()
+    assert len(pump.provider.taken) == 3
+
+
+async def test_with_a_journal_the_window_on_the_wire_is_full_while_up_to_another_one_is_written_down(pump: Any) -> None:
+    pump.provider.in_flight, pump.provider.room = 30, 10
+    pump._owner.journalled, pump._owner.unsettled = True, 40 + 7
+    pump.wake()
+    assert len(pump.provider.taken) == 3
+    pump._owner.unsettled = 40
     pump.wake()
     assert len(pump.provider.taken) == 10
 
