@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from gateway import metrics
 from gateway.connector import gauges
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted
+from gateway.connector.journal import Journal, Left
 from gateway.connector.lanes import Lanes
 from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
@@ -63,11 +65,16 @@ class Connector:
         owner: str,
         lease_s: float,
         memory_mark: float,
+        journals: Path | None = None,
         sieve: Sieve | None = None,
     ) -> None:
-        """`sieve`: limits and pauses; None: there are none."""
-        self._sieve = sieve
+        """`journals`: where the journal is kept; None: nowhere. `sieve`: limits and pauses; None: there are none."""
         self.work, self.redis, self.owner, self.memory_mark = work, redis, owner, memory_mark
+        self._journals = journals
+        self._sieve = sieve
+        self._journal: Journal | None = None
+        self._partly: set[Flight] = set()  # answered in some parts
+        self.committers: list[Committer] = []
         self.lease = Lease(redis.link(None), f"lease:carrier:{work.carrier}", owner, lease_s)
         self.mode: carriers.Mode = "running"
         self.provider: Provider | None = None
@@ -108,6 +115,9 @@ class Connector:
                     log.warning("fenced", extra={"carrier": carrier, "shard": link.shard, "token": self.lease.token})
                     await asyncio.sleep(_FENCED_S)
                     return
+            left = Left(self._journals, carrier)
+            self._open_journal()
+            stack.callback(self._close_journal)
             lanes = Lanes(carrier, links, self._told, self._sieve)
             if self._sieve is not None:
                 stack.callback(self._sieve.close)
@@ -123,7 +133,8 @@ class Connector:
                 Reports(self._outcomes, self._receipts, self._inbound, self._state, self.redis.clock_ms)
             )
             for committer in committers:
-                await self._take_over(committer, provider)
+                await self._take_over(committer, provider, left)
+            left.remove()
             rate = self.work.rate_per_s
             bucket = Bucket(rate, rate / 20, asyncio.get_running_loop().time())
             self.pump = Pump(
@@ -199,6 +210,11 @@ class Connector:
         """Entries whose outcome is known but not yet written down."""
         return sum(committer.waiting for committer in self.committers)
 
+    @property
+    def journalled(self) -> bool:
+        """Whether those outcomes would still be known if this process died."""
+        return self._journal is not None and self._journal.is_sound
+
     def set_mode(self, mode: carriers.Mode) -> None:
         """What the operator ordered."""
         self.mode = mode
@@ -216,6 +232,8 @@ class Connector:
 
     def _outcomes(self, batch: Sequence[tuple[Submission, Outcome]]) -> None:
         now = self.redis.clock_ms()
+        if self._journal is not None:
+            self._journal.append(batch, now, [committer.link.run_id for committer in self.committers])
         waited = heard = 0
         counts = Counter((outcome.kind, outcome.reason) for _, outcome in batch)
         for (kind, _), number in counts.items():
@@ -229,7 +247,11 @@ class Connector:
             if submission.sent_ms:
                 waited, heard = waited + now - submission.sent_ms, heard + 1
             flight.answer(submission, outcome)
-            if flight.waiting == 0:
+            if flight.waiting:
+                self._partly.add(flight)
+            else:
+                if self._partly:
+                    self._partly.discard(flight)
                 self.settle(flight.mark.shard, flight, judge(flight, now))
         if self.pump is not None:
             if heard:  # what came back unsent says nothing about the carrier's speed
@@ -275,9 +297,30 @@ class Connector:
 
     # After a predecessor ----------------------------------------------------------------------------------------
 
-    async def _take_over(self, committer: Committer, provider: Provider) -> None:
-        """What is marked and still in the streams is what may have been sent: settle it by the policy of its class."""
-        link, seen, count = committer.link, set[bytes](), 0
+    def _open_journal(self) -> None:
+        if self._journals is None:
+            return
+        try:
+            self._journal = Journal(self._journals, self.work.carrier, self.lease.token, self._open_flights)
+        except OSError as e:
+            why = f"{e.filename or self._journals}: {e.strerror}"
+            log.warning("no_journal", extra={"carrier": self.work.carrier, "why": why})
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close(remove=not self.unsettled and not self._partly)
+            self._journal = None
+        self._partly.clear()
+
+    def _open_flights(self) -> Iterator[Flight]:
+        yield from self._partly
+        for committer in self.committers:
+            yield from committer.open_flights()
+
+    async def _take_over(self, committer: Committer, provider: Provider, left: Left) -> None:
+        """What is marked and still in the streams is what may have been sent: settle it as the carrier answered, if a
+        journal tells that, else by the policy of its class."""
+        link, seen, count, doubtful = committer.link, set[bytes](), 0, 0
         now = link.clock_ms()
         marks = await link.call(b"HKEYS", link.prefix + "marks:" + self.work.carrier)
         for field in marks:
@@ -285,13 +328,16 @@ class Connector:
             entries = await _range(committer, stream.decode(), first, last, seen)
             mark = Mark(committer.link.shard or 0, stream.decode(), first, last, len(entries))
             for entry in entries:
-                committer.put(*_abandon(entry, mark, provider, now))
+                flight, verdict = _abandon(entry, mark, provider, now, left, link.run_id)
+                committer.put(flight, verdict)
+                doubtful += any(outcome.kind == Kind.UNCERTAIN for _, outcome in flight.answers)
             count += len(entries)
             if not entries:
                 await link.call(b"HDEL", link.prefix + "marks:" + self.work.carrier, field)
         if count:
-            metrics.taken_over.labels(self.work.carrier).inc(count)
-            log.warning("uncertain_after_takeover", extra={"carrier": self.work.carrier, "messages": count})
+            metrics.taken_over.labels(self.work.carrier).inc(doubtful)
+            told = {"carrier": self.work.carrier, "messages": doubtful, "answered": count - doubtful}
+            log.warning("uncertain_after_takeover", extra=told)
             await committer.report([])
 
     # The state that others see ------------------------------------------------------------------------------------
@@ -375,7 +421,9 @@ async def _range(committer: Committer, stream: str, first: bytes, last: bytes, s
     return fresh
 
 
-def _abandon(entry: Queued, mark: Mark, provider: Provider, now_ms: int) -> tuple[Flight, Verdict]:
+def _abandon(
+    entry: Queued, mark: Mark, provider: Provider, now_ms: int, left: Left, run: bytes
+) -> tuple[Flight, Verdict]:
     try:
         message, journey = unpack_message(entry.value[16:]), unpack_journey(entry.journey)
     except (UnknownVersionError, msgspec.DecodeError):
@@ -386,7 +434,7 @@ def _abandon(entry: Queued, mark: Mark, provider: Provider, now_ms: int) -> tupl
         apply_treatment(flight)
         message = flight.message
     texts = (message.text,) if message.parts == 1 else provider.split(message.text, message.encoding)
-    return flight, abandoned(flight, texts, provider.whole, now_ms)
+    return flight, abandoned(flight, texts, provider.whole, now_ms, left.of(flight, run))
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -74,6 +74,10 @@ class Owner(Protocol):
     def unsettled(self) -> int:
         """Entries whose outcome is known but not yet written down."""
 
+    @property
+    def journalled(self) -> bool:
+        """Whether those outcomes would still be known if this process died."""
+
 
 class Pump:
     """Runs until cancelled."""
@@ -227,9 +231,9 @@ class Pump:
         """How much more may be on the wire.
 
         Answers not yet written down are uncertain if we die, so they take up room: with what is in flight they are at
-        most a window. A slow carrier's window would stand empty for that, so an eighth of it is let go.
+        most a window. With a journal they are not, so up to a window of them may wait, and the wire stays full.
         """
-        unsettled = self._owner.unsettled - (window // 8 if self.answer_s >= QUICK_S else 0)
+        unsettled = self._owner.unsettled - (window if self._owner.journalled else 0)
         return self.provider.room - max(unsettled, 0)
 
     def _feed(self) -> None:

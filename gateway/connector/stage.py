@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.config import Settings
+from gateway.connector import journal
 from gateway.connector.connector import Connector, Work
 from gateway.connector.seats import Seats
 from gateway.connector.sieve import Sieve
@@ -50,6 +51,7 @@ class Stage:
         plan: Callable[[], Compiled | None],
     ) -> None:
         self._settings, self._redis, self._owner, self._plan = settings, redis, owner, plan
+        self._journals = journal.prepare(settings.state_dir)
         self._allowances, self._seats, self._pauses = Allowances(redis), Seats(), Pauses(redis)
         self._running: dict[str, tuple[tuple[Carrier, Mapping[str, int]], asyncio.Task[None]]] = {}
 
@@ -99,6 +101,7 @@ class Stage:
                     self._owner,
                     self._settings.lease_s,
                     self._settings.memory_mark,
+                    self._journals,
                     sieve=Sieve(name, self._allowances, self._seats, self._plan, self._pauses, self._redis.clock_ms),
                 )
                 await connector.run()
