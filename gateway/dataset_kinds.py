@@ -65,8 +65,8 @@ KINDS: Final[dict[str, Kind]] = {
     for kind in (
         Kind(name="numbers", says="ranges of numbers with their operators, regions and time zones"),
         Kind(name="ported", says="ported numbers with the operators that have them now"),
-        Kind(name="rates", says="carriers' prices"),
-        Kind(name="senders", says="senders by operator and carrier"),
+        Kind(name="rates", says="carriers' prices", check="gateway.sheets.kinds:check_rates"),
+        Kind(name="senders", says="senders by operator and carrier", check="gateway.sheets.kinds:check_senders"),
     )
 }
 

@@ -15,9 +15,11 @@ import msgspec
 from gateway import logs, metrics
 from gateway.message import UnknownVersionError
 from gateway.plan.choice import Compiled
-from gateway.plan.document import Plan
+from gateway.plan.document import Plan, Rate, Sender
 from gateway.plan.parse import parse
 from gateway.plan.problems import Problem, errors
+from gateway.plan.rates import Rates
+from gateway.plan.senders import Senders
 from gateway.provider_modules import check_whole
 from gateway.store import plans
 from gateway.store.pool import Pool, StoreAwayError
@@ -47,6 +49,8 @@ class LivePlan:
         self._current: Compiled | None = None
         self._since = 0
         self._changed = asyncio.Event()
+        self._sheet: tuple[Rate, ...] = ()
+        self._registry: tuple[Sender, ...] = ()
 
     def current(self) -> Compiled | None:
         """The plan; None before the first is known. Keep it no longer than for one batch."""
@@ -62,6 +66,18 @@ class LivePlan:
         """Follow the mirror. Runs until cancelled."""
         await self._mirror.watch(MIRROR, self._replace)
 
+    def use_sheet(self, rates: tuple[Rate, ...]) -> None:
+        """From now on prices are the plan's and those of this rate sheet."""
+        self._sheet = rates
+        if (current := self._current) is not None:
+            self._current = current.with_data(rates=Rates(current.plan, rates))
+
+    def use_registry(self, senders: tuple[Sender, ...]) -> None:
+        """From now on senders are registered as the plan and this registry say."""
+        self._registry = senders
+        if (current := self._current) is not None:
+            self._current = current.with_data(senders=Senders(current.plan, senders))
+
     def _replace(self, since: int, value: bytes) -> None:
         if since <= self._since:
             return  # a Redis that came back older than it was: it will be published again
@@ -74,7 +90,8 @@ class LivePlan:
         if not isinstance(plan, Plan):
             log.error("plan_unreadable", version=active.version, problems=[p.sentence for p in plan[:5]])
             return
-        self._current, self._since = Compiled(plan, active.version), since
+        rates, senders = Rates(plan, self._sheet), Senders(plan, self._registry)
+        self._current, self._since = Compiled(plan, active.version, rates=rates, senders=senders), since
         self._changed.set()
         metrics.plan_version.set(active.version)
         log.info("plan_live", version=active.version, carriers=len(plan.carriers), routes=len(plan.routes))

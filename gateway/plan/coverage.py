@@ -114,8 +114,9 @@ def _check_carriers(plan: Plan, index: int, got: dict[tuple[str, str], int], pro
         ]
         if unpriced:
             what = f"class {_some({k for k, _ in unpriced})} to operator {_some({o for _, o in unpriced})}"
-            sentence = f"Carrier `{name}` has no rate for {what}, which this route may give it: add a [[rate]]."
-            problems.add(("route", index, "carriers", place), "no_rate", sentence)
+            right = "add a [[rate]], unless an imported rate sheet has it."
+            sentence = f"Carrier `{name}` has no rate for {what}, which this route may give it: {right}"
+            problems.add(("route", index, "carriers", place), "no_rate", sentence, "warning")
 
 
 def _check_the_rest(plan: Plan, got: list[dict[tuple[str, str], int]], problems: Problems) -> None:

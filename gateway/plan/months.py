@@ -23,3 +23,8 @@ def month_start_ms(now_ms: int, zone: str) -> int:
     """When the month of a moment began there."""
     day = datetime.fromtimestamp(now_ms // 1000, ZoneInfo(zone))
     return int(day.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp()) * 1000
+
+
+def next_month_ms(now_ms: int, zone: str) -> int:
+    """When the month after that of a moment begins there."""
+    return month_start_ms(month_start_ms(now_ms, zone) + 32 * 86_400_000, zone)

@@ -24,10 +24,17 @@ _RELEASE = 250
 _TICK_S = 0.2
 
 
-async def run(settings: Settings, redis: Redis, owner: str, plan: Callable[[], Compiled | None]) -> None:
-    """Route on every shard whose lease is ours, until cancelled."""
+async def run(
+    settings: Settings,
+    redis: Redis,
+    owner: str,
+    plan: Callable[[], Compiled | None],
+    used: Callable[[str, str, str], int] | None = None,
+) -> None:
+    """Route on every shard whose lease is ours, until cancelled. `used`: as in Surroundings."""
     liveness = Liveness(redis)
     world = World(liveness)
+    world.used = used
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(liveness.run(), name="liveness")
         for shard in range(redis.shards):

@@ -127,7 +127,6 @@ WRONG = [
     ('name = "all"\n', 'name = "all"\nclasses = ["otp"]\n', "no_route", "[[route]]", "`alert`, `marketing`"),
     ('operators = ["mts"]\nclasses = ["otp"]\n', "", "unreachable_route", '[[route]]\nname = "all"', "never gets"),
     ('["alpha"]\n', '["beta"]\nclasses = ["marketing"]\n', "useless_carrier", 'carriers = ["beta"]', "takes no class"),
-    ('[[rate]]\ncarrier = "alpha"\nprice = "2.15"', "", "no_rate", 'carriers = ["beta"', "no rate for class `otp`"),
     ('price = "2.15"', 'price = "2.15"\nladder = [{ over = 9, price = "1" }, { over = 5, price = "1" }]',
      "ladder_order",
      "ladder = ", "go up"),
@@ -245,6 +244,15 @@ def test_oddities_that_hurt_nobody_are_warnings_and_the_plan_is_good() -> None:
     found = [(p.code, p.severity) for p in checked.problems]
     assert found[:2] == [("unused_carrier", "warning"), ("no_rest", "warning")]
     assert checked.plan is not None
+
+
+def test_a_carrier_without_a_rate_is_a_warning_because_a_rate_sheet_may_have_it() -> None:
+    text = GOOD.replace('[[rate]]\ncarrier = "alpha"\nprice = "2.15"', "")
+    checked = check(text, {"smpp"})
+    found = [p for p in checked.problems if p.code == "no_rate"]
+    assert checked.plan is not None and {p.severity for p in found} == {"warning"}
+    assert line_of(text, 'carriers = ["beta"') in [p.line for p in found]
+    assert any("no rate for class `otp`" in p.sentence and "rate sheet" in p.sentence for p in found)
 
 
 def smells(text: str) -> list[tuple[str, int]]:
