@@ -106,7 +106,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         if "router" in roles:
             volumes = live_volumes.LiveVolumes(redis)
             stages.start("volumes", volumes.watch())
-            stages.start("router", router.run(settings, redis, owner, plan.current, volumes.used))
+            stages.start("router", router.run(settings, redis, owner, plan.current, volumes.used, stops.which))
             stages.start("queue gauges", measure_queues(redis))
             stages.start("queue movement", measure_movement(redis))
             stages.start("carrier gauges", watch_carriers(redis, plan.current))

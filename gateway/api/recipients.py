@@ -1,36 +1,61 @@
-"""Whether a message may go to its recipient at all: stop lists and sending windows, asked when it is accepted.
+"""Whether a message may go to its recipient at all: stop lists and sending hours, asked when it is accepted.
 
-In: a message whose fields are right. Out: a fault, or nothing. Never: I/O.
+In: a message whose fields are right. Out: a fault, or nothing. A message that will only have to wait is no fault.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from gateway import metrics
 from gateway.api.problems import Code, Fault
 from gateway.message import Message
-
-Which = Callable[[str, str, str], str]
-"""(number, client, class) → `global`, `client`, or "" where no list stops it."""
+from gateway.plan.admission import Admission, Which, nobody
+from gateway.plan.choice import Compiled
+from gateway.plan.windows import NEVER
+from gateway.provider import Reason
 
 _WHOSE: Final = {"global": "a stop list that holds for everybody", "client": "your stop list"}
+_MARGIN_S: Final = 60
 
 
 class Recipients:
-    """Asked for every message. `which`: the stop lists of this process."""
+    """Asked for every message. `which`: the stop lists of this process; `plan`: the one in use."""
 
-    def __init__(self, which: Which) -> None:
-        self._which = which
+    def __init__(self, which: Which = nobody, plan: Callable[[], Compiled | None] = lambda: None) -> None:
+        self._admission, self._plan = Admission(which), plan
 
-    def fault(self, message: Message, now_ms: int) -> Fault | None:
+    def fault(self, m: Message, now_ms: int) -> Fault | None:
         """Why the message cannot be taken; None: it can."""
-        if stopped := self._which(message.to, message.client, message.klass):
-            metrics.stopped.labels(stopped, message.klass).inc()
+        plan, begins_ms = self._plan(), max(now_ms, m.send_at_ms)
+        barred = self._admission.barred(plan, m, begins_ms)
+        if barred is None:
+            return None
+        if barred.reason == Reason.STOPPED:
+            metrics.stopped.labels(barred.by, m.klass).inc()
             return Fault(
                 Code.RECIPIENT_STOPPED,
-                f"The recipient is on {_WHOSE[stopped]} for the class {message.klass}: leave him out.",
+                f"The recipient is on {_WHOSE[barred.by]} for the class {m.klass}: leave him out.",
                 "/to",
             )
-        return None
+        if barred.opens_ms < begins_ms + m.validity_s * 1000:
+            return None  # it waits
+        zones = self._admission.zones(plan, m) if plan is not None else ()
+        return Fault(Code.WINDOW_CLOSED, _closed(m.klass, zones, begins_ms, barred.opens_ms), "/validity_s")
+
+
+def _closed(klass: str, zones: tuple[str, ...], begins_ms: int, opens_ms: int) -> str:
+    if opens_ms == NEVER:
+        return (
+            f"Messages of the class {klass} never go to this recipient: he may be in any of {len(zones)} time zones,"
+            " and the plan's hours suit all of them at no moment. An operator can widen the hours."
+        )
+    at = datetime.fromtimestamp(opens_ms / 1000, ZoneInfo(zones[0]) if zones else UTC).isoformat(timespec="minutes")
+    least = -(-(opens_ms - begins_ms) // 1000) + _MARGIN_S
+    return (
+        f"Messages of the class {klass} go to this recipient from {at} on, and the validity ends before: give at least"
+        f" {least} as `validity_s`, or a `send_at` in those hours."
+    )

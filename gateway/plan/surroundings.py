@@ -6,9 +6,14 @@ In: nothing. Out: values and the shapes of the questions that choice.py asks. Ea
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from gateway.message import Message
+    from gateway.plan.admission import Barred
+    from gateway.plan.choice import Compiled
 
 
 class Whose(msgspec.Struct, frozen=True, gc=False):
@@ -59,3 +64,5 @@ class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """(carrier, operator, class) → how likely delivery is."""
     used: Callable[[str, str, str], int] | None = None
     """(carrier, operator, class) → parts sent there in this month; "" in place of operator or class: all of them."""
+    barred: Callable[[Compiled, Message, int], Barred | None] | None = None
+    """(plan, message, time) → why it may not go to its recipient now: stop lists and sending hours."""

@@ -51,13 +51,14 @@ def hours_of(window: Window) -> Hours:
 
 
 class _Answer(msgspec.Struct, gc=False):
-    """What holds from `since_ms` until `until_ms`: `opens_ms` is 0 while it is open."""
+    """What holds from `since_ms` until `until_ms`: `opens_ms`, 0 while it is open, and when that opening ends again."""
 
     hours: tuple[Hours, ...]
     zones: tuple[str, ...]
     since_ms: int = 0
     until_ms: int = 0
     opens_ms: int = 0
+    closes_ms: int = 0
 
 
 class _Matched(msgspec.Struct, gc=False):
@@ -87,6 +88,10 @@ class Windows:
         if not answer.since_ms <= now_ms < answer.until_ms:
             _look(answer, now_ms)
         return answer.opens_ms
+
+    def closes_ms(self, klass: str, client: str, whose: Whose | None) -> int:
+        """When it closes again after the opening that was told last."""
+        return self._match(klass, client, whose).answer.closes_ms
 
     def names(self, klass: str, client: str, whose: Whose | None) -> str:
         """The windows that count for such a message, for people; empty: none does."""
@@ -158,6 +163,9 @@ def _look(answer: _Answer, now_ms: int) -> None:
     answer.since_ms = now_ms - now_ms % _MINUTE_MS
     answer.until_ms = now_ms + _DAY_MS if found is None else found
     answer.opens_ms = 0 if now_open else NEVER if found is None else found
+    answer.closes_ms = NEVER
+    if not now_open and found is not None:
+        answer.closes_ms = next((at for at in _turns(hours, zones, found) if not is_open(hours, zones, at)), NEVER)
 
 
 def _turns(hours: tuple[Hours, ...], zones: tuple[str, ...], now_ms: int) -> Iterator[int]:

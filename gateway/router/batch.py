@@ -14,8 +14,10 @@ import msgspec
 
 from gateway import metrics
 from gateway.events import AnyFact, Ended, Parked, pack_facts
+from gateway.plan.admission import list_of
 from gateway.plan.choice import Compiled
 from gateway.plan.surroundings import Surroundings
+from gateway.provider import Reason
 from gateway.router.decide import Move, Moves, decide
 from gateway.streams.link import Arg
 from gateway.streams.packs import Entry
@@ -54,6 +56,8 @@ class Batch(msgspec.Struct, gc=False):
         for fact in self.facts:
             if isinstance(fact, Ended):
                 metrics.ended.labels(fact.state, fact.reason).inc()
+                if fact.reason == Reason.STOPPED:
+                    metrics.stopped.labels(list_of(fact.by), klass).inc()
             elif isinstance(fact, Parked):
                 metrics.parked.labels(fact.reason).inc()
 

@@ -24,6 +24,7 @@ from gateway.message import (
 from gateway.plan.choice import NOTHING, Choice, Compiled, NoRoute
 from gateway.plan.surroundings import Surroundings
 from gateway.provider import RULES, Reason
+from gateway.router.admission import held_back
 from gateway.streams.keys import lane
 from gateway.streams.reader import Queued
 
@@ -74,6 +75,12 @@ def decide(entry: Queued, plan: Compiled, around: Surroundings, known: Moves | N
     attempt = journey.attempt if journey else 0
     if message.deadline_ms(message_id) <= now_ms:
         return Move("", fact=Ended(message_id, State.EXPIRED, Reason.VALIDITY, attempt))
+    if around.barred is not None and (barred := around.barred(plan, message, now_ms)) is not None:
+        fact = held_back(message_id, message, journey, barred)
+        if isinstance(fact, Parked):
+            return Move("l", str(fact.until_ms), entry.journey, fact)
+        if fact is not None:
+            return Move("", fact=fact)
     if journey is not None and journey.pinned:
         if message.test and journey.carrier not in plan.sandboxes:
             return Move("", fact=Ended(message_id, State.FAILED, Reason.NO_ROUTE, attempt))
@@ -100,6 +107,8 @@ def _fresh(value: bytes, plan: Compiled, around: Surroundings, known: Moves) -> 
         return None
     accepted_ms, now_ms = int.from_bytes(value[:6], "big"), around.now_ms
     if max(accepted_ms, m.send_at_ms) + m.validity_s * 1000 <= now_ms or accepted_ms > now_ms:
+        return None
+    if around.barred is not None and around.barred(plan, m, now_ms) is not None:
         return None
     choice = plan.choose(m, around, NOTHING, NOTHING, value[:16])
     if not isinstance(choice, Choice):

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.config import Settings
+from gateway.plan.admission import Which, nobody
 from gateway.plan.choice import Compiled
 from gateway.router.liveness import Liveness
 from gateway.router.recall import Recall
@@ -30,10 +31,11 @@ async def run(
     owner: str,
     plan: Callable[[], Compiled | None],
     used: Callable[[str, str, str], int] | None = None,
+    which: Which = nobody,
 ) -> None:
-    """Route on every shard whose lease is ours, until cancelled. `used`: as in Surroundings."""
+    """Route on every shard whose lease is ours, until cancelled. `used`: as in Surroundings; `which`: stop lists."""
     liveness = Liveness(redis)
-    world = World(liveness)
+    world = World(liveness, which)
     world.used = used
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(liveness.run(), name="liveness")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.plan.admission import Admission, Which, nobody
 from gateway.plan.surroundings import Chance, Surroundings
 from gateway.router.liveness import Liveness
 
@@ -14,16 +15,24 @@ from gateway.router.liveness import Liveness
 class World:
     """One for all shards of a process. What is None is not known here, and nobody is asked."""
 
-    def __init__(self, liveness: Liveness) -> None:
+    def __init__(self, liveness: Liveness, which: Which = nobody) -> None:
+        """`which`: the stop lists of this process."""
         self.liveness = liveness
         self.full: Callable[[str, str, str, str, str, str, int], int] | None = None
         self.chance: Callable[[str, str, str], Chance | None] | None = None
         self.used: Callable[[str, str, str], int] | None = None
         # Made once: what is remembered under one chance or use is asked anew under another.
         self._live, self._slow = liveness.live, liveness.slow
+        self._barred = Admission(which).barred
 
     def around(self, now_ms: int) -> Surroundings:
         """The surroundings of messages that are decided now."""
         return Surroundings(
-            now_ms=now_ms, live=self._live, full=self.full, slow=self._slow, chance=self.chance, used=self.used
+            now_ms=now_ms,
+            live=self._live,
+            full=self.full,
+            slow=self._slow,
+            chance=self.chance,
+            used=self.used,
+            barred=self._barred,
         )
