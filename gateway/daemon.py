@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway import live_datasets, live_endpoints, live_sheets, live_stops, live_volumes, metrics
+from gateway import live_datasets, live_endpoints, live_numbers, live_sheets, live_stops, live_volumes, metrics
 from gateway.api.app import serve
 from gateway.api.recipients import Recipients
 from gateway.cache_files import directory_of
@@ -23,6 +23,7 @@ from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
 from gateway.live_plan import LivePlan, keep_published
 from gateway.notifier.stage import Notifier
+from gateway.ops.awaited import count_awaited
 from gateway.ops.carriers import watch_carriers
 from gateway.ops.health import Health, HealthServer, LogCounter, measure_loop_lag
 from gateway.ops.movement import measure_movement
@@ -80,6 +81,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         stages.start("plan mirror", keep_published(pool, redis))
         datasets = live_datasets.LiveDatasets(redis, pool, directory_of(settings.cache_dir, settings.redis_url))
         live_sheets.attach(datasets, plan)
+        live_numbers.attach(datasets, plan)
         stages.start("datasets", datasets.watch())
         stages.start("datasets mirror", live_datasets.keep_published(pool, redis))
         health.add("plan", lambda: "" if plan.current() else "no plan is active: `sluice plan apply FILE --activate`")
@@ -100,6 +102,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         if "receipts" in roles:
             stages.start("receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current))
             stages.start("leftovers", count_leftovers(pool, redis))
+            stages.start("awaited receipts", count_awaited(pool, redis))
             stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
@@ -107,6 +110,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             volumes = live_volumes.LiveVolumes(redis)
             stages.start("volumes", volumes.watch())
             stages.start("router", router.run(settings, redis, owner, plan.current, volumes.used, stops.which))
+            stages.start("unmapped operators", live_numbers.count_unmapped(plan.current))
             stages.start("queue gauges", measure_queues(redis))
             stages.start("queue movement", measure_movement(redis))
             stages.start("carrier gauges", watch_carriers(redis, plan.current))

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.dataset_report import Report
+
 _NICE: Final = 10
-_MAX_REPORT_BYTES: Final = 16 << 20
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,27 +36,6 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Ending of the mapped file's name, of letters and digits. Changes with what `compile` writes."""
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """Something wrong in a source; lines begin with 1."""
-
-    line: int
-    sentence: str
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What `check` found. Nothing may be kept when `errors` is above `tolerated`."""
-
-    rows: int
-    """Rows that are kept."""
-    errors: int = 0
-    """Rows that are left out because they are wrong."""
-    tolerated: int = 0
-    faults: tuple[Fault, ...] = ()
-    """The first of them."""
-    remarks: tuple[str, ...] = ()
-    """What else to know, in sentences."""
-
-
 class ChildError(Exception):
     """The process that was to do it failed; the text says how it ended."""
 
@@ -63,8 +43,20 @@ class ChildError(Exception):
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
-        Kind(name="numbers", says="ranges of numbers with their operators, regions and time zones"),
-        Kind(name="ported", says="ported numbers with the operators that have them now"),
+        Kind(
+            name="numbers",
+            says="ranges of numbers with their operators, regions and time zones",
+            check="gateway.numbering.reading:check_numbers",
+            compile="gateway.numbering.compiling:compile_numbers",
+            format="ranges1",
+        ),
+        Kind(
+            name="ported",
+            says="ported numbers with the operators that have them now",
+            check="gateway.numbering.reading:check_ported",
+            compile="gateway.numbering.compiling:compile_ported",
+            format="ported1",
+        ),
         Kind(name="rates", says="carriers' prices", check="gateway.sheets.kinds:check_rates"),
         Kind(name="senders", says="senders by operator and carrier", check="gateway.sheets.kinds:check_senders"),
     )

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway import logs, metrics
 from gateway.message import UnknownVersionError
+from gateway.numbering.directory import NO_TABLES, Directory, Tables
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Plan, Rate, Sender
 from gateway.plan.parse import parse
@@ -51,6 +52,8 @@ class LivePlan:
         self._changed = asyncio.Event()
         self._sheet: tuple[Rate, ...] = ()
         self._registry: tuple[Sender, ...] = ()
+        self.tables: Tables = NO_TABLES
+        """What was imported of numbers; see `use_tables`."""
 
     def current(self) -> Compiled | None:
         """The plan; None before the first is known. Keep it no longer than for one batch."""
@@ -78,6 +81,16 @@ class LivePlan:
         if (current := self._current) is not None:
             self._current = current.with_data(senders=Senders(current.plan, senders))
 
+    def use_tables(self, tables: Tables) -> None:
+        """From now on numbers belong to whom the plan and these tables say."""
+        self.tables = tables
+        if (current := self._current) is not None:
+            self._current = current.with_data(directory=self.directory_for(current.plan))
+
+    def directory_for(self, plan: Plan) -> Directory:
+        """Whose numbers are under a plan, this or another, by what was imported."""
+        return Directory(plan.operators, self.tables)
+
     def _replace(self, since: int, value: bytes) -> None:
         if since <= self._since:
             return  # a Redis that came back older than it was: it will be published again
@@ -91,7 +104,8 @@ class LivePlan:
             log.error("plan_unreadable", version=active.version, problems=[p.sentence for p in plan[:5]])
             return
         rates, senders = Rates(plan, self._sheet), Senders(plan, self._registry)
-        self._current, self._since = Compiled(plan, active.version, rates=rates, senders=senders), since
+        self._current = Compiled(plan, active.version, self.directory_for(plan), rates, senders)
+        self._since = since
         self._changed.set()
         metrics.plan_version.set(active.version)
         log.info("plan_live", version=active.version, carriers=len(plan.carriers), routes=len(plan.routes))

@@ -126,6 +126,8 @@ window = gauge("connector", "carrier_window", "Submissions that may be without a
 binds = gauge("connector", "carrier_binds", "Links to the carrier, by state", "carrier", "state")
 bind_changes = counter("connector", "carrier_bind_changes", "Times that a link came into a state", "carrier", "state")
 limited = gauge("connector", "carrier_limited", "1 for what limits sending now; none: nothing", "carrier", "by")
+answer_codes = counter("connector", "answer_codes", "Answers that were no yes, by the carrier's own code",
+                       "carrier", "code")  # fmt: skip
 rate_limit = gauge("connector", "carrier_rate_limit", "Submissions a second that the plan allows; 0: any", "carrier")
 unsettled = gauge("connector", "carrier_unsettled", "Submissions with an outcome not yet written to Redis", "carrier")
 limit_parked = counter("connector", "limit_parked_messages",
@@ -153,6 +155,10 @@ receipts = counter("api connector", "receipts", "Receipts that carriers sent, by
 receipts_matched = counter(
     "recorder receipts", "receipts_matched", "Receipts that found their submission, by how", "by"
 )
+receipts_awaited = gauge("receipts", "receipts_awaited_messages", "Messages with a carrier that no receipt decided yet",
+                         "carrier")  # fmt: skip
+receipts_awaited_age = gauge("receipts", "receipts_awaited_age_seconds",
+                             "Age of the oldest message with a carrier that no receipt decided yet", "carrier")  # fmt: skip
 receipts_unmatched = gauge("receipts", "receipts_waiting", "Receipts that wait for their submission")
 receipts_waiting_age = gauge("receipts", "receipts_waiting_age_seconds", "Age of the oldest receipt that waits")
 receipts_orphaned = counter("receipts", "receipts_orphaned", "Receipts given up after three days without a submission")
@@ -198,6 +204,15 @@ endpoints_failing = gauge("notifier", "endpoints_failing", "Endpoints that fail 
 # process
 loop_lag = histogram("", "event_loop_lag_seconds", "How late the event loop was, looked at twice a second", FAST)
 plan_version = gauge("", "plan_version", "Version of the plan in use; 0: none yet")
+unmapped_names = gauge(
+    "router",
+    "numbering_unmapped_names",
+    "Operators of a dataset that the plan has no name for; max over instances",
+    "kind",
+)
+unmapped_rows = gauge(
+    "router", "numbering_unmapped_rows", "Ranges or ported numbers of these operators; max over instances", "kind"
+)
 dataset_version = gauge("", "dataset_version", "Version of the dataset in use, by kind; 0: none", "kind")
 postgres_up = gauge("", "postgres_up", "1 while PostgreSQL answers this process")
 postgres_round_trip = histogram("", "postgres_round_trip_seconds", "A short question to PostgreSQL, now and then", FAST)

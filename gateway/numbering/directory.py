@@ -1,0 +1,216 @@
+"""Whose number it is, out of all that is known: ported numbers, the plan's own prefixes, the numbering plan, the world.
+
+In: a plan's operators and the tables. Out: `Whose`. What sources call an operator is matched with the plan's operators
+once, when either changes; a lookup costs two bisections. Pure: the same tables and the same number, the same answer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.numbering import world
+from gateway.numbering.names import comparable
+from gateway.numbering.ported import SHIFT, Ported
+from gateway.numbering.ported import compiled as ported_table
+from gateway.numbering.ranges import BUCKET, DIGITS, NOTHING, Ranges, Record, compiled, fill_up
+from gateway.plan.document import Operator
+from gateway.plan.numbering import Numbering, expand
+from gateway.plan.surroundings import Whose
+
+_MASK: Final = (1 << SHIFT) - 1
+_MAX_REMEMBERED: Final = 100_000
+
+
+class Unmapped(msgspec.Struct, frozen=True):
+    """A name of a source that is no operator of the plan, neither by name nor by alias nor by MCC and MNC."""
+
+    kind: str
+    """`numbers` or `ported`: the dataset."""
+    name: str
+    country: str
+    count: int
+    """Ranges of the numbering plan, or ported numbers."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """All that is known of one number; None and "": that source does not know it."""
+
+    whose: Whose | None
+    ported: str
+    """The name in the registry of ported numbers."""
+    plan: str
+    """The plan's operator with the longest prefix, its rest included."""
+    numbers: Record | None
+    phonenumbers: Record | None
+
+
+class Tables(msgspec.Struct, frozen=True):
+    """What was imported; None: nothing was."""
+
+    numbers: Ranges | None = None
+    ported: Ported | None = None
+
+
+NO_TABLES: Final = Tables()
+
+
+class Directory:
+    """The answer for every number. Immutable but for what it remembers, which is bounded.
+
+    A site is what is known of a number but for its operator: a record of the numbering plan, or of the world.
+    """
+
+    def __init__(self, operators: Iterable[Operator], tables: Tables = NO_TABLES) -> None:
+        self._operators = tuple(operators)
+        self._numbers, self._ported = tables.numbers or _NO_RANGES, tables.ported or _NO_PORTED
+        self._world = world.ranges()
+        self._named = _Named(self._operators)
+        self._rest = next((o for o in self._operators if "" in _expanded(o)), None)
+        self._sites = [*self._numbers.records, *self._world.records]
+        self._by_site = [self._of_site(site) for site in range(len(self._sites))]
+        self._shared: dict[tuple[int, str], int] = {}
+        self._answers: dict[tuple[int, int], Whose | None] = {}
+        self.find: Final[Callable[[str], Whose | None]] = self._finder()
+        """The network of an E.164 number with its plus; None when nothing at all covers it."""
+
+    def known(self, to: str) -> Known:
+        """Everything that is known of a number, for people."""
+        number = fill_up(to[1:])
+        place, name = self._numbers.find(number), self._ported.find(number)
+        owner = Numbering(self._operators).operator(to)
+        elsewhere = self._sites[self._site(to, number)]
+        return Known(
+            whose=self.find(to),
+            ported=self._ported.names[name] if name >= 0 else "",
+            plan=owner.name if owner else "",
+            numbers=self._sites[place] if place else None,
+            phonenumbers=None if elsewhere == NOTHING else elsewhere,
+        )
+
+    def unmapped(self) -> list[Unmapped]:
+        """Names that the plan does not know, the most frequent first. Reads all ranges: not for the event loop."""
+        unknown: Counter[tuple[str, str, str]] = Counter()
+        for place, count in Counter(self._numbers.ids).items():
+            record = self._sites[place]
+            if record.operator and self._named.find(record.operator, record.country, record.mcc_mnc) is None:
+                unknown["numbers", record.operator, record.country] += count
+        for name, count in zip(self._ported.names, self._ported.counts, strict=True):
+            if self._named.find(name, "") is None:
+                unknown["ported", name, ""] += count
+        return [Unmapped(*key, count) for key, count in unknown.most_common()]
+
+    def _finder(self) -> Callable[[str], Whose | None]:
+        starts, ids, index = self._numbers.starts, self._numbers.ids, self._numbers.index
+        words, word_index = self._ported.words, self._ported.index
+        own, site_of, by_site = _prefixes(self._operators), self._site, self._by_site
+        answer, answered = self._answer, self._answers.get
+
+        def find(to: str) -> Whose | None:
+            number = int(to[1:16].ljust(DIGITS, "0"))
+            bucket = number // BUCKET
+            site = ids[bisect_right(starts, number, index[bucket], index[bucket + 1]) - 1] or site_of(to, number)
+            word = words[bisect_left(words, number << SHIFT, word_index[bucket], word_index[bucket + 1])]
+            if word >> SHIFT == number:
+                owner = word & _MASK
+            else:
+                for end, table in own:
+                    if (found := table.get(to[:end])) is not None:
+                        owner = found
+                        break
+                else:
+                    return by_site[site]
+            return answered((owner, site)) or answer(owner, site)
+
+        return find
+
+    def _site(self, to: str, number: int) -> int:
+        """What is known of a number that was not imported."""
+        place = self._world.find(number)
+        site = len(self._numbers.records) + place
+        if self._sites[site].country != world.SHARED:
+            return site
+        key = place, world.country_of(to)
+        if key not in self._shared:
+            self._sites.append(msgspec.structs.replace(self._sites[site], country=key[1]))
+            self._shared[key] = len(self._sites) - 1
+            self._by_site.append(self._of_site(len(self._sites) - 1))
+        return self._shared[key]
+
+    def _of_site(self, site: int) -> Whose | None:
+        """The answer for numbers of a site of which nothing better is known."""
+        record, imported = self._sites[site], site < len(self._numbers.records)
+        operator = self._named.find(record.operator, record.country, record.mcc_mnc, sure=imported)
+        return self._made(operator, record, "numbers" if imported else "phonenumbers")
+
+    def _answer(self, owner: int, site: int) -> Whose | None:
+        """`owner`: a name of the ported numbers, or below zero an operator of the plan."""
+        if len(self._answers) >= _MAX_REMEMBERED:
+            self._answers.clear()
+        record = self._sites[site]
+        if owner < 0:
+            whose = self._made(self._operators[~owner], record, "plan")
+        else:
+            whose = self._made(self._named.find(self._ported.names[owner], record.country), record, "ported")
+        self._answers[owner, site] = whose
+        return whose
+
+    def _made(self, operator: Operator | None, record: Record, source: str) -> Whose | None:
+        """Without an operator the plan's rest has the number. None when nothing at all is known."""
+        if operator is not None:
+            return Whose(operator.name, operator.country or record.country, record.region, record.zones, source)
+        if self._rest is not None:
+            country = record.country or self._rest.country or ""
+            return Whose(self._rest.name, country, record.region, record.zones, "rest")
+        return None if record == NOTHING else Whose("", record.country, record.region, record.zones)
+
+
+class _Named:
+    """The plan's operators by what sources may call them."""
+
+    def __init__(self, operators: Sequence[Operator]) -> None:
+        self._by_name: dict[str, list[Operator]] = {}
+        self._by_code = {o.mcc_mnc: o for o in operators if o.mcc_mnc}
+        for operator in operators:
+            for name in dict.fromkeys(comparable(text) for text in (operator.name, *operator.aliases)):
+                self._by_name.setdefault(name, []).append(operator)
+
+    def find(self, name: str, country: str, mcc_mnc: str = "", sure: bool = True) -> Operator | None:
+        """The operator that a source means. With MCC and MNC by these, else by name: one of the same country before one
+        that names none. `sure` False: names are trade names, which are alike in many countries, so the country counts.
+        """
+        code, _, rest = name.partition(" ")
+        if code.isdigit():  # ported numbers have MCC and MNC before the name, or nothing else
+            mcc_mnc, name = mcc_mnc or code, rest or name
+        if (found := self._by_code.get(mcc_mnc)) is not None:
+            return found
+        named = self._by_name.get(comparable(name), ()) if name else ()
+        for operator in named:
+            if operator.country and operator.country == country:
+                return operator
+        if not sure:
+            return None
+        return next((o for o in named if not o.country or not country), None)
+
+
+def _expanded(operator: Operator) -> Iterator[str]:
+    """The operator's prefixes."""
+    return (prefix for text in operator.prefixes for prefix in expand(text))
+
+
+def _prefixes(operators: Sequence[Operator]) -> tuple[tuple[int, dict[str, int]], ...]:
+    """By how much of a number decides, plus included, the longest first: which operator (inverted). Not the rest."""
+    tables: dict[int, dict[str, int]] = {}
+    for n, operator in enumerate(operators):
+        for prefix in _expanded(operator):
+            if prefix:
+                tables.setdefault(1 + len(prefix), {})["+" + prefix] = ~n
+    return tuple(sorted(tables.items(), reverse=True))
+
+
+_NO_RANGES: Final = compiled((), [NOTHING])
+_NO_PORTED: Final = ported_table((), [])

@@ -1,0 +1,89 @@
+"""What the package `phonenumbers` knows of every country: carriers of mobile prefixes, countries and time zones.
+
+In: its tables. Out: `Ranges`, built once a process when they are first needed, and the country of numbers whose calling
+code several countries share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, TypeVar
+
+import phonenumbers
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+from phonenumbers.carrierdata import CARRIER_DATA
+from phonenumbers.tzdata import TIMEZONE_DATA
+
+from gateway.numbering.ranges import NOTHING, Ranges, Record, compiled, span
+from gateway.numbering.zones import RUSSIA
+
+T = TypeVar("T")
+
+SHARED: Final = "??"
+"""Stands for the country in records of a calling code that several countries share: `country_of` tells."""
+
+_UNKNOWN_ZONE: Final = "Etc/Unknown"
+_NO_COUNTRY: Final = "001"  # satellite and other numbers of the whole world
+_BY_AREA: Final = (1, 7)
+"""Calling codes whose three next digits tell the country; others need more."""
+_AREA: Final = 5
+_EXCHANGE: Final = 10
+_MAX_KNOWN: Final = 100_000
+_known: dict[str, str] = {}
+
+
+@cache
+def ranges() -> Ranges:
+    """The table. Each prefix has what the longest prefix above it says, field by field."""
+    codes = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
+    records: dict[Record, int] = {NOTHING: 0}
+    pieces = []
+    for prefix in {*codes, *TIMEZONE_DATA, *CARRIER_DATA}:
+        code = next((prefix[:n] for n in (1, 2, 3) if prefix[:n] in codes), "")
+        record = Record(_carrier(prefix), _country(codes.get(code, ())), "", _zones(prefix))
+        pieces.append((*span(prefix, prefix), records.setdefault(record, len(records))))
+    return compiled(pieces, list(records))
+
+
+def country_of(to: str) -> str:
+    """The country of an E.164 number with its plus, by its first digits; "" when it has none. Remembers."""
+    known = _known.get(to[:_AREA]) or _known.get(to[:_EXCHANGE])
+    return _asked(to) if known is None else known
+
+
+def _asked(to: str) -> str:
+    if len(_known) >= _MAX_KNOWN:
+        _known.clear()
+    try:
+        number = phonenumbers.parse(to)
+    except phonenumbers.NumberParseException:
+        return ""
+    country = phonenumbers.region_code_for_number(number)
+    digits = _AREA if country and number.country_code in _BY_AREA else _EXCHANGE
+    if country is None:  # not in use as far as it knows: by the calling code alone
+        country = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    known = _known[to[:digits]] = "" if country in (None, _NO_COUNTRY, "ZZ") else str(country)
+    return known
+
+
+def _carrier(prefix: str) -> str:
+    names = _longest(prefix, CARRIER_DATA) or {}
+    return str(names.get("en") or next(iter(names.values()), ""))
+
+
+def _country(regions: tuple[str, ...]) -> str:
+    if len(regions) > 1:
+        return SHARED
+    return "" if not regions or regions[0] == _NO_COUNTRY else regions[0]
+
+
+def _zones(prefix: str) -> tuple[str, ...]:
+    if prefix.startswith("79"):
+        return RUSSIA  # mobile codes are of the whole country; the table says Moscow
+    zones = _longest(prefix, TIMEZONE_DATA) or ()
+    return tuple(zone for zone in zones if zone != _UNKNOWN_ZONE)
+
+
+def _longest(prefix: str, table: Mapping[str, T]) -> T | None:
+    return next((table[prefix[:n]] for n in range(len(prefix), 0, -1) if prefix[:n] in table), None)
