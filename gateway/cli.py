@@ -32,6 +32,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "carriers": "How the carriers are; check, pause, resume or drain one.",
         "callbacks": "Events for applications: what became of them, sending them again.",
         "plan": "The routing plan: check, apply, activate, roll back.",
+        "explain": "Where a message to a number would go, and why.",
         "stoplist": "Numbers that are not to be sent to: add, remove, import, check.",
         "health": "Whether the process on this machine lives, and can work.",
         "recover": "After Redis was restored from an older state.",

@@ -29,6 +29,8 @@ from gateway.api.quotas import Quota
 from gateway.config import Settings, SettingsError
 from gateway.instruments import Series
 from gateway.plan.choice import Compiled
+from gateway.plan.document import Plan
+from gateway.plan.surroundings import Surroundings
 from gateway.store.pool import Pool
 from gateway.streams.accept import Acceptor
 from gateway.streams.link import Redis
@@ -39,6 +41,11 @@ BODY_S: Final = 30.0
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _encode = msgspec.json.Encoder().encode
+
+
+def _nowhere(now_ms: int) -> Surroundings:
+    """Nothing is known but the time."""
+    return Surroundings(now_ms=now_ms)
 
 
 @dataclass
@@ -54,6 +61,10 @@ class Gate:
     """The plan in use, as this process knows it."""
     reasons: Callable[[], Mapping[str, str]] = dict
     """Why this process is not ready, by check; empty words are good."""
+    compiled: Callable[[Plan, int], Compiled] = Compiled
+    """Another plan made ready, with the data that this process has beside the one in use."""
+    around: Callable[[int], Surroundings] = _nowhere
+    """What routing knows at a time beside plan and message."""
     desk: Desk = field(init=False)
     rules: Rules = field(init=False)
     intake: Intake = field(init=False)

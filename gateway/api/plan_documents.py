@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from gateway.api.documents import Class, Price
+from gateway.api.documents import Class, Klass, Price, To, TreatmentName
 
 _Document = Annotated[str, Meta(description="the TOML document as text")]
 _Against = Annotated[int | None, Meta(description="compare with this version; null: with the one in use")]
@@ -94,3 +94,97 @@ class PlanReplayed(msgspec.Struct):
 
     version: Annotated[int, Meta(description="the version that it was compared with", examples=[7])]
     effect: Annotated[PlanEffect, Meta(description="what would have been otherwise")]
+
+
+class PlanExplain(msgspec.Struct, forbid_unknown_fields=True, rename={"klass": "class", "sender": "from"}):
+    """A message that need not exist: where would it go, and why?"""
+
+    to: To
+    klass: Klass = "transactional"
+    client: Annotated[str | None, Meta(description="whose message; null: the key's client", examples=["shop"])] = None
+    sender: Annotated[str | None, Meta(description="null: the gateway's default sender", examples=["MyShop"])] = None
+    text: Annotated[
+        str, Meta(description="what counts is its alphabet and its length", examples=["Your code is 4711"])
+    ] = "x"
+    tag: Annotated[str, Meta(max_length=64, description="its tag", examples=["spring"])] = ""
+    at: Annotated[_Moment | None, Meta(description="when; null: now")] = None
+    test: Annotated[bool, Meta(description="as a test key would send it")] = False
+    document: Annotated[str | None, Meta(description="ask this plan, a TOML document, not the one in use")] = None
+    version: Annotated[int | None, Meta(description="ask this kept version, not the one in use")] = None
+
+
+class NumberSeen(msgspec.Struct, omit_defaults=True):
+    """Whose number it is."""
+
+    operator: Annotated[str, Meta(description="the plan's name; empty: none of its operators", examples=["mts"])]
+    source: Annotated[str, Meta(description="how it is known: ported, plan, numbers, phonenumbers, lookup, rest")]
+    source_words: Annotated[str, Meta(description="the same as a sentence")]
+    country: Annotated[str, Meta(description="ISO 3166; empty: not known", examples=["RU"])] = ""
+    region: Annotated[str, Meta(description="as the source spells it; empty: not known")] = ""
+    zones: Annotated[Sequence[str], Meta(description="time zones that it may be in")] = ()
+
+
+class RouteSeen(msgspec.Struct):
+    """A route of the plan, in its order."""
+
+    name: Annotated[str, Meta(description="its name", examples=["codes"])]
+    matched: Annotated[bool, Meta(description="whether every condition of it holds; the first such route decides")]
+    why_not: Annotated[str, Meta(description="the first condition that does not hold; empty: all do")]
+
+
+class CandidateSeen(msgspec.Struct):
+    """A carrier of the route, in the order in which it is asked."""
+
+    carrier: Annotated[str, Meta(description="its name", examples=["north"])]
+    verdict: Annotated[str, Meta(description="taken, waits, left, class, tried, down, full, sender, slow")]
+    words: Annotated[str, Meta(description="the same as a sentence")]
+    live: Annotated[bool, Meta(description="whether it can send now")]
+    price: Annotated[Price | None, Meta(description="of one part; null: it has no rate for this")]
+    cost: Annotated[Price | None, Meta(description="of all parts, in the default currency")]
+    probability: Annotated[
+        float | None, Meta(description="of delivery in time, the bound that `best_value` counts with")
+    ]
+    expected: Annotated[float | None, Meta(description="the same, estimated")]
+    messages: Annotated[int | None, Meta(description="how many messages these two rest on")]
+    score: Annotated[float | None, Meta(description="what the strategy compares, the lowest first")]
+    explored: Annotated[float, Meta(description="share of messages that it gets so that more is known of it")]
+    sender: Annotated[str | None, Meta(description="what the sender is replaced by; null: it stays")]
+    until: Annotated[datetime | None, Meta(description="until when a limit has no room")]
+
+
+class Chosen(msgspec.Struct):
+    """Where the message would go."""
+
+    carrier: Annotated[str, Meta(description="the carrier", examples=["north"])]
+    price: Annotated[Price | None, Meta(description="of one part")]
+    cost: Annotated[Price | None, Meta(description="of all its parts")]
+    sender: Annotated[str, Meta(description="what the phone would show", examples=["MyShop"])]
+    treatment: Annotated[TreatmentName, Meta(description="what is done to the text")]
+    parts: Annotated[int, Meta(description="parts that it has then", examples=[1])]
+
+
+class HeldBack(msgspec.Struct):
+    """Why the message may not go to its recipient now."""
+
+    reason: Annotated[str, Meta(description="stopped or window_hours", examples=["window_hours"])]
+    words: Annotated[str, Meta(description="the same as a sentence")]
+    until: Annotated[datetime | None, Meta(description="when it may; null: never, or not known")]
+
+
+class PlanExplained(msgspec.Struct):
+    """Why a message goes where it goes. It comes from the steps that the router takes."""
+
+    version: Annotated[int | None, Meta(description="the plan that was asked; null: a document", examples=[7])]
+    number: Annotated[NumberSeen | None, Meta(description="null: the number is nobody's")]
+    encoding: Annotated[str, Meta(description="the alphabet of the text as it is", examples=["gsm7"])]
+    parts: Annotated[int, Meta(description="parts of the text as it is", examples=[1])]
+    held_back: Annotated[HeldBack | None, Meta(description="stop lists and sending hours; null: it may go")]
+    routes: Annotated[Sequence[RouteSeen], Meta(description="every route of the plan, in order")]
+    route: Annotated[str | None, Meta(description="the one that takes it; null: none", examples=["codes"])]
+    strategy: Annotated[str | None, Meta(description="how it puts its candidates in order", examples=["cheapest"])]
+    candidates: Annotated[
+        Sequence[CandidateSeen], Meta(description="its carriers, in the order in which they are asked")
+    ]
+    choice: Annotated[Chosen | None, Meta(description="null: no carrier takes it now")]
+    reason: Annotated[str | None, Meta(description="why none takes it", examples=["no_carrier"])]
+    words: Annotated[str, Meta(description="what becomes of the message, in a sentence")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.api import plan_trials, plans
+from gateway.api import plan_explaining, plan_trials, plans
 from gateway.api.admin_documents import (
     NewPlan,
     PlanActive,
@@ -15,8 +15,15 @@ from gateway.api.admin_documents import (
     PlanText,
     PlanVersions,
 )
-from gateway.api.plan_documents import PlanDiff, PlanDifference, PlanReplay, PlanReplayed
-from gateway.api.problems import Code
+from gateway.api.plan_documents import (
+    PlanDiff,
+    PlanDifference,
+    PlanExplain,
+    PlanExplained,
+    PlanReplay,
+    PlanReplayed,
+)
+from gateway.api.problems import MESSAGE_FAULTS, Code
 from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.routes import Parameter, Route
 
@@ -67,6 +74,16 @@ ROUTES: Final = (
         {200: PlanDifference},
         PlanDiff,
         codes=(Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.POSTGRES_AWAY),
+    ),
+    Route(
+        "POST",
+        "/v1/plans/explain",
+        "plan ops",
+        plan_explaining.explain_plan,
+        "Say where a message would go, and why: its number, every route, every candidate, the choice.",
+        {200: PlanExplained},
+        PlanExplain,
+        codes=(*MESSAGE_FAULTS, Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.NOT_READY, Code.POSTGRES_AWAY),
     ),
     Route(
         "POST",

@@ -59,10 +59,10 @@ async def diff_plan(c: Call) -> Answer:
         wanted = _diff(body)
     except diagnosis.UNREADABLE as e:
         return diagnosis.of_document(body, e)
-    after = _read(wanted.document)
+    after = readable_plan(wanted.document)
     if isinstance(after, Problem):
         return after
-    kept = await _soon(_kept(c.gate.pool, wanted.version), STORE_S)
+    kept = await _soon(kept_plan(c.gate.pool, wanted.version), STORE_S)
     if isinstance(kept, Problem):
         return kept
     version, before = kept
@@ -96,7 +96,7 @@ async def replay_plan(c: Call) -> Answer:
     tried = await _tried(c.gate.pool, wanted)
     if isinstance(tried, Problem):
         return tried
-    kept = await _soon(_kept(c.gate.pool, wanted.against), STORE_S)
+    kept = await _soon(kept_plan(c.gate.pool, wanted.against), STORE_S)
     if isinstance(kept, Problem):
         return kept
     until_ms = c.gate.redis.clock_ms() if wanted.until is None else _ms(wanted.until)
@@ -109,12 +109,12 @@ async def replay_plan(c: Call) -> Answer:
 
 async def _tried(pool: Pool, wanted: PlanReplay) -> Plan | Problem:
     if wanted.document is not None:
-        return _read(wanted.document)
-    kept = await _soon(_kept(pool, wanted.version), STORE_S)
+        return readable_plan(wanted.document)
+    kept = await _soon(kept_plan(pool, wanted.version), STORE_S)
     return kept if isinstance(kept, Problem) else kept[1]
 
 
-def _read(document: str) -> Plan | Problem:
+def readable_plan(document: str) -> Plan | Problem:
     """The plan of a document that could be used."""
     checked = check_whole(document)
     if checked.plan is None:
@@ -122,8 +122,8 @@ def _read(document: str) -> Plan | Problem:
     return checked.plan
 
 
-async def _kept(pool: Pool, version: int | None) -> tuple[int, Plan] | Problem:
-    """A kept version, or the one in use."""
+async def kept_plan(pool: Pool, version: int | None) -> tuple[int, Plan] | Problem:
+    """A kept version, or the one in use. Raises StoreAwayError."""
     if version is None:
         active = await plans.active(pool)
         if active is None:

@@ -6,17 +6,18 @@ In: a checked message and the plan in use. Out: the document of `POST /v1/messag
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.api import render
-from gateway.api.documents import CostlyCharacter, Preview, Price, TreatedText
+from gateway.api.documents import CostlyCharacter, Preview, Price, TreatedText, TreatmentName
 from gateway.message import Message, Treatment
 from gateway.plan.choice import Choice, Compiled
 from gateway.plan.surroundings import Surroundings
 from gateway.text import parts
 from gateway.text.treatment import Costly, Treated, costly, treat
 
-_NAMES: Final = {
+TREATMENTS: Final[Mapping[Treatment, TreatmentName]] = {
     Treatment.NONE: "none",
     Treatment.TYPOGRAPHY: "typography",
     Treatment.TRANSLITERATION: "transliteration",
@@ -39,7 +40,7 @@ def preview(m: Message, plan: Compiled | None, now_ms: int) -> Preview:
         part_texts=parts.split(sent.text, sent.encoding),
         validity_s=m.validity_s,
         send_at=render.time_of(m.send_at_ms) if m.send_at_ms else None,
-        treatment=_NAMES[sent.done],  # type: ignore[arg-type]
+        treatment=TREATMENTS[sent.done],
         route=(choice.route or None) if choice is not None else None,
         operator=(choice.operator or None) if choice is not None else None,
         carrier=chosen.carrier if chosen is not None else None,
@@ -52,7 +53,7 @@ def preview(m: Message, plan: Compiled | None, now_ms: int) -> Preview:
 
 def _document(treatment: Treatment, result: Treated, choice: Choice | None) -> TreatedText:
     return TreatedText(
-        treatment=_NAMES[treatment],  # type: ignore[arg-type]
+        treatment=TREATMENTS[treatment],
         changed=bool(result.done),
         encoding=result.encoding,
         parts=result.parts,
