@@ -102,7 +102,7 @@ def fields(line: str, delimiter: str) -> list[str]:
 
 def _unquoted(field: str) -> str:
     text = field.strip()
-    if len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') % 2 == 0:
+    if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1].replace('""', ""):
         text = text[1:-1]
     return text.replace('""', '"').strip()
 
