@@ -88,13 +88,14 @@ class Account:
             self.receivers.append(self.receivers.pop(0))  # the next one begins the next round
         self._bound()
 
-    def allow(self, now: float, rate: float, burst: float) -> bool:
-        """Take a token; False when the account is over `rate` a second."""
+    def allow(self, now: float, rate: float, burst: float, parts: int = 1) -> bool:
+        """Take a token a part; False when the account is over `rate` a second. More parts than the bucket has tokens
+        when it is full pass as soon as it is full."""
         self._tokens = min(burst, self._tokens + (now - self._tokens_at) * rate)
         self._tokens_at = now
-        if self._tokens < 1:
+        if self._tokens < min(parts, burst):
             return False
-        self._tokens -= 1
+        self._tokens -= parts
         return True
 
     def _bound(self) -> None:

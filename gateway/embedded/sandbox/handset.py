@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.embedded.sandbox.wire import UDH_INDICATOR, Submit
-from gateway.smpp import tlv
+from gateway.smpp import septets, tlv
 from gateway.text import gsm7, ucs2
 
 
@@ -58,12 +58,17 @@ DECODERS: dict[int, Callable[[bytes], str]] = {
 }
 
 
-def decode(coding: int, body: bytes) -> str:
-    """Text by data_coding (5.2.19), with message classes (0xF0 to 0xFF: 0 or 8 bit); unknown ones as hex."""
+def decode(coding: int, body: bytes, alphabet: str = "gsm7", header_bytes: int = 0) -> str:
+    """Text by data_coding (5.2.19), with message classes (0xF0 to 0xFF: 0 or 8 bit); unknown ones as hex. `alphabet`:
+    what 0 means (`rules.Submits`)."""
     if coding & 0xF0 == 0xF0:
         coding = 4 if coding & 4 else 0
     elif coding & 0xC0 == 0 and coding & 0x10:  # general group with a class: bits 2 and 3 are the alphabet
         coding = {0: 0, 1: 4, 2: 8, 3: 4}[coding >> 2 & 3]
+    if coding == 0 and alphabet != "gsm7":
+        if alphabet == "gsm7_packed":
+            return gsm7.decode(septets.unpack(body, header_bytes))
+        coding = 1 if alphabet == "ascii" else 3
     decoder = DECODERS.get(coding)
     return decoder(body) if decoder else body.hex()
 
@@ -98,11 +103,12 @@ def _elements(header: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class Handset:
-    """The last `keep` accepted submits, and the messages that they make."""
+    """The last `keep` accepted submits, and the messages that they make. `alphabet`: what data_coding 0 means."""
 
     def __init__(self, keep: int) -> None:
         self._kept: deque[Kept] = deque(maxlen=keep)
         self.keep = self._kept.append
+        self.alphabet = "gsm7"
 
     def clear(self) -> None:
         """Forget everything."""
@@ -118,28 +124,31 @@ class Handset:
                 continue
             place = segment(kept.submit)
             if place.reference < 0 or place.total < 2:
-                shown.append(_join({1: (kept, place)}, 1))
+                shown.append(_join({1: (kept, place)}, 1, self.alphabet))
                 continue
             key = (kept.submit.recipient, kept.submit.source, place.reference, place.total)
             parts = open_parts.setdefault(key, {})
             parts[place.number] = (kept, place)
             if all(n in parts for n in range(1, place.total + 1)):
-                shown.append(_join(open_parts.pop(key), place.total))
-        shown += [_join(parts, key[3]) for key, parts in open_parts.items()]
+                shown.append(_join(open_parts.pop(key), place.total, self.alphabet))
+        shown += [_join(parts, key[3], self.alphabet) for key, parts in open_parts.items()]
         shown.sort(key=lambda m: m.at)
         return shown[-limit:]
 
 
-def _join(parts: dict[int, tuple[Kept, Segment]], total: int) -> Shown:
+def _join(parts: dict[int, tuple[Kept, Segment]], total: int, alphabet: str) -> Shown:
     ordered = [parts[n] for n in sorted(parts)]
     kept, place = ordered[0]
     coding = place.coding
     flash = coding & 3 if coding & 0xF0 == 0xF0 or (coding & 0xC0 == 0 and coding & 0x10) else None
-    body = b"".join(p.body for _, p in ordered)
+    if alphabet == "gsm7_packed" and coding == 0:  # octets of a part begin with a border of its own
+        text = "".join(decode(0, p.body, alphabet, len(k.submit.body) - len(p.body)) for k, p in ordered)
+    else:
+        text = decode(coding, b"".join(p.body for _, p in ordered), alphabet)
     return Shown(
         to="+" + kept.submit.recipient[2:-1].decode("ascii", "replace"),
         sender=_address(kept.submit.source),
-        text=decode(coding, body),
+        text=text,
         at=max(k.at for k, _ in ordered),
         first_at=min(k.at for k, _ in ordered),
         parts=total,

@@ -7,6 +7,7 @@ is bounded: binds are asked to end, and after `timeout_s` they are closed.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any, cast
 
 from aiohttp import web
@@ -96,14 +97,18 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._pieces: deque[bytes] = deque()  # of a profile that writes in small ones
+        self._closing = False
         self._transport: asyncio.Transport
         self._session: Session
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
-        self._session = Session(self._listener.smsc, self._transport.write, self._transport.close)
+        self._session = Session(self._listener.smsc, self._write, self._close, self._transport.abort)
         self._listener.joined(self)
+        if self._listener.smsc.is_away:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._session.receive(data)
@@ -128,11 +133,30 @@ class Connection(asyncio.Protocol):
 
     def end(self, how: str) -> None:
         """`unbind`, `close` or `reset`."""
-        if how == "reset":
-            self._transport.abort()
-        elif how == "unbind" and self._session.account is not None:
-            self._session.unbind()
-        else:
+        self._session.end(how)
+
+    def _write(self, data: bytes) -> None:
+        size = self._listener.smsc.profile.links.chop_bytes
+        if not size and not self._pieces:
+            self._transport.write(data)
+            return
+        is_waiting = bool(self._pieces)
+        self._pieces.extend([data[at : at + size] for at in range(0, len(data), size)] if size else [data])
+        if not is_waiting:
+            self._drip()
+
+    def _drip(self) -> None:
+        """One piece a turn of the loop, so that each is a packet of its own."""
+        if self._pieces:
+            self._transport.write(self._pieces.popleft())
+        if self._pieces:
+            asyncio.get_running_loop().call_soon(self._drip)
+        elif self._closing:
+            self._transport.close()
+
+    def _close(self) -> None:
+        self._closing = True
+        if not self._pieces:
             self._transport.close()
 
 

@@ -10,9 +10,11 @@ import hmac
 from collections.abc import Callable, Sequence
 from struct import Struct
 
-from gateway.embedded.sandbox import wire
+from gateway.embedded.sandbox import trouble, wire
 from gateway.embedded.sandbox.account import Account
-from gateway.embedded.sandbox.intake import Spot, take_submits
+from gateway.embedded.sandbox.garbage import JunkBody, make
+from gateway.embedded.sandbox.intake import take_submits
+from gateway.embedded.sandbox.single import Spot
 from gateway.embedded.sandbox.smsc import Smsc
 from gateway.smpp import pdu
 
@@ -25,14 +27,24 @@ SYSTEM_ID = b"SluiceSandbox"
 class Session:
     """Made when a connection opens; `closed` is called once it ended."""
 
-    def __init__(self, smsc: Smsc, write: Callable[[bytes], None], close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        smsc: Smsc,
+        write: Callable[[bytes], None],
+        close: Callable[[], None],
+        reset: Callable[[], None] | None = None,
+    ) -> None:
+        """`reset` throws away what was to be written; without it `close` does."""
         self.account: Account | None = None
         self.kind = ""
         self.paused = False
         self.unanswered = 0
+        self.submits = 0
         self._smsc = smsc
         self._write = write
         self._close = close
+        self._reset = reset or close
+        self._mute = False
         self._out: list[bytes] = []
         self._rest = b""
         self._sequence = 0
@@ -44,7 +56,9 @@ class Session:
     @property
     def room(self) -> int:
         """How many more deliver_sm may be unacknowledged on this bind."""
-        return 0 if self.paused or self._ending else self._smsc.profile.receipt_window - len(self._awaiting)
+        return (
+            0 if self.paused or self._ending or self._mute else self._smsc.profile.receipt_window - len(self._awaiting)
+        )
 
     @property
     def unacknowledged(self) -> int:
@@ -53,6 +67,8 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take the bytes of one read."""
+        if self._mute:
+            return
         arrived = self._smsc.monotonic()
         if self._rest:
             data = self._rest + data
@@ -64,7 +80,7 @@ class Session:
         for command, status, sequence, begin, end in pdus:
             if command == pdu.SUBMIT_SM:
                 submits.append((sequence, begin, end))
-            elif command == pdu.DELIVER_SM_RESP:
+            elif command in (pdu.DELIVER_SM_RESP, pdu.DATA_SM_RESP):
                 self._acknowledge(sequence, status)
             elif not self._ending:
                 take_submits(self._smsc, self, data, submits, arrived)
@@ -78,6 +94,11 @@ class Session:
             counts.last_receipt_acked = self._smsc.wall()
         if self.account is not None and self.account.waiting:
             self.account.pump()
+
+    def begin(self) -> None:
+        """From here on the profile's `links` hold."""
+        if not self._smsc.profile.links.are_plain:
+            trouble.begin(self._smsc, self)
 
     def send(self, data: bytes) -> None:
         """Bytes for the next flush."""
@@ -96,19 +117,49 @@ class Session:
         for body in bodies:
             sequence = sequence % pdu.MAX_SEQUENCE + 1
             awaiting[sequence] = body
-            out.append(pack(16 + len(body), pdu.DELIVER_SM, pdu.OK, sequence))
+            command = pdu.DELIVER_SM if type(body) is not wire.DataBody else pdu.DATA_SM
+            out.append(pack(16 + len(body), command, pdu.OK, sequence))
             out.append(body)
         self._sequence = sequence
         self._smsc.dirty[self] = None
 
-    def unbind(self) -> None:
-        """Ask the peer to end the session."""
+    def enquire(self) -> None:
+        """Ask the peer whether it is there."""
+        self.send(pdu.encode(pdu.ENQUIRE_LINK, self._number()))
+
+    def spoil(self, kind: str) -> None:
+        """Send something that cannot be understood."""
+        sequence = self._number()
+        data, is_asked = make(kind, sequence, self._smsc.random)
+        if is_asked:
+            self._awaiting[sequence] = JunkBody(data)
+        self._smsc.tally.counts.garbage_sent += 1
+        self.send(data)
+
+    def end(self, how: str) -> None:
+        """`unbind` asks, `close` closes, `reset` throws away what was to be sent, `half_open` does nothing any more."""
+        if how == "half_open":
+            self._fall_silent()
+        elif how == "unbind" and self.account is not None and not self._mute:
+            self.send(pdu.encode(pdu.UNBIND, self._number()))
+        elif how == "reset":
+            self._reset()
+        else:
+            self._close()
+
+    def _number(self) -> int:
         self._sequence = self._sequence % pdu.MAX_SEQUENCE + 1
-        self.send(pdu.encode(pdu.UNBIND, self._sequence))
+        return self._sequence
+
+    def _fall_silent(self) -> None:
+        """The connection stays, and nothing goes either way."""
+        self._mute = True
+        self._out.clear()
+        self._part()
 
     def flush(self) -> None:
         """Write what there is, in one piece."""
-        if self._out:
+        if self._out and not self._mute:
             data = b"".join(self._out)
             self._out.clear()
             self._write(data)
@@ -120,10 +171,14 @@ class Session:
         self._ending = True
         self._smsc.sessions.discard(self)
         self._smsc.dirty.pop(self, None)
+        self._part()
+
+    def _part(self) -> None:
+        """Leave the account's binds."""
         if self.account is not None:
             if self in self.account.receivers:
                 self.account.receivers.remove(self)
-            self.account.give_back(self._awaiting.values())
+            self.account.give_back(body for body in self._awaiting.values() if type(body) is not JunkBody)
             self._awaiting.clear()
             self.account.pump()
 
@@ -134,15 +189,17 @@ class Session:
     def _acknowledge(self, sequence: int, status: int) -> None:
         body = self._awaiting.pop(sequence, None)
         counts = self._smsc.tally.counts
+        if type(body) is JunkBody:
+            return
         if body is None or self.account is None:
             counts.malformed += 1
         elif status:
             counts.receipts_refused += 1
             self._smsc.send_later(self._smsc.monotonic() + REFUSED_AGAIN_S, self.account, None, [body])
-        elif type(body) is bytes:
-            counts.receipts_acked += 1
-        else:
+        elif type(body) is wire.InboundBody:
             counts.inbound_acked += 1
+        else:
+            counts.receipts_acked += 1
 
     def _take_other(self, command: int, sequence: int, data: bytes, begin: int, end: int) -> None:
         counts = self._smsc.tally.counts
@@ -150,20 +207,23 @@ class Session:
             self._bind(command, sequence, data, begin, end)
         elif command == pdu.ENQUIRE_LINK:
             counts.enquire_links += 1
-            self.send(pdu.encode(pdu.ENQUIRE_LINK_RESP, sequence))
+            if self._smsc.profile.links.enquire_link == "answer":
+                self.send(pdu.encode(pdu.ENQUIRE_LINK_RESP, sequence))
         elif command == pdu.UNBIND:
             counts.unbinds += 1
             self.send(pdu.encode(pdu.UNBIND_RESP, sequence))
             self._end()
         elif command == pdu.UNBIND_RESP:
             self._end()
+        elif command == pdu.GENERIC_NACK:
+            counts.nacks += 1
         elif not command & pdu.ANSWER:
             counts.malformed += 1
             self.send(pdu.encode(pdu.GENERIC_NACK, sequence, wire.BAD_COMMAND))
 
     def _bind(self, command: int, sequence: int, data: bytes, begin: int, end: int) -> None:
         status, account = self._examine(command, data, begin, end)
-        self.send(pdu.encode_bind_answer(command, sequence, b"" if status else SYSTEM_ID, status))
+        self.send(self._bind_answer(command, sequence, status))
         counts = self._smsc.tally.counts
         if account is None:
             counts.binds_refused += 1
@@ -175,6 +235,14 @@ class Session:
         self.kind = KINDS[command]
         if command != pdu.BIND_TRANSMITTER:
             account.receivers.append(self)
+        self.begin()
+
+    def _bind_answer(self, command: int, sequence: int, status: int) -> bytes:
+        if self._smsc.profile.version == "3.3":
+            if command == pdu.BIND_TRANSCEIVER:
+                return pdu.encode(pdu.GENERIC_NACK, sequence, status)
+            return pdu.encode(command | pdu.ANSWER, sequence, status, b"" if status else SYSTEM_ID + b"\0")
+        return pdu.encode_bind_answer(command, sequence, b"" if status else SYSTEM_ID, status)
 
     def _examine(self, command: int, data: bytes, begin: int, end: int) -> tuple[int, Account | None]:
         profile = self._smsc.profile
@@ -182,6 +250,8 @@ class Session:
             return wire.ALREADY_BOUND, None
         if profile.bind_status:
             return profile.bind_status, None
+        if profile.version == "3.3" and command == pdu.BIND_TRANSCEIVER:
+            return wire.BAD_COMMAND, None
         if KINDS[command] not in profile.binds:
             return wire.BIND_FAILED, None
         try:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from random import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gateway.embedded.sandbox import wire
+from gateway.embedded.sandbox import reports, wire
 from gateway.embedded.sandbox.account import Account
 from gateway.embedded.sandbox.agenda import Agenda
 from gateway.embedded.sandbox.handset import Handset
 from gateway.embedded.sandbox.magic_tries import Tries
-from gateway.embedded.sandbox.profile import Choice, Fate, Profile, make_profile
+from gateway.embedded.sandbox.peer import Peer
+from gateway.embedded.sandbox.profile import Choice, Profile, make_profile
 from gateway.embedded.sandbox.tally import Tally
-
-if TYPE_CHECKING:
-    from gateway.embedded.sandbox.session import Session
 
 ANSWER_TICK_S = 0.00025
 RECEIPT_TICK_S = 0.010
@@ -54,22 +52,43 @@ class Smsc:
         self.random = random
         self.accounts = {i: Account(i, p, self.tally, waiting_limit) for i, p in passwords.items()}
         self.tries = Tries()
-        self.sessions: set[Session] = set()
-        self.dirty: dict[Session, None] = {}
-        self.answers: Agenda[tuple[Session, bytes, int, float]] = Agenda(ANSWER_TICK_S)
-        self.receipts: Agenda[tuple[Account, Session | None, list[bytes]]] = Agenda(RECEIPT_TICK_S)  # None: again
+        self.sessions: set[Peer] = set()
+        self.dirty: dict[Peer, None] = {}
+        self.answers: Agenda[tuple[Peer, bytes, int, float]] = Agenda(ANSWER_TICK_S)
+        self.receipts: Agenda[tuple[Account, Peer | None, list[bytes]]] = Agenda(RECEIPT_TICK_S)  # None: again
+        self.events: Agenda[tuple[Profile, Callable[[], None]]] = Agenda(RECEIPT_TICK_S)
+        self.away_until = 0.0
+        """Nobody can connect before this time, by `monotonic`."""
         self._templates: dict[tuple[str, str, int, int], tuple[bytes, int]] = {}
         self._next_id = int(wall() * 1000) << 20  # 19 digits until the year 2248; never one of an earlier run
         self.profile = profile or Profile()
         self.choice = Choice(self.profile)
+        self.handset.alphabet = self.profile.submits.alphabet
 
     def change(self, values: Mapping[str, Any], anew: bool) -> Profile:
         """Put another profile in force: these fields on top of the present one, or of the defaults when `anew`.
         Raises ProfileError and changes nothing."""
         profile = make_profile(values, None if anew else self.profile)
-        self.choice = Choice(profile)
-        self.profile = profile
+        self.use(profile)
         return profile
+
+    def use(self, profile: Profile) -> None:
+        """Put this profile in force. What the one before had in mind for connections is forgotten."""
+        self.choice, self.profile = Choice(profile), profile
+        self.handset.alphabet = profile.submits.alphabet
+        self.away_until = 0.0
+        for peer in self.sessions:
+            if peer.account is not None:
+                peer.begin()
+
+    def later(self, delay_s: float, do: Callable[[], None]) -> None:
+        """Do something after a while, unless another profile is in force by then."""
+        self.events.put(self.monotonic() + delay_s, (self.profile, do))
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nobody can connect now."""
+        return self.monotonic() < self.away_until
 
     def take_ids(self, count: int) -> int:
         """The first of `count` message ids in a row that were never given."""
@@ -77,25 +96,31 @@ class Smsc:
         self._next_id += count
         return first
 
-    def template(self, fate: Fate, wall: float) -> tuple[bytes, int]:
-        """For receipts of messages that come at `wall` and share a fate."""
-        done = wall + fate.answer_delay_ms / 1000 + fate.receipt_delay_s
-        key = (fate.stat, fate.err, int(wall / 60), int(done / 60))
+    def template(self, stat: str, err: str, wall: float, done: float) -> tuple[bytes, int]:
+        """For receipts of messages that came at `wall` and ended at `done` in the same way."""
+        key = (stat, err, int(wall / 60), int(done / 60))
         template = self._templates.get(key)
         if template is None:
             if len(self._templates) > 100:
                 self._templates.clear()
-            template = self._templates[key] = wire.receipt_template(fate.stat, fate.err, wall, done)
+            template = self._templates[key] = wire.receipt_template(stat, err, wall, done)
         return template
 
-    def send_later(self, due: float, account: Account, session: Session | None, bodies: list[bytes]) -> None:
+    def receipt(self, submit: wire.Submit, number: int, stat: str, err: str, wall: float, done: float) -> bytes:
+        """The body of a receipt as the profile has it, for a submit that got id `number` at `wall`."""
+        choice = self.choice
+        if choice.is_plain:
+            return wire.receipt(self.template(stat, err, wall, done), submit, b"%d" % number)
+        return reports.body(choice.receipt, self.profile.ids, submit, number, stat, err, wall, done)
+
+    def send_later(self, due: float, account: Account, session: Peer | None, bodies: list[bytes]) -> None:
         """Deliver receipts at `due`, never earlier; on `session` if it lives. None: they were sent before."""
         self.receipts.put(due + RECEIPT_TICK_S, (account, session, bodies))
 
     def next_due(self) -> float | None:
         """When `tick` has something to do, by `monotonic`."""
-        first, second = self.answers.next_due(), self.receipts.next_due()
-        return second if first is None else first if second is None else min(first, second)
+        known = (self.answers.next_due(), self.receipts.next_due(), self.events.next_due())
+        return min((due for due in known if due is not None), default=None)
 
     def tick(self) -> None:
         """Do what is due."""
@@ -110,6 +135,9 @@ class Smsc:
             else:
                 account.give_back(bodies)
                 account.pump()
+        for profile, do in self.events.take(now):
+            if profile is self.profile:
+                do()
 
     def flush(self) -> None:
         """Write what sessions have to send, one write each."""

@@ -33,6 +33,9 @@ class Counts(msgspec.Struct):
     binds_refused: int = 0
     unbinds: int = 0
     enquire_links: int = 0
+    links_ended: int = 0  # by the profile
+    garbage_sent: int = 0
+    nacks: int = 0  # generic_nack of the peer
     first_submit: float = 0.0
     last_submit: float = 0.0
     last_receipt_acked: float = 0.0

@@ -17,12 +17,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from gateway.embedded.sandbox import magic, wire
+from gateway.embedded.sandbox import magic, single, wire
 from gateway.embedded.sandbox.account import Account
 from gateway.embedded.sandbox.handset import Kept
 from gateway.embedded.sandbox.magic import Magic
 from gateway.embedded.sandbox.profile import Fate
 from gateway.embedded.sandbox.smsc import Smsc
+from gateway.embedded.sandbox.spread import draw
 from gateway.embedded.sandbox.webhooks import Goal, Report, Webhooks
 from gateway.text import gsm7, parts, ucs2
 
@@ -102,7 +103,7 @@ class WebPort:
         self._waiting += 1
         try:
             fates = [self._fate(account, message) for message in sent]
-            delay_s = max((fate.answer_delay_ms for fate in fates), default=0.0) / 1000
+            delay_s = max((draw(fate.answer_delay_ms, self._smsc.random) for fate in fates), default=0.0) / 1000
             said = [self._take(m, fate, as_form, delay_s) for m, fate in zip(sent, fates, strict=True)]
             if not all(fate.answered for fate in fates):
                 await asyncio.sleep(_SILENT_S)
@@ -131,7 +132,7 @@ class WebPort:
             return choice.full
         if profile.throttle_per_s:
             burst = profile.throttle_burst or max(1.0, profile.throttle_per_s / 10)
-            if not account.allow(smsc.monotonic(), profile.throttle_per_s, burst):
+            if not account.allow(smsc.monotonic(), profile.throttle_per_s, burst, parts.measure(message.text)[1]):
                 smsc.tally.counts.throttled += 1
                 return choice.throttled
         if _NUMBER.fullmatch(message.to) is None:
@@ -156,7 +157,7 @@ class WebPort:
             counts.refused += 1
             code = WORDS.get(fate.status, str(fate.status))
             return Said(reference=message.reference, status="rejected", error={"code": code})
-        message_id = str(smsc.take_ids(1))
+        message_id = smsc.profile.ids.answered(smsc.take_ids(1)).decode()
         counts.answers += fate.answered
         counts.unanswered += not fate.answered
         submit = as_submit(message)
@@ -168,9 +169,9 @@ class WebPort:
         if (row := self._magic(message)) is not None:
             self._follow(message, row, message_id, as_form)
         else:
-            for _ in range(fate.receipts):
-                self._report(message, message_id, as_form, delay_s + fate.receipt_delay_s, fate.stat, fate.err)
-        return Said(reference=message.reference, id=message_id, status="accepted")
+            for after_s, stat in single.timetable(fate, delay_s, smsc.random):
+                self._report(message, message_id, as_form, after_s, stat, fate.err)
+        return Said(reference=message.reference, id="" if fate.no_id else message_id, status="accepted")
 
     def _report(self, message: Sent, message_id: str, as_form: bool, delay_s: float, stat: str, err: str) -> None:
         if not message.callback.startswith(("http://", "https://")):

@@ -10,7 +10,7 @@ import time
 from struct import Struct
 from typing import Final, NamedTuple
 
-from gateway.embedded.sandbox.profile import STATES
+from gateway.embedded.sandbox.forms import STATES
 from gateway.smpp import tlv
 
 ANSWER: Final = Struct(">IIII20s")
@@ -22,6 +22,12 @@ BIND_FAILED, BAD_PASSWORD, BAD_SYSTEM_ID = 0x0D, 0x0E, 0x0F
 ECHO_HEAD: Final = tlv.USER_MESSAGE_REFERENCE.to_bytes(2, "big") + b"\0\2"
 UDH_INDICATOR: Final = 0x40
 REPLY_BITS: Final = 0x03  # of registered_delivery: the SMSC's receipt
+
+
+def wanted(stat: str) -> tuple[bool, bool, bool, bool]:
+    """Whether a receipt is wanted, by REPLY_BITS of registered_delivery (5.2.17): 1 any final state, 2 failures only, 3
+    success only (SMPP 5.0)."""
+    return (False, True, stat != "DELIVRD", stat == "DELIVRD")
 
 
 class Submit(NamedTuple):
@@ -111,6 +117,10 @@ def address(value: str) -> bytes:
 
 class InboundBody(bytes):
     """A deliver_sm body that is a subscriber's message, not a receipt."""
+
+
+class DataBody(bytes):
+    """A receipt's body that goes by data_sm."""
 
 
 def inbound(sender: bytes, recipient: bytes, coding: int, body: bytes, esm_class: int = 0) -> InboundBody:
