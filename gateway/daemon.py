@@ -100,7 +100,9 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             for shard in range(redis.shards):
                 stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner, audience.current))
         if "receipts" in roles:
-            stages.start("receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current))
+            stages.start(
+                "receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current, publisher.nudge)
+            )
             stages.start("leftovers", count_leftovers(pool, redis))
             stages.start("awaited receipts", count_awaited(pool, redis))
             stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))

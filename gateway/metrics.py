@@ -94,6 +94,9 @@ stop_entries = gauge("api router connector", "stop_list_numbers", "Numbers on th
 stopped = counter(
     "api router connector", "messages_stopped", "Messages that a stop list kept from being sent", "list", "class"
 )
+stop_requests = counter(
+    "receipts", "stop_requests", "Subscribers' messages such as STOP and START, by what they ask for", "wish"
+)
 
 # router
 intake_wait = histogram(

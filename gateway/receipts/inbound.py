@@ -16,9 +16,10 @@ from gateway.callbacks.audience import NOBODY, Audience
 from gateway.callbacks.event import INBOUND, Event
 from gateway.ledger.rows import CallbackDue
 from gateway.message import id_text
-from gateway.plan.document import InboundRule
+from gateway.plan.document import InboundRule, StopWords
 from gateway.plan.inbound import client_of
 from gateway.receipts.assembly import PARTS_MS, SAME_MS, Assembled, Piece, Whole, assemble
+from gateway.receipts.stop_requests import StopRequests
 from gateway.store import callbacks, inbound, quarantine
 from gateway.store.inbound import Last, Place
 from gateway.store.pool import Pool
@@ -31,9 +32,18 @@ TURN = 200
 _LEAST_DIGITS = 9  # what has fewer is a short code, not a number of its own
 
 
-async def hear(pool: Pool, rules: Sequence[InboundRule], now_ms: int, audience: Audience = NOBODY) -> int:
-    """One turn; how many pieces found their place. Raises StoreAwayError."""
-    key = await pool.recipient_key()
+async def hear(
+    pool: Pool,
+    rules: Sequence[InboundRule],
+    now_ms: int,
+    audience: Audience = NOBODY,
+    requests: StopRequests | None = None,
+) -> int:
+    """One turn; how many pieces found their place. `requests`: new ones, that heed STOP and START.
+
+    Raises StoreAwayError.
+    """
+    key, requests = await pool.recipient_key(), requests or StopRequests(StopWords())
     async with pool.transaction() as connection:
         rows = await inbound.take(connection, now_ms, TURN, PARTS_MS + SAME_MS)
         if not rows:
@@ -41,16 +51,25 @@ async def hear(pool: Pool, rules: Sequence[InboundRule], now_ms: int, audience: 
         found = assemble([Piece(*row[:-1], row.head if row.settled else b"") for row in rows], now_ms)
         places: list[Place] = []
         dues: list[CallbackDue] = []
+        asked: list[tuple[Whole, str]] = []
         for whole in found.wholes:
             client, last = await _whose(connection, rules, whole, key, now_ms)
+            asked.append((whole, client))
             places += _places(whole, client, last)
             dues += _told(whole, client, last, now_ms, audience)
+        # Who writes STOP, START, STOP within a minute is not a carrier that repeats itself: each STOP counts.
+        for whole in (Whole(p, (p,), p.text) for p, _ in found.repeats if not p.total and requests.stops(p.text)):
+            asked.append((whole, (await _whose(connection, rules, whole, key, now_ms))[0]))
+        for whole, client in sorted(asked, key=lambda one: (one[0].head.at_ms, one[0].head.id)):
+            head = whole.head
+            await requests.heed(connection, key, number_of(head.sender), client, head.carrier, whole.text)
         places += [Place(piece.id, piece.at_ms, "repeat", head) for piece, head in found.repeats]
         places += [Place(piece.id, piece.at_ms, "damaged") for piece in found.damaged]
         await inbound.settle(connection, places, now_ms)
         await inbound.put_off(connection, [(piece.id, piece.at_ms, until) for piece, until in found.waiting])
         await quarantine.keep(connection, 0, [_refused(piece) for piece in found.damaged])
         await callbacks.add(connection, dues)
+    requests.committed()
     _count(found, len(dues))
     return len(places)
 

@@ -16,9 +16,11 @@ from gateway import logs
 from gateway.callbacks.audience import NOBODY, Audience
 from gateway.config import Settings
 from gateway.plan.choice import Compiled
+from gateway.plan.document import StopWords
 from gateway.receipts.expiry import expire
 from gateway.receipts.inbound import hear
 from gateway.receipts.retry import retry
+from gateway.receipts.stop_requests import StopRequests
 from gateway.store.days import Days
 from gateway.store.ledger import ConflictError
 from gateway.store.pool import Pool, StoreAwayError
@@ -39,15 +41,17 @@ async def run_matcher(
     owner: str = "",
     audience: Callable[[], Audience] = lambda: NOBODY,
     plan: Callable[[], Compiled | None] = lambda: None,
+    stops_changed: Callable[[], None] = lambda: None,
 ) -> None:
     """Until cancelled. Matchers of several processes take turns by a lease, in which `owner` names this one.
-    `audience`: who is to be told of messages, `plan`: the plan, as this process knows them now."""
+    `audience`: who is to be told of messages, `plan`: the plan, as this process knows them now; `stops_changed` is
+    called when subscribers have changed the stop lists."""
     owner = owner or f"{socket.gethostname()}:{os.getpid()}"
     while True:
         lease = Lease(redis.link(None), "lease:receipts", owner, settings.lease_s)
         await lease.acquire()
         try:
-            await lease.while_held(_work(settings, redis, pool, audience, plan), "receipts matcher")
+            await lease.while_held(_work(settings, redis, pool, audience, plan, stops_changed), "receipts matcher")
         finally:
             await lease.release()
 
@@ -58,6 +62,7 @@ async def _work(
     pool: Pool,
     audience: Callable[[], Audience],
     plan: Callable[[], Compiled | None],
+    stops_changed: Callable[[], None],
 ) -> None:
     days, loop = Days(pool), asyncio.get_running_loop()
     expire_at, told = 0.0, ""
@@ -66,7 +71,8 @@ async def _work(
             busy = await retry(pool, days, redis.clock_ms(), audience())
             compiled = plan()
             rules = compiled.plan.inbound if compiled is not None else ()
-            busy += await hear(pool, rules, redis.clock_ms(), audience())
+            words = compiled.plan.stop_words if compiled is not None else StopWords()
+            busy += await hear(pool, rules, redis.clock_ms(), audience(), StopRequests(words, stops_changed))
             if loop.time() >= expire_at:
                 busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s, audience())
                 if not busy:
