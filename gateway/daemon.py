@@ -107,7 +107,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start("awaited receipts", count_awaited(pool, redis))
             stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
         if "connector" in roles:
-            stages.start("connector", ConnectorStage(settings, redis, owner, plan.current).run())
+            stages.start("connector", ConnectorStage(settings, redis, owner, plan.current, stops.which).run())
         if "router" in roles:
             volumes = live_volumes.LiveVolumes(redis)
             stages.start("volumes", volumes.watch())

@@ -6,15 +6,25 @@ puts it off; None: it goes, because the carrier has a part of it already.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from gateway import metrics
 from gateway.connector.flight import Flight, Verdict
 from gateway.events import Ended
-from gateway.message import State, pack_journey
+from gateway.message import Message, State, pack_journey
 from gateway.plan.admission import LISTS, Barred
 from gateway.provider import Reason
 from gateway.streams.keys import lane
+
+Barring = Callable[[Message, int], Barred | None]
+"""(message, time) → why it may not go to its recipient now; None: it may."""
+
+
+def admits(message: Message, now_ms: int) -> Barred | None:
+    """Everybody may be sent to."""
+    return None
 
 
 def turned_away(flight: Flight, barred: Barred) -> Verdict | None:

@@ -19,6 +19,7 @@ import msgspec
 
 from gateway import metrics
 from gateway.connector import gauges
+from gateway.connector.admission import Barring, admits
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted
 from gateway.connector.journal import Journal, Left
@@ -46,13 +47,14 @@ _PAGE = 500
 
 class Work(msgspec.Struct):
     """What a connector needs to know of its carrier. `open` makes the provider (provider module's `open`); only to a
-    `sandbox` goes what test keys send."""
+    `sandbox` goes what test keys send; `barred` says which recipients may not be sent to now."""
 
     carrier: str
     rate_per_s: float
     shares: Mapping[str, int]
     open: Callable[[Reports], Provider]
     sandbox: bool = False
+    barred: Barring = admits
 
 
 class Connector:
@@ -138,7 +140,15 @@ class Connector:
             rate = self.work.rate_per_s
             bucket = Bucket(rate, rate / 20, asyncio.get_running_loop().time())
             self.pump = Pump(
-                self.lease.token, provider, lanes, links, bucket, self.work.shares, self, self.work.sandbox
+                self.lease.token,
+                provider,
+                lanes,
+                links,
+                bucket,
+                self.work.shares,
+                self,
+                self.work.sandbox,
+                self.work.barred,
             )
             provider.on_room(self.pump.wake)
             for shard in range(redis.shards):

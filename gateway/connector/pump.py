@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from gateway.connector.admission import Barring, admits, turned_away
 from gateway.connector.flight import Flight, Mark, Verdict, apply_treatment, astray, expired, judge, submissions
 from gateway.connector.gauges import count_parked, marked, observe_to_wire
 from gateway.connector.lanes import Lanes, Taken
@@ -92,8 +93,9 @@ class Pump:
         shares: Mapping[str, int],
         owner: Owner,
         sandbox: bool = False,
+        barred: Barring = admits,
     ) -> None:
-        self.sandbox = sandbox
+        self.sandbox, self._barred = sandbox, barred
         self.carrier, self.token, self.provider, self.lanes, self.links = lanes.carrier, token, provider, lanes, links
         self.bucket, self.shares, self._owner = bucket, Shares(shares), owner
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
@@ -380,6 +382,9 @@ class Pump:
                 m = flight.message
                 if m.test and not self.sandbox:
                     self._owner.settle(done.shard, flight, astray(flight))
+                    continue
+                if (barred := self._barred(m, now)) is not None and (away := turned_away(flight, barred)) is not None:
+                    self._owner.settle(done.shard, flight, away)
                     continue
                 texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)
                 made = submissions(flight, texts, whole)

@@ -16,6 +16,8 @@ from gateway.connector.connector import Connector, Work
 from gateway.connector.seats import Seats
 from gateway.connector.sieve import Sieve
 from gateway.credentials import CredentialError, resolve
+from gateway.message import Message
+from gateway.plan.admission import Admission, Barred, Which, nobody
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier
 from gateway.provider import Provider, Reports, SettingsError
@@ -49,7 +51,10 @@ class Stage:
         redis: Redis,
         owner: str,
         plan: Callable[[], Compiled | None],
+        which: Which = nobody,
     ) -> None:
+        """`which`: the stop lists of this process."""
+        self._admission = Admission(which)
         self._settings, self._redis, self._owner, self._plan = settings, redis, owner, plan
         self._journals = journal.prepare(settings.state_dir)
         self._allowances, self._seats, self._pauses = Allowances(redis), Seats(), Pauses(redis)
@@ -88,13 +93,16 @@ class Stage:
                 task = asyncio.create_task(self._serve(carrier, shares), name=f"connector {name}")
                 self._running[name] = ((carrier, shares), task)
 
+    def _barred(self, message: Message, now_ms: int) -> Barred | None:
+        return self._admission.barred(self._plan(), message, now_ms)
+
     async def _serve(self, carrier: Carrier, shares: Mapping[str, int]) -> None:
         name, since = carrier.name, 0
         while True:
             connector: Connector | None = None
             try:
                 make = opener(name, carrier.provider, resolve(carrier.settings), self._settings.callbacks_url)
-                work = Work(name, carrier.rate_per_s or 0.0, shares, make, carrier.sandbox)
+                work = Work(name, carrier.rate_per_s or 0.0, shares, make, carrier.sandbox, self._barred)
                 connector = Connector(
                     work,
                     self._redis,
