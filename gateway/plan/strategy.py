@@ -22,6 +22,13 @@ UNEXPLORED: Final = frozenset({"otp", "alert"})
 CERTAINTY: Final = 1.64
 """Standard deviations between an estimate and its bounds: the true value is beyond one of them once in twenty times."""
 
+_KNOWN, _NEAR, _SPARE = 30, 1.5, 0.25
+"""A carrier that nothing speaks for now is explored until so many messages are known, while its price is at most so
+many times as high; it gets this part of the share."""
+
+_LITTLE: Final = 20
+"""Who may be better than the first gets the whole share until so many messages are known, and less the more are."""
+
 _LEAST: Final = 0.001  # probability that scores are divided by
 _TWO_64: Final = float(1 << 64)
 _EXPLORING: Final = seed("explore")
@@ -72,26 +79,40 @@ def _score(option: Option) -> float:
 
 
 def _value(options: Sequence[Option]) -> None:
-    """Of whom nothing is known counts as the others do on average: neither worse nor better."""
-    known = [option.chance.delivered for option in options if option.chance is not None]
-    unknown = sum(known) / len(known) if known else 1.0
+    """While nothing is known of any they stay as written: a price says nothing about what arrives. Then, of whom nothing
+    is known comes last."""
+    if not any(option.chance is not None and option.chance.messages for option in options):
+        return
     for option in options:
-        delivered = unknown if option.chance is None else option.chance.delivered
-        option.score = option.cost / max(delivered, _LEAST) if option.cost < FOREVER else inf
+        if option.chance is None or option.cost == FOREVER:
+            option.score = inf
+        else:
+            option.score = option.cost / max(option.chance.delivered, _LEAST)
 
 
 def _share(options: Sequence[Option], explore: float) -> None:
     """Explored is who may well be better than the first: would be, if its chance were at its upper bound. So what is
-    known to be bad or dear costs nothing, and what was bad long ago is looked at again as its statistics fade."""
+    known to be bad or dear costs nothing, and what was bad long ago is looked at again as its statistics fade.
+
+    And so that one is known when the first fails, whoever may become the next best gets a little until it is known.
+    """
     first = options[0]
     for option in options:
         option.share = 0.0
     if first.chance is None or first.score == inf:
         return
     beat = first.cost / max(first.chance.expected, _LEAST)
-    worth = [o for o in options[1:] if o.cost < FOREVER and not o.barred and o.cost / hoped(o.chance) < beat]
-    for option in worth:
-        option.share = explore / len(worth)
+    others = [(o, o.cost / hoped(o.chance)) for o in options[1:] if o.cost < FOREVER and not o.barred]
+    better = [o for o, hope in others if hope < beat]
+    spare = [o for o, hope in others if beat <= hope < beat * _NEAR and _messages(o) < _KNOWN]
+    for option in better:
+        option.share = explore / len(better) * min(1.0, _LITTLE / max(_messages(option), 1))
+    for option in spare:
+        option.share = explore * _SPARE / len(spare)
+
+
+def _messages(option: Option) -> int:
+    return 0 if option.chance is None else option.chance.messages
 
 
 def hoped(chance: Chance | None) -> float:
