@@ -24,6 +24,7 @@ from gateway.connector.stage import Stage as ConnectorStage
 from gateway.live_plan import LivePlan, keep_published
 from gateway.notifier.stage import Notifier
 from gateway.ops.awaited import count_awaited
+from gateway.ops.awaited import count_awaited
 from gateway.ops.carriers import watch_carriers
 from gateway.ops.health import Health, HealthServer, LogCounter, measure_loop_lag
 from gateway.ops.movement import measure_movement
@@ -104,6 +105,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
                 "receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current, publisher.nudge)
             )
             stages.start("leftovers", count_leftovers(pool, redis))
+            stages.start("awaited receipts", count_awaited(pool, redis))
             stages.start("awaited receipts", count_awaited(pool, redis))
             stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
         if "connector" in roles:

@@ -74,6 +74,10 @@ class Ended(Fact, frozen=True, gc=False, tag="e"):
     by: str = ""
 
 
+BY_CARRIER: Final = "carrier"
+"""`Ended.by` of a message that its carrier has taken back."""
+
+
 class Held(Fact, frozen=True, gc=False, tag="h"):
     """An uncertain message of a `hold` class: state `unknown`, not sent again. `reason` says what was lost."""
 

@@ -30,7 +30,8 @@ class CarrierView(msgspec.Struct):
     status: Annotated[
         dict[str, Any],
         Meta(
-            description="what its connector last said: links, windows, what limits it; empty when none runs",
+            description="what its connector last said: links, windows, what limits it, rate and time to answer, codes, "
+            "receipts awaited; empty when none runs",
             examples=[{"live": True, "limited_by": "", "last_error": ""}],
         ),
     ]

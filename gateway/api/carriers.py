@@ -18,7 +18,7 @@ from gateway.api.problems import Code, problem
 from gateway.api.reading import STORE_S
 from gateway.store import audit
 from gateway.store.pool import StoreAwayError
-from gateway.streams import carriers
+from gateway.streams import carriers, learnt
 from gateway.streams.carriers import Mode
 
 log = logs.stage("api")
@@ -52,7 +52,13 @@ async def order(c: Call) -> Answer:
 
 
 async def _views(c: Call) -> list[CarrierView]:
-    statuses, modes = await asyncio.gather(carriers.statuses(c.gate.redis), carriers.modes(c.gate.redis))
+    statuses, modes, owed = await asyncio.gather(
+        carriers.statuses(c.gate.redis), carriers.modes(c.gate.redis), learnt.awaited(c.gate.redis)
+    )
+    for name, status in statuses.items():
+        awaited = owed.get(name)
+        status["receipts_awaited"] = awaited.messages if awaited is not None else 0
+        status["receipts_awaited_since_ms"] = awaited.oldest_ms if awaited is not None else None
     plan = c.gate.plan()
     names = sorted(set(statuses) | set(plan.carriers if plan is not None else ()))
     return [CarrierView(name, modes.get(name, "running"), _without_mode(statuses.get(name, {}))) for name in names]

@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 import msgspec
 
-from gateway.api import call, query, render
+from gateway.api import call, carrier_cancel, query, render
 from gateway.api.call import Answer, Call
 from gateway.api.documents import Cancelled, MessagePage, StateName
 from gateway.api.intake import DEADLINE_S, FAILURES, why
@@ -118,7 +118,7 @@ async def search(c: Call) -> Answer:
 
 
 async def cancel(c: Call) -> Answer:
-    """Take a message back that is not on the wire yet. Repeating is safe."""
+    """Take a message back that is not on the wire yet, or ask its carrier to. Repeating is safe."""
     found = await find(c)
     if isinstance(found, Problem):
         return found
@@ -132,7 +132,20 @@ async def cancel(c: Call) -> Answer:
         return why(e)
     if verdict == "cancelled":
         return call.answer(Cancelled(id_text(found.id)))
-    return _cancelled_or_late(await _settled(c, found.id) if verdict == "gone" else found)
+    now = await _settled(c, found.id) if verdict == "gone" else found
+    if isinstance(now, Found) and now.state in (State.SUBMITTED, State.UNKNOWN):
+        return await _ask_carrier(c, now)
+    return _cancelled_or_late(now)
+
+
+async def _ask_carrier(c: Call, found: Found) -> Answer:
+    reply = await carrier_cancel.take_back(c, found)
+    if reply is not None and reply.verdict == "cancelled":
+        return call.answer(Cancelled(id_text(found.id)))
+    if reply is None or reply.verdict == "unknown":
+        return _cancelled_or_late(found)
+    said = "took back only some of its parts" if reply.verdict == "partly" else "does not take it back any more"
+    return problem(Code.TOO_LATE, f"The carrier {said} ({reply.code}).", id=id_text(found.id), state=found.state)
 
 
 async def _settled(c: Call, message_id: bytes) -> Found | Fresh | Problem:

@@ -93,8 +93,11 @@ def _show(carrier: dict[str, Any], verdict: Verdict) -> None:
     facts = [
         ("mode", carrier["mode"]),
         ("rate limit", f"{rate:g} parts a second" if rate else "none"),
+        ("rate now", f"{status['rate_now_per_s']:g} parts a second" if "rate_now_per_s" in status else None),
         ("in flight", f"{verdict.in_flight} of {verdict.window} that the windows hold" if verdict.window else None),
-        ("answers", f"after {status['answer_ms']:g} ms" if status.get("answer_ms") else None),
+        ("answers", _answers(status)),
+        ("receipts", _receipts(status)),
+        ("message ids", _ids(status)),
         ("last error", status.get("last_error")),
         ("served by", status.get("owner")),
         ("seen", f"{span(max(0.0, (_now_ms() - status['at_ms']) / 1000))} ago" if status.get("at_ms") else "never"),
@@ -102,6 +105,9 @@ def _show(carrier: dict[str, Any], verdict: Verdict) -> None:
     for name, value in facts:
         if value:
             out.print(f"  {name:<11} {value}", soft_wrap=True)
+    if codes := status.get("codes"):
+        told = ", ".join(f"{number:,} of {code}" for code, number in codes.items())
+        out.print(f"  codes       {told}", soft_wrap=True)
     if counts := status.get("counts"):
         out.print("  counts      " + ", ".join(f"{number:,} {name}" for name, number in counts.items()), soft_wrap=True)
     if links := status.get("links"):
@@ -123,6 +129,25 @@ def _show(carrier: dict[str, Any], verdict: Verdict) -> None:
             ],
             out,
         )
+
+
+def _answers(status: dict[str, Any]) -> str | None:
+    if status.get("answer_p50_ms") is not None:
+        return f"after {status['answer_p50_ms']} ms, one of a hundred after {status['answer_p99_ms']} ms or more"
+    return f"after {status['answer_ms']:g} ms" if status.get("answer_ms") else None
+
+
+def _receipts(status: dict[str, Any]) -> str | None:
+    since_ms = status.get("receipts_awaited_since_ms")
+    if not status.get("receipts_awaited") or since_ms is None:
+        return None
+    age = span(max(0.0, (_now_ms() - since_ms) / 1000))
+    return f"{status['receipts_awaited']:,} messages wait for theirs, the oldest since {age}"
+
+
+def _ids(status: dict[str, Any]) -> str | None:
+    form = status.get("message_ids")
+    return f'as {form} where receipts write them otherwise; to fix it: message_ids = "{form}"' if form else None
 
 
 def _order(name: str, verb: str, as_json: bool) -> None:

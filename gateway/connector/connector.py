@@ -19,6 +19,7 @@ import msgspec
 
 from gateway import metrics
 from gateway.connector import gauges
+from gateway.connector.asking import serve_asks
 from gateway.connector.admission import Barring, admits
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted
@@ -27,10 +28,23 @@ from gateway.connector.lanes import Lanes
 from gateway.connector.pump import QUICK_S, Pump, entry_flight
 from gateway.connector.shares import Bucket
 from gateway.connector.sieve import Sieve
+from gateway.connector.vitals import Vitals
 from gateway.events import AnyFact, Came, Ended, Received
-from gateway.message import State, UnknownVersionError, unpack_journey, unpack_message
-from gateway.provider import Inbound, Kind, Link, Outcome, Provider, Reason, Receipt, Reports, Submission, deferred
-from gateway.streams import carriers
+from gateway.message import State, UnknownVersionError, id_shard, unpack_journey, unpack_message
+from gateway.provider import (
+    Asks,
+    Inbound,
+    Kind,
+    Link,
+    Outcome,
+    Provider,
+    Reason,
+    Receipt,
+    Reports,
+    Submission,
+    deferred,
+)
+from gateway.streams import carriers, learnt
 from gateway.streams.lease import Lease, fence
 from gateway.streams.link import Redis, RedisAwayError
 from gateway.streams.opening import is_open
@@ -84,6 +98,7 @@ class Connector:
         self._lost = asyncio.Event()
         self._down_since = 0
         self._error = ""
+        self._vitals = Vitals(work.carrier)
         self._counts = {"accepted": 0, "deferred": 0, "refused": 0, "uncertain": 0, "receipts": 0}
 
     async def run(self) -> None:
@@ -166,6 +181,9 @@ class Connector:
             asyncio.create_task(pump.run(), name=f"pump {self.work.carrier}"),
             asyncio.create_task(self._report(), name=f"status {self.work.carrier}"),
             asyncio.create_task(self._lost.wait(), name=f"lost {self.work.carrier}"),
+            asyncio.create_task(
+                serve_asks(self.redis, self.work.carrier, pump.provider, self._tell), name=f"asks {self.work.carrier}"
+            ),
         ]
         try:
             settling = [committer.task for committer in self.committers]
@@ -248,6 +266,9 @@ class Connector:
         counts = Counter((outcome.kind, outcome.reason) for _, outcome in batch)
         for (kind, _), number in counts.items():
             self._counts[_KINDS[kind]] += number
+        if any(kind != Kind.ACCEPTED for kind, _ in counts):
+            self._vitals.count_codes(batch)
+        self._vitals.answered(batch, now)
         gauges.count_outcomes(self.work.carrier, {(_KINDS[k], r or ""): number for (k, r), number in counts.items()})
         for submission, outcome in batch:
             flight: Flight = submission.origin
@@ -276,12 +297,17 @@ class Connector:
         self._counts["receipts"] += len(batch)
         for state, number in Counter(r.state for r in batch).items():
             metrics.receipts.labels(self.work.carrier, state).inc(number)
-        await self._durable([(r.recipient, Received(self.work.carrier, now, r)) for r in batch])
+        spelt = self._vitals.respell(batch)
+        await self._durable([(r.recipient, Received(self.work.carrier, now, r)) for r in spelt])
 
     async def _inbound(self, batch: Sequence[Inbound]) -> None:
         now = self.redis.clock_ms()
         metrics.inbound.labels(self.work.carrier).inc(len(batch))
         await self._durable([(m.sender, Came(self.work.carrier, now, m)) for m in batch])
+
+    async def _tell(self, message_id: bytes, facts: Sequence[AnyFact]) -> None:
+        """Facts about one message, durable when it returns."""
+        await self.committers[id_shard(message_id)].report(facts)
 
     async def _durable(self, facts: Sequence[tuple[str, AnyFact]]) -> None:
         if self.redis.shards == 1:
@@ -361,6 +387,7 @@ class Connector:
                 gauges.show_limits(carrier, self.status()["limited_by"], self.work.rate_per_s, self.unsettled)
                 with contextlib.suppress(RedisAwayError):
                     self.set_mode((await carriers.modes(self.redis)).get(self.work.carrier, "running"))
+                    self._vitals.learn((await learnt.forms(self.redis)).get(self.work.carrier, {}))
                     await carriers.report(self.redis, self.work.carrier, self.status())
                 await asyncio.sleep(0.5)
         finally:
@@ -390,6 +417,9 @@ class Connector:
             "limited_by": self._limited_by(live),
             "last_error": self._error,
             "counts": dict(self._counts),
+            **self._vitals.figures(now),
+            "can_cancel": isinstance(provider, Asks) and provider.can_cancel,
+            "can_query": isinstance(provider, Asks) and provider.can_query,
             "links": [  # each bind as the provider sees it
                 {f: getattr(link, f) for f in ("bind", "state", "since_ms", "error", "in_flight", "window")}
                 for link in links

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.events import Ended, Held, Rescheduled, Submitted
+from gateway.events import BY_CARRIER, Ended, Held, Rescheduled, Submitted
 from gateway.ledger.rows import Attempt, Row
 from gateway.message import FINAL, State, id_time_ms
 from gateway.provider import Kind, Reason, Receipt
@@ -266,11 +266,15 @@ def _is_running(attempt: Row | Attempt) -> bool:
 
 
 def end(row: Row, fact: Ended, at_ms: int) -> bool:
-    """We ended it. Whether it did: not when it is final, nor while a whole attempt is with a carrier."""
+    """We ended it. Whether it did: not when it is final, nor while a whole attempt is with a carrier, unless that has
+    taken the message back."""
     if row.state in FINAL:
         return False
     if fact.reason == Reason.NO_RECEIPT:
         if row.state not in _WITH_CARRIER:
+            return False
+    elif fact.by == BY_CARRIER:
+        if row.state not in _WITH_CARRIER or fact.attempt != row.attempt:
             return False
     elif any(a.accepted == _full(a) and not a.undeliverable for a in attempts(row)):
         return False

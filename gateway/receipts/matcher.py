@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
 
 import asyncpg
@@ -19,13 +20,15 @@ from gateway.plan.choice import Compiled
 from gateway.plan.document import StopWords
 from gateway.receipts.expiry import expire
 from gateway.receipts.inbound import hear
+from gateway.receipts.overdue import Asked, ask_overdue
 from gateway.receipts.retry import retry
 from gateway.receipts.stop_requests import StopRequests
 from gateway.store.days import Days
 from gateway.store.ledger import ConflictError
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.lease import Lease
-from gateway.streams.link import Redis
+from gateway.streams.learnt import add_forms
+from gateway.streams.link import Redis, RedisAwayError
 
 log = logs.stage("receipts")
 
@@ -65,15 +68,19 @@ async def _work(
     stops_changed: Callable[[], None],
 ) -> None:
     days, loop = Days(pool), asyncio.get_running_loop()
-    expire_at, told = 0.0, ""
+    expire_at, told, asked = 0.0, "", Asked()
     while True:
         try:
-            busy = await retry(pool, days, redis.clock_ms(), audience())
+            learnt: Counter[tuple[str, str]] = Counter()
+            busy = await retry(pool, days, redis.clock_ms(), audience(), learnt)
+            if learnt:
+                await add_forms(redis, learnt)
             compiled = plan()
             rules = compiled.plan.inbound if compiled is not None else ()
             words = compiled.plan.stop_words if compiled is not None else StopWords()
             busy += await hear(pool, rules, redis.clock_ms(), audience(), StopRequests(words, stops_changed))
             if loop.time() >= expire_at:
+                await ask_overdue(pool, redis, settings.receipt_grace_s, asked)
                 busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s, audience())
                 if not busy:
                     expire_at = loop.time() + _EXPIRE_EVERY_S
@@ -82,6 +89,8 @@ async def _work(
                 await asyncio.sleep(IDLE_S)
         except (ConflictError, asyncpg.DeadlockDetectedError):
             continue
+        except RedisAwayError:
+            await asyncio.sleep(_AWAY_S)
         except (StoreAwayError, asyncpg.PostgresError) as e:
             if told != type(e).__name__:
                 told = type(e).__name__

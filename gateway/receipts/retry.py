@@ -5,6 +5,7 @@ Each turn is one transaction that moves states, roll-ups and callbacks by the sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import asyncpg
@@ -17,7 +18,7 @@ from gateway.ledger.fold import CarrierId, Fold
 from gateway.ledger.rows import Matched
 from gateway.provider import Kind
 from gateway.receipts.orphans import candidate
-from gateway.smpp.ids import spellings
+from gateway.smpp.ids import form, spellings
 from gateway.store import ledger, lookups, uncertain, waiting
 from gateway.store.days import DAY_MS, Days
 from gateway.store.pool import Pool
@@ -36,8 +37,13 @@ ORPHAN_TRIES = 1
 FAR_TRIES = 2
 
 
-async def retry(pool: Pool, days: Days, now_ms: int, audience: Audience = NOBODY) -> int:
-    """One turn; how many receipts were due. Raises StoreAwayError, ledger.ConflictError."""
+async def retry(
+    pool: Pool, days: Days, now_ms: int, audience: Audience = NOBODY, learnt: Counter[tuple[str, str]] | None = None
+) -> int:
+    """One turn; how many receipts were due. Raises StoreAwayError, ledger.ConflictError.
+
+    learnt: counts (carrier, form of its ids) of receipts that found their submission by another spelling.
+    """
     key = await pool.recipient_key()
     async with pool.transaction() as connection:
         await lookups.use_indexes(connection)
@@ -45,7 +51,7 @@ async def retry(pool: Pool, days: Days, now_ms: int, audience: Audience = NOBODY
         due = await waiting.due(connection, now_ms, TURN)
         if not due:
             return 0
-        found = await _submissions(connection, due, now_ms)
+        found = await _submissions(connection, due, now_ms, learnt)
         guesses = await _guesses(connection, [w for w in due if w.id not in found and w.tries >= ORPHAN_TRIES])
         ids = {match[0] for match in found.values()} | {guess.fact.id for guess, _ in guesses.values()}
         fold = Fold(await lookups.rows(connection, ids, lock=True), {}, audience)
@@ -93,7 +99,10 @@ def _apply(
 
 
 async def _submissions(
-    connection: asyncpg.Connection, due: Sequence[WaitingReceipt], now_ms: int
+    connection: asyncpg.Connection,
+    due: Sequence[WaitingReceipt],
+    now_ms: int,
+    learnt: Counter[tuple[str, str]] | None,
 ) -> dict[int, Matched]:
     ways = {w.id: _ways(w.fact) for w in due}
     far = {way for w in due if w.tries >= FAR_TRIES for way, _ in ways[w.id]}
@@ -105,6 +114,8 @@ async def _submissions(
         for way, by in tried:
             if match := known.get(way):
                 found[number] = (*match[:3], by, *match[4:])
+                if learnt is not None and by == "spelling":
+                    learnt[way[0], form(tried[0][0][1], way[1])] += 1
                 break
     return found
 

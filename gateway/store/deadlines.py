@@ -70,3 +70,13 @@ async def look_again(connection: asyncpg.Connection, span: Span, at_ms: int) -> 
         "update deadlines set look_at = $4 where due = $1 and accepted = $2 and shard = $3",
         span.due_ms, span.accepted_ms, span.shard, at_ms,
     )  # fmt: skip
+
+
+async def between(connection: asyncpg.Connection, from_ms: int, to_ms: int, limit: int) -> list[Span]:
+    """Spans whose time came in between, oldest first; only to look at."""
+    rows = await connection.fetch(
+        "select due, accepted, shard, first_id, last_id from deadlines where due > $1 and due <= $2"
+        " order by due limit $3",
+        from_ms, to_ms, limit,
+    )  # fmt: skip
+    return [Span(*row) for row in rows]

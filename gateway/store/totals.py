@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 
 from gateway.store.pool import Pool
@@ -58,3 +59,24 @@ async def totals(
 
 def _total(row: Sequence[Any], width: int) -> Total:
     return Total(row[0], tuple(row[1 : 1 + width]), *row[1 + width :])
+
+
+AWAITED_DAYS: Final = 8
+
+
+async def awaited(connection: asyncpg.Connection, now_ms: int) -> dict[str, tuple[int, int]]:
+    """Carrier → messages with it that no receipt decided yet, and when the oldest was accepted, by the minute."""
+    rows = await connection.fetch(
+        "select carrier, sum(messages)::bigint, min(at) from (select carrier, at, sum(messages) as messages"
+        " from stats_hour where at >= $1 and state = 'submitted' group by 1, 2 having sum(messages) > 0) h group by 1",
+        now_ms - AWAITED_DAYS * 86_400_000,
+    )
+    found = {}
+    for carrier, messages, hour_ms in rows:
+        oldest = await connection.fetchval(
+            "select min(at) from (select at from stats_minute where at >= $1 and at < $2 and state = 'submitted'"
+            " and carrier = $3 group by at having sum(messages) > 0) m",
+            hour_ms, hour_ms + 3_600_000, carrier,
+        )  # fmt: skip
+        found[carrier] = (messages, hour_ms if oldest is None else oldest)
+    return found

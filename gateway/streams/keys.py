@@ -25,6 +25,10 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {g}:mirror:<name>                      hash      version and value of the plan, the keys …
     {g}:status                             hash      carrier → state of its connector and binds
     {g}:modes                              hash      carrier → paused or draining
+    {g}:ids                                hash      "<carrier>|<form of its ids>" → receipts that found theirs by it
+    {g}:awaited                            string    carrier → messages that wait for its receipts
+    {g}:asks:<carrier>                     list      questions for its connector
+    {g}:answer:<name>                      string    the answer to one of them
     {g}:pauses                             hash      "<class|client|tag>:<name>" → who paused it, and when
     {g}:used:<what>:<begin>                counter   parts of a limit that are leased in the period that began then
 """

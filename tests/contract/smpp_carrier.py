@@ -50,11 +50,27 @@ class Peer(asyncio.Protocol):
                 self.bind(command, sequence, pdu.decode_bind(data, begin, end))
             elif command == pdu.DELIVER_SM_RESP:
                 self.carrier.deliveries.pop((self, sequence)).kept.set_result(status == pdu.OK)
+            elif command in (pdu.QUERY_SM, pdu.CANCEL_SM):
+                self.asked(command, sequence, data[begin:end])
             elif command in (pdu.ENQUIRE_LINK, pdu.UNBIND):
                 self.transport.write(pdu.encode(command | pdu.ANSWER, sequence))
                 if command == pdu.UNBIND:
                     self.transport.close()
         self.carrier.watch.touch()
+
+    def asked(self, command: int, sequence: int, body: bytes) -> None:
+        """query_sm has the id first, cancel_sm after the service type. What is known is told; silence for `None`."""
+        name = body.split(b"\0")[command == pdu.CANCEL_SM].decode()
+        self.carrier.questions.append((command, name))
+        state = self.carrier.known.get(name, -1)
+        if state is None:
+            return
+        status = Status.ESME_RQUERYFAIL if command == pdu.QUERY_SM else Status.ESME_RCANCELFAIL
+        if state < 0 or (command == pdu.CANCEL_SM and state != 1):
+            self.transport.write(pdu.encode(command | pdu.ANSWER, sequence, status))
+        else:
+            answer = b"%b\0\0%c\0" % (name.encode(), state) if command == pdu.QUERY_SM else b""
+            self.transport.write(pdu.encode(command | pdu.ANSWER, sequence, 0, answer))
 
     def bind(self, command: int, sequence: int, bind: pdu.Bind) -> None:
         self.carrier.logins += 1
@@ -84,6 +100,9 @@ class SmppCarrier:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.tls: ssl.SSLContext | None = None
+        self.known: dict[str, int | None] = {}
+        """message_state by id, for query_sm; 1 can be cancelled."""
+        self.questions: list[tuple[int, str]] = []
         self._sequence = 0
 
     async def start(self) -> None:

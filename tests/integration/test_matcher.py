@@ -10,7 +10,9 @@ import pytest
 from gateway.events import Held
 from gateway.receipts.expiry import expire
 from gateway.receipts.retry import GIVE_UP_MS, retry
+from gateway.store import totals
 from gateway.store.days import DAY_MS, Days
+from gateway.streams import learnt
 from tests.ledger_bench import Bench, message, open_bench, receipt, rollups_equal_rows, submitted
 
 SOON_MS = 60_000
@@ -52,6 +54,48 @@ async def test_a_receipt_is_matched_by_another_spelling_of_the_carriers_id(bench
     await retry(bench.pool, Days(bench.pool), now + SOON_MS)
     assert await bench.state(one) == "delivered"
     assert await bench.value("select matched_by from receipts") == "spelling"
+
+
+async def test_the_form_of_a_carriers_ids_is_learnt_from_a_hit(bench: Bench) -> None:
+    one, two, now = bench.message_id(), bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(1)), (two, message(2)))
+    await bench.tell(submitted(one, "0000001A", sent_ms=now), submitted(two, "m2", sent_ms=now))
+    await bench.tell(receipt("26", at_ms=now))
+    await bench.until_recorded()
+    bench.start_matcher()
+
+    async def learnt_it() -> bool:
+        return await learnt.forms(bench.redis) == {"alpha": {"hex_padded_8": 1}}
+
+    await bench.until(learnt_it)
+    assert await bench.state(one) == "delivered"
+    await learnt.forget_forms(bench.redis, "alpha")
+    assert await learnt.forms(bench.redis) == {}
+
+
+async def test_a_receipt_that_dropped_leading_zeros_finds_its_submission(bench: Bench) -> None:
+    one, now = bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(1)))
+    await bench.tell(submitted(one, "0000004711", sent_ms=now), receipt("4711", at_ms=now))
+    await bench.until_recorded()
+    await retry(bench.pool, Days(bench.pool), now + SOON_MS)
+    assert await bench.state(one) == "delivered"
+
+
+async def test_what_waits_for_receipts_is_counted_by_carrier_with_the_age_of_the_oldest(bench: Bench) -> None:
+    now = bench.redis.clock_ms()
+    old, new = bench.message_id(now - 2 * 3_600_000), bench.message_id()
+    await bench.accept((old, message(1)), (new, message(2)))
+    await bench.tell(submitted(old, "c1", sent_ms=now), submitted(new, "c2", sent_ms=now))
+    await bench.until_recorded()
+    async with bench.pool.connection() as connection:
+        found = await totals.awaited(connection, now)
+    messages, oldest_ms = found["alpha"]
+    assert messages == 2 and 0 <= now - 2 * 3_600_000 - oldest_ms < 60_000
+    await bench.tell(receipt("c1", at_ms=now), receipt("c2", at_ms=now))
+    await bench.until_recorded()
+    async with bench.pool.connection() as connection:
+        assert await totals.awaited(connection, now) == {}
 
 
 async def test_a_receipt_finds_a_submission_of_five_weeks_ago_but_not_of_six(bench: Bench) -> None:
