@@ -79,8 +79,8 @@ def _score(option: Option) -> float:
 
 
 def _value(options: Sequence[Option]) -> None:
-    """While nothing is known of any they stay as written: a price says nothing about what arrives. Then, of whom nothing
-    is known comes last."""
+    """While nothing is known of any they stay as written: a price says nothing about what arrives. Later, of whom
+    nothing is known comes last."""
     if not any(option.chance is not None and option.chance.messages for option in options):
         return
     for option in options:

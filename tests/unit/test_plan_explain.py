@@ -141,7 +141,7 @@ def test_it_says_of_every_route_and_candidate_why_not() -> None:
         "b": ("down", False, 3_000_000, 0.8),
         "a": ("taken", True, 4_000_000, 0.9),
     }
-    assert told.candidates[0].score_micro == 4_000_000 / 0.9
+    assert [c.score_micro for c in told.candidates] == [3_000_000 / 0.8, 4_000_000 / 0.9, None]
 
 
 def test_nobodys_number_has_no_route() -> None:
