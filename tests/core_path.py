@@ -13,6 +13,8 @@ from gateway.connector.connector import Connector, Work
 from gateway.connector.seats import Seats
 from gateway.connector.sieve import Sieve
 from gateway.events import AnyFact, Ended, Held, Submitted
+from gateway.message import Message
+from gateway.plan.admission import Admission, Barred
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier, Operator, Plan, Rate, Route
 from gateway.provider import Link, Outcome, Reason, Reports, Submission, accepted, uncertain
@@ -144,12 +146,16 @@ class Path:
         self.url, self.redis, self.settings = url, redis, settings
         self.acceptor = Acceptor(redis, settings)
         self.plan: Compiled | None = plan()
+        self.stopped: dict[str, str] = {}
+        """Numbers on a stop list, and which."""
+        self._admission = Admission(lambda number, client, klass: self.stopped.get(number, ""))
         self.answers: dict[str, Answer] = {}
         self.windows: dict[str, int] = {}
         self.providers: dict[str, list[Scripted]] = defaultdict(list)
         self.connectors: dict[str, Connector] = {}
         self.accepted: list[bytes] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._of: dict[Redis, list[str]] = defaultdict(list)
         self._limits: dict[Redis, tuple[Allowances, Seats, Pauses]] = {}
         self._number = 0
 
@@ -193,23 +199,31 @@ class Path:
             return made
 
         name = name or f"connector {carrier}"
-        work = Work(carrier, rate, shares, make, sandbox)
+        work = Work(carrier, rate, shares, make, sandbox, self._barred)
         sieve = self._sieve(carrier, redis or self.redis)
         connector = Connector(
             work, redis or self.redis, name, self.settings.lease_s, self.settings.memory_mark, sieve=sieve
         )
         self.connectors[name] = connector
         self._start(name, connector.run())
+        self._of[redis or self.redis].append(name)
         return connector
 
     def _sieve(self, carrier: str, redis: Redis) -> Sieve:
         """Limits and pauses as a connector stage has them: one set a process, which is a `redis` here."""
         if redis not in self._limits:
             allowances, seats, pauses = self._limits[redis] = Allowances(redis), Seats(), Pauses(redis)
-            self._start(f"limits {len(self._limits)}", allowances.run())
-            self._start(f"pauses {len(self._limits)}", pauses.run())
+            for what, work in (("limits", allowances.run()), ("pauses", pauses.run())):
+                self._start(f"{what} {len(self._limits)}", work)
+                self._of[redis].append(f"{what} {len(self._limits)}")
         allowances, seats, pauses = self._limits[redis]
         return Sieve(carrier, allowances, seats, lambda: self.plan, pauses, redis.clock_ms)
+
+    def _which(self, number: str, client: str, klass: str) -> str:
+        return self.stopped.get(number, "")
+
+    def _barred(self, message: Message, now_ms: int) -> Barred | None:
+        return self._admission.barred(self.plan, message, now_ms)
 
     def _start(self, name: str, work: Awaitable[None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -283,6 +297,18 @@ class Path:
         """What waits where."""
         with client(self.url) as c:
             return {k.decode(): c.xlen(k) for k in c.scan_iter() if c.type(k) == b"stream" and b"events" not in k}
+
+    def later(self) -> int:
+        """Messages in `later`."""
+        with client(self.url) as c:
+            return sum(int(c.zcard(k)) for k in c.scan_iter() if k.endswith(b":later"))  # type: ignore[arg-type]
+
+    def kill(self, redis: Redis) -> None:
+        """A process with its connectors and limits is gone without a word."""
+        for link in redis._links:
+            link._task.cancel()
+        for name in self._of.pop(redis):
+            self._tasks.pop(name).cancel()
 
     async def facts(self) -> list[AnyFact]:
         """Everything told to the recorder but the accepted messages."""

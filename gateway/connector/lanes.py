@@ -51,14 +51,14 @@ class Lane:
         """Entries at hand."""
         return len(self.again.ahead) + len(self.outbox.ahead)
 
-    def may_go(self, now_ms: int) -> int:
-        """Of those held back, for how many there may be room now."""
-        found = 0
+    def may_leave(self, sieve: Sieve) -> int:
+        """Of those held back, for how many there may be room now, or none for long."""
+        found, now_ms = 0, sieve.now_ms
         for held in self.held.values():
             for blocker, queue in held.items():
-                if not (room := blocker.room(now_ms)) and blocker.is_rate:
+                if not (room := blocker.room(now_ms)) and blocker.is_brief:
                     blocker.need(queue[0].parts)
-                found += min(max(room, 0), len(queue))
+                found += len(queue) if sieve.is_hopeless(blocker) else min(max(room, 0), len(queue))
         return found
 
     @property
@@ -106,6 +106,9 @@ class Lane:
                     break
                 other = sieve.again(queue[0])
                 if other is blocker:
+                    if sieve.is_hopeless(blocker):
+                        taken.append(Taken(self, reader, b"", [], 0, [sieve.dismiss(e, blocker) for e in queue]))
+                        queue.clear()
                     break
                 entry = queue.popleft()
                 if other is not None:
@@ -149,7 +152,8 @@ class Lane:
     def put_back(self, run: Taken) -> None:
         """Entries that had been held back and could not be marked: to be looked at again."""
         held = self.held[run.reader]
-        held.setdefault(_FRONT, deque()).extendleft(reversed(run.entries))
+        entries = run.entries if run.parked is None else [p.entry for p in run.parked]
+        held.setdefault(_FRONT, deque()).extendleft(reversed(entries))
 
     def rewind(self, reader: Reader, to: bytes) -> None:
         """Go on after `to`: who was held back behind it is read again."""
@@ -244,7 +248,7 @@ class Lanes:
             for lane in hot.values():
                 lane.is_paused = sieve.is_paused(klass, lane_parts(lane.name)[1])
                 if not lane.is_paused:
-                    number += lane.ahead + (lane.may_go(sieve.now_ms) if lane in self._holding else 0)
+                    number += lane.ahead + (lane.may_leave(sieve) if lane in self._holding else 0)
             if number:
                 found[klass] = number
         return found

@@ -23,6 +23,7 @@ from gateway.message import State, UnknownVersionError, unpack_journey
 from gateway.provider import Provider, Reason, Submission
 from gateway.streams.facts import order
 from gateway.streams.link import Arg, Link, OutOfMemoryError, RedisAwayError
+from gateway.streams.pauses import remember
 from gateway.streams.reader import Reader, epoch
 
 MARK = 500
@@ -269,6 +270,8 @@ class Pump:
             # What is parked leaves before the runs beside it are marked: a mark covers nothing that is not sent.
             for run in runs:
                 if run.parked is not None:
+                    with contextlib.suppress(RedisAwayError):  # nor is it parked then
+                        remember(link, [(p.tag, p.entry.message_id) for p in run.parked if p.tag])
                     self._start("park", shard, [run], 0, self._park_args(link, run))
             args: list[Arg] = [link.run_id, self.carrier, self.token, self._epochs[shard]]
             marks = [run for run in runs if run.parked is None]

@@ -19,7 +19,7 @@ class Seat:
     __slots__ = ("__weakref__", "_tail", "limit", "mark", "taken", "words")
 
     per_s = 10.0
-    is_rate = False
+    is_brief = True
 
     def __init__(self, limit: int, words: str, mark: int) -> None:
         self.limit, self.words, self.mark = limit, words, mark

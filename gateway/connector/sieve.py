@@ -46,6 +46,8 @@ class Parking(msgspec.Struct, gc=False):
     journey: bytes
     fact: Parked
     words: str
+    tag: str = ""
+    """That is paused."""
 
 
 class _Known(msgspec.Struct, gc=False):
@@ -139,6 +141,16 @@ class Sieve:
         self._sit(entry.message_id, blockers)
         return None
 
+    def is_hopeless(self, blocker: Blocker) -> bool:
+        """Whether who is held back for it would wait long: its period has nothing left."""
+        return not blocker.is_brief and blocker.is_dry(self.now_ms)
+
+    def dismiss(self, entry: Queued, blocker: Blocker) -> Parking:
+        """Park one that was held back, and has to wait longer than that."""
+        message, known = entry.message, self._journey(entry.journey)
+        parts = len(known.journey.owed) or message.parts
+        return self._to_its_place(entry, message, known, blocker, parts)
+
     def refund(self, entry: Queued) -> None:
         """It was counted and is not sent."""
         try:
@@ -214,24 +226,30 @@ class Sieve:
         most = max(_LEAST_HELD, int(2 * blocker.per_s * HOLD_MS / 1000))
         has_place = known.place == blocker.mark
         dry = blocker.is_dry(now)
-        if has_place and (blocker.is_rate or not dry):
+        if has_place and (blocker.is_brief or not dry):
             if len(queue) < most:
                 blocker.need(parts)
                 return blocker  # it has waited: its place has come, or nearly
             return self._put_off(entry, message, known.journey, now + LEAD_MS, blocker)
-        asked = blocker.is_rate and blocker.is_answered(now)
+        asked = blocker.is_brief and blocker.is_answered(now)
         if not dry and not asked and not blocker.is_behind(now):
             blocker.need(parts)
             return blocker if len(queue) < most else _STALL
+        if blocker.is_brief:
+            slot = blocker.place(parts, now)
+            if slot - now <= HOLD_MS and len(queue) < most:
+                blocker.need(parts)
+                return blocker
+            return self._put_off(entry, message, known.journey, max(slot - LEAD_MS, now + _SOON_MS), blocker)
+        return self._to_its_place(entry, message, known, blocker, parts)
+
+    def _to_its_place(self, entry: Queued, message: Message, known: _Known, blocker: Blocker, parts: int) -> Parking:
+        """To another period; but first to the router, where another carrier may help."""
+        now = self.now_ms
         if self._may_bounce(blocker, known):
             self._bounce_ms = max(self._bounce_ms, now + _BOUNCE_MS) + 0.2
             return self._put_off(entry, message, known.journey, int(self._bounce_ms), blocker)
-        slot = blocker.place(parts, now)
-        if slot - now <= HOLD_MS and len(queue) < most:
-            blocker.need(parts)
-            return blocker
-        lead = LEAD_MS if blocker.is_rate else 0
-        return self._put_off(entry, message, known.journey, max(slot - lead, now + _SOON_MS), blocker)
+        return self._put_off(entry, message, known.journey, blocker.place(parts, now), blocker)
 
     def _may_bounce(self, blocker: Blocker, known: _Known) -> bool:
         """Whether the router should see it at once: another carrier may have room for it. Once only."""
@@ -248,7 +266,7 @@ class Sieve:
     def _until_resumed(self, entry: Queued, message: Message, journey: Journey) -> Parking:
         due_ms = message.deadline_ms(entry.message_id)
         fact = Parked(entry.message_id, journey.attempt, Reason.PAUSED, due_ms)
-        return Parking(entry, due_ms, _returned(journey, 0), fact, "")
+        return Parking(entry, due_ms, _returned(journey, 0), fact, "", message.tag)
 
 
 def is_stall(verdict: Parking | Blocker | None) -> bool:

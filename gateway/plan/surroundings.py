@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.message import Message
     from gateway.plan.admission import Barred
     from gateway.plan.choice import Compiled
+    from gateway.provider import Reason
 
 
 class Whose(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +50,13 @@ class Chance(msgspec.Struct, frozen=True, gc=False):
     """How many messages it rests on; 0: nothing is known."""
 
 
+class Wait(msgspec.Struct, frozen=True, gc=False):
+    """Why a message is put off, and until when (ms); 0: until somebody says otherwise, or it expires."""
+
+    reason: Reason
+    until_ms: int
+
+
 class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The world at one moment. Defaults: everything is live, nothing is full, nothing was sent this month."""
 
@@ -66,3 +74,5 @@ class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """(carrier, operator, class) → parts sent there in this month; "" in place of operator or class: all of them."""
     barred: Callable[[Compiled, Message, int], Barred | None] | None = None
     """(plan, message, time) → why it may not go to its recipient now: stop lists and sending hours."""
+    waits: Callable[[Message], Wait | None] | None = None
+    """Why a message has to wait whatever carriers say: its tag is paused, its budget spent. None: none has to."""

@@ -34,6 +34,8 @@ class Batch(msgspec.Struct, gc=False):
     struck: set[bytes] = set()
     unreadable: list[bytes] = []
     waited_ms: int = 0  # of the first in line
+    paused: list[tuple[str, bytes]] = []
+    """(tag, message id) of those that wait until their tag is resumed."""
 
     def arguments(self) -> list[Arg]:
         """From `facts` on, as described above the script."""
@@ -78,6 +80,8 @@ def judged(entries: Sequence[Entry], struck: set[bytes], plan: Compiled, around:
             move = decide(queued, plan, around, known)
             if move.fact is not None:
                 batch.facts.append(move.fact)
+            if move.tag:
+                batch.paused.append((move.tag, queued.message_id))
             if move.op:
                 if not move.number:
                     batch.targets.append(move)

@@ -52,6 +52,8 @@ class Move(msgspec.Struct, gc=False):
     fact: AnyFact | None = None
     number: int = 0
     choice: Choice | None = None
+    tag: str = ""
+    """That is paused."""
 
 
 Moves = dict[tuple[int, str, str], Move]
@@ -81,6 +83,11 @@ def decide(entry: Queued, plan: Compiled, around: Surroundings, known: Moves | N
             return Move("l", str(fact.until_ms), entry.journey, fact)
         if fact is not None:
             return Move("", fact=fact)
+    if around.waits is not None and (wait := around.waits(message)) is not None:
+        deadline_ms = message.deadline_ms(message_id)
+        due = min(wait.until_ms or deadline_ms, deadline_ms)
+        tag = message.tag if wait.reason == Reason.PAUSED else ""
+        return Move("l", str(due), entry.journey, Parked(message_id, attempt, wait.reason, due), tag=tag)
     if journey is not None and journey.pinned:
         if message.test and journey.carrier not in plan.sandboxes:
             return Move("", fact=Ended(message_id, State.FAILED, Reason.NO_ROUTE, attempt))
@@ -109,6 +116,8 @@ def _fresh(value: bytes, plan: Compiled, around: Surroundings, known: Moves) -> 
     if max(accepted_ms, m.send_at_ms) + m.validity_s * 1000 <= now_ms or accepted_ms > now_ms:
         return None
     if around.barred is not None and around.barred(plan, m, now_ms) is not None:
+        return None
+    if around.waits is not None and around.waits(m) is not None:
         return None
     choice = plan.choose(m, around, NOTHING, NOTHING, value[:16])
     if not isinstance(choice, Choice):

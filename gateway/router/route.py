@@ -20,6 +20,7 @@ from gateway.streams.facts import next_id
 from gateway.streams.keys import lane_parts
 from gateway.streams.link import Arg, Link
 from gateway.streams.packs import Entry
+from gateway.streams.pauses import Pauses, remember
 from gateway.streams.reader import START, epoch
 
 log = logging.getLogger("router")
@@ -49,10 +50,16 @@ class Intake:
     """Routes what waits in one shard's intake. `run` ends with FencedError or RedisAwayError."""
 
     def __init__(
-        self, link: Link, token: int, plan: Callable[[], Compiled | None], around: Callable[[int], Surroundings]
+        self,
+        link: Link,
+        token: int,
+        plan: Callable[[], Compiled | None],
+        around: Callable[[int], Surroundings],
+        pauses: Pauses | None = None,
     ) -> None:
-        """`around`: the surroundings at a time."""
+        """`around`: the surroundings at a time; `pauses`: lanes that are passed by."""
         self.link, self.token, self._plan, self._around = link, token, plan, around
+        self._pauses = pauses
         self._hot: dict[str, OrderedDict[str, list[Entry] | None]] = {c: OrderedDict() for c in CLASSES}
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
@@ -108,7 +115,10 @@ class Intake:
         hot = self._hot[klass]
         if not hot:
             return False
-        name, entries = next(iter(hot.items()))  # the one that had its last turn first
+        name = next((n for n in hot if not self._is_paused(n)), "")  # the one that had its last turn first
+        if not name:
+            return False
+        entries = hot[name]
         now = asyncio.get_running_loop().time()
         if self._due.get(name, 0.0) > now:
             return False
@@ -130,6 +140,12 @@ class Intake:
             self._due[name] = asyncio.get_running_loop().time() + LINGER_BESIDE_URGENT_S
         return True
 
+    def _is_paused(self, name: str) -> bool:
+        if self._pauses is None or not self._pauses.holds(*lane_parts(name)):
+            return False
+        self._due.pop(name, None)
+        return True
+
     async def _read(self, name: str, after: bytes, count: int) -> list[Entry]:
         """Entries of a lane, after what is struck out of it is known: that changes only with the epoch."""
         if name not in self._struck:
@@ -147,6 +163,8 @@ class Intake:
         batch = judged(entries, self._struck[name], plan, self._around(link.clock_ms()))
         head: list[Arg] = [link.run_id, self.token, self._epoch, name]
         head += (entries[0].entry_id, next_id(entries[-1].entry_id))
+        if batch.paused:
+            remember(link, batch.paused)
         routing = link.start_script("route", (), [*head, *batch.arguments()])
         reading: asyncio.Future[list[Entry]] | None = None
         self._largest[name] = max(max(len(entry.messages) for entry in entries), 1)

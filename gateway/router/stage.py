@@ -10,13 +10,17 @@ from collections.abc import Callable
 from gateway.config import Settings
 from gateway.plan.admission import Which, nobody
 from gateway.plan.choice import Compiled
+from gateway.router.fullness import Fullness
 from gateway.router.liveness import Liveness
+from gateway.router.pausing import PauseWatch
 from gateway.router.recall import Recall
 from gateway.router.route import FencedError, Intake
 from gateway.router.waiting import WaitingWatch
+from gateway.router.waits import Waits
 from gateway.router.world import World
 from gateway.streams.lease import Lease
 from gateway.streams.link import Link, Redis, RedisAwayError
+from gateway.streams.pauses import Pauses
 from gateway.streams.wakes import Wakes
 
 log = logging.getLogger("router")
@@ -37,8 +41,12 @@ async def run(
     liveness = Liveness(redis)
     world = World(liveness, which)
     world.used = used
+    pauses, fullness = Pauses(redis), Fullness(redis, plan)
+    world.waits = Waits(pauses)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(liveness.run(), name="liveness")
+        tasks.create_task(pauses.run(), name="pauses")
+        tasks.create_task(fullness.run(world), name="limits")
         for shard in range(redis.shards):
             tasks.create_task(_shard(settings, redis, owner, plan, world, shard), name=f"router {shard}")
 
@@ -71,17 +79,23 @@ async def _own(
     shard: int,
     link: Link,
 ) -> None:
-    liveness, intake = world.liveness, Intake(link, lease.token, plan, world.around)
+    assert world.waits is not None
+    liveness, pauses = world.liveness, world.waits.pauses
+    intake = Intake(link, lease.token, plan, world.around, pauses)
+    deaf = pauses.on_change(lambda: intake.tell(""))
     wakes = Wakes(redis, shard, "wake:intake", intake.tell)
     try:
         await liveness.look()
+        await pauses.look()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_hold(lease), name=f"lease router {shard}")
             tasks.create_task(intake.run(), name=f"route {shard}")
             tasks.create_task(_release(link, lease.token), name=f"release {shard}")
             tasks.create_task(Recall(link, lease.token, plan, liveness).run(), name=f"recall {shard}")
-            tasks.create_task(WaitingWatch(link, shard, liveness).run(), name=f"waiting {shard}")
+            tasks.create_task(WaitingWatch(link, shard, liveness, pauses).run(), name=f"waiting {shard}")
+            tasks.create_task(PauseWatch(link, lease.token, pauses).run(), name=f"paused {shard}")
     finally:
+        deaf()
         with contextlib.suppress(asyncio.CancelledError):
             await wakes.close()
 

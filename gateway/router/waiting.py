@@ -12,6 +12,7 @@ from gateway.router.liveness import Liveness
 from gateway.streams import facts, packs
 from gateway.streams.keys import lane_parts
 from gateway.streams.link import Link
+from gateway.streams.pauses import Pauses
 
 AGE_MS = 5_000
 
@@ -19,8 +20,8 @@ AGE_MS = 5_000
 class WaitingWatch:
     """Looks every five seconds; runs until cancelled."""
 
-    def __init__(self, link: Link, shard: int, liveness: Liveness) -> None:
-        self.link, self.shard, self._liveness = link, shard, liveness
+    def __init__(self, link: Link, shard: int, liveness: Liveness, pauses: Pauses | None = None) -> None:
+        self.link, self.shard, self._liveness, self._pauses = link, shard, liveness, pauses
         self._told: dict[str, tuple[bytes, str]] = {}  # stream → newest entry told of, and why
 
     async def run(self) -> None:
@@ -53,6 +54,8 @@ class WaitingWatch:
             return []
         newest = (await self.link.call(b"XREVRANGE", key, limit, b"-", b"COUNT", 1) or oldest)[0]
         why = self._liveness.why(carrier) if carrier else "no_plan"
+        if self._pauses is not None and self._pauses.holds(*lane_parts(name)):
+            why = "paused"
         told = self._told.get(stream)
         if told == (newest[0], why):
             return []

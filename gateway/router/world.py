@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gateway.plan.admission import Admission, Which, nobody
 from gateway.plan.surroundings import Chance, Surroundings
 from gateway.router.liveness import Liveness
+from gateway.router.waits import Waits
 
 
 class World:
@@ -21,6 +22,7 @@ class World:
         self.full: Callable[[str, str, str, str, str, str, int], int] | None = None
         self.chance: Callable[[str, str, str], Chance | None] | None = None
         self.used: Callable[[str, str, str], int] | None = None
+        self.waits: Waits | None = None
         # Made once: what is remembered under one chance or use is asked anew under another.
         self._live, self._slow = liveness.live, liveness.slow
         self._barred = Admission(which).barred
@@ -35,4 +37,5 @@ class World:
             chance=self.chance,
             used=self.used,
             barred=self._barred,
+            waits=self.waits.now() if self.waits is not None else None,
         )

@@ -28,12 +28,18 @@ _TIGHT_MS: Final = 2  # between two parts that come back when a minute or more b
 _TIDY_S: Final = 1.0
 
 
+def key_of(count: Count, begin_ms: int) -> str:
+    """The name of a count in Redis, behind `{g}:`, in the period that begins then."""
+    return f"used:{count.key}:{begin_ms // 1000}"
+
+
 class Allowance:
     """What this process may use of one count now. `room` before `spend`; without room `need`, or `place` a message."""
 
     def __init__(self, count: Count, changed: Callable[[Allowance], None]) -> None:
         self.count, self.limit, self._changed = count, count.rule.parts, changed
-        self.is_rate = count.rule.per == "second"
+        self.is_brief = count.rule.per == "second"
+        """Whether who has to wait waits for moments only."""
         self.tokens = 0
         self.out = 0
         """What all processes have of it in this period, when we last asked."""
@@ -92,7 +98,7 @@ class Allowance:
         """Whether messages were placed that come before any new one."""
         if self._tail <= now_ms:
             return False
-        if self.is_rate and now_ms - self.spent_ms > 3_000:
+        if self.is_brief and now_ms - self.spent_ms > 3_000:
             self._tail = 0  # what was placed does not come: it was cancelled, or went another way
             return False
         return True
@@ -117,7 +123,7 @@ class Allowance:
         if self._tail_parts and self._tail_parts + parts > self.limit * share:
             self._tail, self._tail_parts = bounds(self._tail, self.count.rule.per, self.count.zone)[1], 0
         gap_ms = (self._end - self._begin) / (self.limit * share)
-        if not self.is_rate:
+        if not self.is_brief:
             gap_ms = min(gap_ms, _TIGHT_MS)
         slot = self._tail + int(self._tail_parts * gap_ms)
         self._tail_parts += parts
@@ -138,7 +144,7 @@ class Allowance:
         self._next_ask_ms = 0
 
     def _slice(self) -> int:
-        if self.is_rate:
+        if self.is_brief:
             return math.ceil(self.limit / 10)
         return max(min(2 * self._spent, _MOST, math.ceil(self.limit / 20)), 1)
 
@@ -158,7 +164,7 @@ class Allowance:
     @property
     def key(self) -> str:
         """Its name in Redis, this period's."""
-        return f"used:{self.count.key}:{self._begin // 1000}"
+        return key_of(self.count, self._begin)
 
     @property
     def ends_ms(self) -> int:
@@ -173,9 +179,9 @@ class Allowance:
         self._mine += amount
         self.out = out
         self._dry, self._spent = amount < asked, 0
-        if not (self._dry and self.is_rate):  # what waits a second at most is asked for until it is there
+        if not (self._dry and self.is_brief):  # what waits a second at most is asked for until it is there
             self._needed = 0
-        self._next_ask_ms = now_ms + (_DRY_MS if self._dry else _SECOND_MS if self.is_rate else _ASK_MS)
+        self._next_ask_ms = now_ms + (_DRY_MS if self._dry else _SECOND_MS if self.is_brief else _ASK_MS)
 
     def spare(self, now_ms: int, idle_ms: int = _IDLE_MS) -> int:
         """What to give back, because nothing of it was used for a while; it is not ours any more."""

@@ -15,6 +15,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {s}:lease:<stage>, {g}:lease:<name>    hash      owner, token, until
     {s}:lanes, {s}:lanes:<carrier>         set       "<class>:<client>" ever seen
     {s}:carriers                           set       carriers that ever had an outbox
+    {s}:paused, {s}:paused:<tag>           set       tags with messages parked for a pause; their ids
     {s}:epoch                              counter   raised when a message leaves a stream from its middle
     {s}:open, {s}:closed                   string    run id that may move messages; why the shard is closed
     {s}:f:<day>                            hash      refs of a day: hash of client, recipient and ref → id, body hash

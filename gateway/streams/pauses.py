@@ -6,12 +6,12 @@ In: orders. Out: who may not send now. Carriers are paused in carriers.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from gateway.streams.link import Redis, RedisAwayError
+from gateway.streams.link import Link, Redis, RedisAwayError
 
 KINDS: Final = ("class", "client", "tag")
 _KEY: Final = "{g}:pauses"
@@ -43,6 +43,19 @@ async def pause(redis: Redis, order: Pause) -> bool:
 async def resume(redis: Redis, kind: str, name: str) -> bool:
     """False: it was not paused."""
     return bool(await redis.link(None).call(b"HDEL", _KEY, f"{kind}:{name}"))
+
+
+def remember(link: Link, tagged: Sequence[tuple[str, bytes]]) -> None:
+    """Note messages (tag, id) that are about to be parked because of their tag, so that its end finds them.
+
+    Queued before the move: what is noted and not parked costs nothing, what is parked and not noted would wait.
+    """
+    by_tag: dict[str, list[bytes]] = {}
+    for tag, message_id in tagged:
+        by_tag.setdefault(tag, []).append(message_id)
+    for tag, ids in by_tag.items():
+        link.send(b"SADD", link.prefix + "paused", tag)
+        link.send(b"SADD", f"{link.prefix}paused:{tag}", *ids)
 
 
 class Pauses:

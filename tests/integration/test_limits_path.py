@@ -7,9 +7,10 @@ from collections import Counter
 from gateway.events import Parked
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier, Limit, Operator, Plan, Rate, Route
+from gateway.plan.periods import bounds
 from gateway.provider import Outcome, Submission
 from tests.core_path import Path, always_accepted, running
-from tests.core_redis import until
+from tests.core_redis import opened, until
 
 
 def limited(*limits: Limit, carriers: tuple[str, ...] = ("north",)) -> Compiled:
@@ -20,6 +21,19 @@ def limited(*limits: Limit, carriers: tuple[str, ...] = ("north",)) -> Compiled:
             operators=(Operator(name="slow", prefixes=("7916",)), Operator(name="fast", prefixes=("7903",))),
             rates=tuple(Rate(carrier=name, price="1.5", currency="RUB") for name in carriers),
             routes=(Route(name="all", carriers=carriers),),
+            limits=limits,
+        ),
+        1,
+    )
+
+
+def halves(*limits: Limit) -> Compiled:
+    """Half of the numbers go by `north`, the others by `south`."""
+    return Compiled(
+        Plan(
+            carriers=(Carrier(name="north", provider="scripted"), Carrier(name="south", provider="scripted")),
+            operators=(Operator(name="any", prefixes=("",)),),
+            routes=(Route(name="half", carriers=("south",), percent=50), Route(name="rest", carriers=("north",))),
             limits=limits,
         ),
         1,
@@ -65,3 +79,73 @@ async def test_a_slow_operator_keeps_its_limit_and_does_not_slow_others_of_the_l
         parked = Counter(fact.id for fact in await path.facts() if isinstance(fact, Parked))
         assert len(parked) > 3_000 and set(parked) <= slow
         assert sum(parked.values()) <= 1.05 * len(parked), "each is parked once"
+
+
+async def test_a_carrier_whose_day_is_full_leaves_the_rest_to_the_next_one(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        path.plan = limited(Limit(parts=100, per="day", carrier="north"), carriers=("north", "south"))
+        ids = await path.accept(1_000)
+        path.start_connector("north")
+        path.start_connector("south")
+        path.start_router()
+        await until(lambda: len(path.submissions()) == len(ids), "all")
+        assert len(path.submissions("north")) == 100
+        assert set(path.sent().values()) == {1}
+        assert max(Counter(f.id for f in await path.facts() if isinstance(f, Parked)).values(), default=0) <= 2
+
+
+async def test_without_another_carrier_the_rest_of_the_day_waits_for_the_next_one(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        path.plan = limited(Limit(parts=100, per="day", client="*"))
+        ids = await path.accept(300, validity_s=200_000)
+        others = await path.accept(50, client="bank")
+        path.start_router()
+        path.start_connector()
+        await until(lambda: len(path.submissions()) == 150, "what may go")
+        await until(lambda: path.later() == 200, "the rest")
+        facts = [fact for fact in await path.facts() if isinstance(fact, Parked)]
+        midnight = bounds(path.redis.clock_ms(), "day", "Europe/Moscow")[1]
+        after = bounds(midnight, "day", "Europe/Moscow")[1]
+        assert {fact.reason for fact in facts} == {"limit"} and {fact.id for fact in facts} <= set(ids)
+        days = Counter(midnight if fact.until_ms < after else after for fact in facts)
+        assert days == {midnight: 100, after: 100}, "as many as each day has room for"
+        assert all(midnight <= fact.until_ms for fact in facts)
+        assert set(others) <= set(path.sent())
+
+
+async def test_two_processes_share_a_senders_limit_and_one_that_dies_frees_nothing(valkey_url: str) -> None:
+    """What the dead one had leased counts as used until the period ends: together they never send more."""
+    async with running(valkey_url) as path, opened(valkey_url) as other:
+        path.plan = halves(Limit(parts=300, per="second", sender="Shop"))
+        clock = Clocked(path)
+        await path.accept(6_000)
+        path.start_router()
+        path.start_connector("north", window=300, answer=clock)
+        path.start_connector("south", window=300, answer=clock, redis=other)
+        await until(lambda: len(clock.at) >= 900, "some")
+        north, south = len(path.submissions("north")), len(path.submissions("south"))
+        assert north > 200 and south > 200, "both have their part"
+        path.kill(other)
+        before = len(path.submissions("north"))
+        await until(lambda: len(path.submissions("north")) >= before + 900, "the other goes on")
+        seconds = clock.by_second(SLOW)
+        assert max(seconds.values()) <= 300, seconds
+
+
+async def test_messages_on_their_way_to_one_number_are_at_most_so_many(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        path.plan = limited(Limit(in_flight=2, client="shop"))
+        await path.accept(20, to="+79161111111")
+        others = await path.accept(20, to="+79162222222", client="bank")
+        path.start_router()
+        path.start_connector(answer=lambda s: None)
+        await until(lambda: len(path.submissions()) == 22, "two of one, all of the other")
+        for _ in range(40):
+            if len(path.sent()) == 40:
+                break
+            known = len(path.sent())
+            mine = [s for s in path.carrier().kept if s.message_id not in others]
+            assert len(mine) <= 2
+            path.carrier().release()
+            await until(lambda known=known: len(path.sent()) > known or not path.waiting(), "the next ones", 30)
+        assert len(path.sent()) == 40
