@@ -17,17 +17,26 @@ import uvloop
 from gateway.commands.teaching import lesson
 from gateway.embedded.address import parse
 from gateway.embedded.child import StartError
-from gateway.embedded.sandbox.profile import Profile, ProfileError, make_profile, read_profile, shipped_names
+from gateway.embedded.sandbox.profile import (
+    Profile,
+    ProfileError,
+    make_profile,
+    profile_text,
+    read_profile,
+    shipped_names,
+)
 from gateway.embedded.sandbox.server import Sandbox
 from gateway.embedded.sandbox.smsc import Smsc
 
 Address = tuple[str, int]
 
 
-@click.command(
+@click.group(
     "sandbox",
+    invoke_without_command=True,
     epilog=lesson(
         "sluice sandbox --password-file password.txt",
+        "sluice sandbox --password-file password.txt --profile flaky",
         "sluice sandbox --password-file password.txt --smpp 127.0.0.1:0 --control 127.0.0.1:0",
         codes={0: "stopped by a signal"},
     ),
@@ -50,25 +59,40 @@ Address = tuple[str, int]
     "--web", metavar="HOST:PORT", default="", help="Where to be a carrier reached by HTTP.  [default: nowhere]"
 )
 @click.option("--system-id", default="sandbox", show_default=True, help="Who may bind.")
-@click.option("--password-file", type=click.Path(path_type=Path), required=True, help="The password of --system-id.")
-@click.option("--profile", default="", help=f"A TOML file, or one of: {', '.join(shipped_names())}.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="The password of --system-id; needed to run.")
+@click.option(
+    "--profile",
+    default="",
+    metavar="NAME|FILE",
+    help="How it behaves: see `sluice sandbox profiles`.  [default: plain]",
+)
 @click.option("--answer-delay-ms", type=click.FloatRange(min=0), help="Overrides the profile's.")
 @click.option("--receipt-delay-s", type=click.FloatRange(min=0), help="Overrides the profile's.")
 @click.option("--keep", type=click.IntRange(min=1), default=20_000, show_default=True, help="Submits kept to show.")
 @click.option("--no-keep", is_flag=True, help="Show nothing but what the profile watches; only count.")
+@click.pass_context
 def command(
+    context: click.Context,
     smpp: str,
     control: str,
     web: str,
     system_id: str,
-    password_file: Path,
+    password_file: Path | None,
     profile: str,
     answer_delay_ms: float | None,
     receipt_delay_s: float | None,
     keep: int,
     no_keep: bool,
 ) -> None:
-    """An SMSC that speaks SMPP on a port of this machine and shows, on another, what phones would show."""
+    """An SMSC that speaks SMPP on a port of this machine and shows, on another, what phones would show.
+
+    A profile says how it behaves, well or badly: docs/sandbox.md has all that it may say. The control port changes it
+    while it runs.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if password_file is None:
+        raise click.UsageError("give --password-file FILE, a file with the password of --system-id")
     given = {"answer_delay_ms": answer_delay_ms, "receipt_delay_s": receipt_delay_s}
     try:
         base = read_profile(profile) if profile else Profile()
@@ -82,6 +106,24 @@ def command(
     smsc = Smsc({system_id: password}, chosen, keep=0 if no_keep else keep)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(smsc, *places))
+
+
+@command.command("profiles", epilog=lesson("sluice sandbox profiles"))
+def profiles() -> None:
+    """List the profiles that ship with Sluice."""
+    for name in shipped_names():
+        click.echo(f"{name:<16} {read_profile(name).about}")
+
+
+@command.command("show", epilog=lesson("sluice sandbox show flaky", "sluice sandbox show flaky > mine.toml"))
+@click.argument("name", metavar="NAME|FILE")
+def show(name: str) -> None:
+    """Print a profile, to read or to begin with; a file of one's own is checked on the way."""
+    try:
+        read_profile(name)
+        click.echo(profile_text(name), nl=False)
+    except ProfileError as e:
+        raise click.ClickException(str(e)) from e
 
 
 async def _serve(smsc: Smsc, smpp: Address, control: Address, web: Address | None) -> None:

@@ -21,6 +21,7 @@ from gateway import __version__, config, logs
 from gateway.commands.target import DEFAULT_DATA
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.embedded.child import StartError
+from gateway.embedded.sandbox.profile import ProfileError, read_profile, shipped_names
 from gateway.embedded.up import Ready, Up, open_up
 
 READY = """
@@ -48,6 +49,7 @@ Ctrl-C stops everything; the data stays in {data}.
     epilog=lesson(
         "sluice up",
         "sluice up --data /srv/sluice --listen 0.0.0.0:8080",
+        "sluice up --sandbox-profile flaky",
         source=SETTINGS,
         codes={0: "stopped by a signal, nothing is left running", 1: "it cannot start: the message says what to do"},
     ),
@@ -69,7 +71,13 @@ Ctrl-C stops everything; the data stays in {data}.
     help="The HTTP API; port 0 takes a free one.",
 )
 @click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
-def command(data: Path, listen: str, path: Path | None) -> None:
+@click.option(
+    "--sandbox-profile",
+    default="",
+    metavar="NAME|FILE",
+    help="How the sandbox carrier behaves: see `sluice sandbox profiles`.  [default: well]",
+)
+def command(data: Path, listen: str, path: Path | None, sandbox_profile: str) -> None:
     """Start everything on this machine: servers, gateway, a sandbox carrier.
 
     Valkey and PostgreSQL come from Python packages and keep their data in --data. Nothing else is needed: no root, no
@@ -79,12 +87,23 @@ def command(data: Path, listen: str, path: Path | None) -> None:
     logs.setup("warning", "text")
     progress = Steps(Console(highlight=False, markup=False, soft_wrap=True))
     try:
-        with open_up(data, listen, path, settings, progress) as up:
+        with open_up(data, listen, path, settings, progress, _profile(sandbox_profile)) as up:
             asyncio.run(until_signal(up, progress))
     except StartError as e:
         raise click.ClickException(str(e)) from e
     finally:
         progress.close()
+
+
+def _profile(source: str) -> str:
+    """The sandbox's profile as another process finds it. Raises click.ClickException for one that cannot be used."""
+    if not source:
+        return ""
+    try:
+        read_profile(source)
+    except ProfileError as e:
+        raise click.ClickException(str(e)) from e
+    return source if source in shipped_names() else str(Path(source).resolve())
 
 
 class Steps:

@@ -76,8 +76,16 @@ class Up:
     """One run of `sluice up` on one directory."""
 
     def __init__(
-        self, directory: DataDir, listen: str, config: Path | None, settings: Settings, progress: Progress
+        self,
+        directory: DataDir,
+        listen: str,
+        config: Path | None,
+        settings: Settings,
+        progress: Progress,
+        sandbox_profile: str = "",
     ) -> None:
+        """`sandbox_profile`: the name of a profile or an absolute path; empty: a carrier that does everything well."""
+        self._sandbox_profile = sandbox_profile
         self._dir = directory
         self._listen = listen
         self._config = config
@@ -196,6 +204,7 @@ class Up:
         wanted = seed.recall_sandbox(self._dir).free()
         arguments = ["sandbox", "--smpp", wanted.smpp, "--control", wanted.control, "--web", wanted.web]
         arguments += ["--password-file", str(seed.sandbox_password(self._dir))]
+        arguments += ["--profile", self._sandbox_profile] if self._sandbox_profile else []
         process = self._process("sandbox", arguments, {}, SANDBOX_STOP_S)
 
         async def start() -> str:
@@ -251,11 +260,13 @@ class Up:
 
 
 @contextmanager
-def open_up(data: Path, listen: str, config: Path | None, settings: Settings, progress: Progress) -> Iterator[Up]:
+def open_up(
+    data: Path, listen: str, config: Path | None, settings: Settings, progress: Progress, sandbox_profile: str = ""
+) -> Iterator[Up]:
     """Take the directory. Raises StartError with one line."""
     directory = DataDir.open(data)
     try:
-        yield Up(directory, listen, config, settings, progress)
+        yield Up(directory, listen, config, settings, progress, sandbox_profile)
     finally:
         directory.close()
 

@@ -6,16 +6,14 @@ In: requests of a person or a test on this machine. Out: JSON. It has no keys an
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
 
-from gateway.embedded.sandbox import wire
-from gateway.embedded.sandbox.profile import ProfileError
+from gateway.embedded.sandbox.inbound import InboundAsk, bodies
+from gateway.embedded.sandbox.profile import ProfileError, read_profile, shipped_names
 from gateway.embedded.sandbox.smsc import Smsc
-from gateway.text import gsm7, parts, ucs2
 
 T = TypeVar("T")
 
@@ -40,21 +38,10 @@ class Callbacks(Protocol):
         ...
 
 
-class InboundAsk(msgspec.Struct, forbid_unknown_fields=True):
-    """A message that a subscriber sends us."""
-
-    sender: Annotated[str, Meta(pattern=r"^\+?[0-9]{3,20}$")] = msgspec.field(name="from")
-    to: Annotated[str, Meta(pattern=r"^\+?[0-9A-Za-z ]{1,20}$")]
-    text: str
-    system_id: str = ""
-    web: bool = False
-    """To the callback URL that the last message of the web carrier named, instead of a bind."""
-
-
 class DisconnectAsk(msgspec.Struct, forbid_unknown_fields=True):
     """How connections end."""
 
-    how: Literal["unbind", "close", "reset"] = "close"
+    how: Literal["unbind", "close", "reset", "half_open"] = "close"
 
 
 def make_app(smsc: Smsc, connections: Connections, callbacks: Callbacks) -> web.Application:
@@ -72,6 +59,8 @@ def make_app(smsc: Smsc, connections: Connections, callbacks: Callbacks) -> web.
             web.get("/profile", port.show_profile),
             web.put("/profile", port.put_profile),
             web.patch("/profile", port.patch_profile),
+            web.get("/profiles", port.profiles),
+            web.put("/profile/{name}", port.use_profile),
             web.post("/disconnect", port.disconnect),
         ]
     )
@@ -121,10 +110,10 @@ class ControlPort:
         account = accounts.get(ask.system_id) if ask.system_id else next(iter(accounts.values()))
         if account is None:
             raise ValueError("system_id: not one of this sandbox")
-        bodies = _inbound_bodies(ask, self._smsc.take_ids(1))
-        account.deliver_inbound(bodies)
+        made = bodies(ask, self._smsc.take_ids(1) & 0xFFFF)
+        account.deliver_inbound(made)
         self._connections.settle()
-        return _json({"parts": len(bodies), "waiting": account.waiting})
+        return _json({"parts": len(made), "waiting": account.waiting})
 
     async def show_profile(self, request: web.Request) -> web.Response:
         """The profile in force."""
@@ -132,30 +121,34 @@ class ControlPort:
 
     async def put_profile(self, request: web.Request) -> web.Response:
         """Another profile; fields that are not given have their defaults."""
-        return _json(self._smsc.change(await _read(request, dict[str, Any]), anew=True))
+        return self._changed(await _read(request, dict[str, Any]), anew=True)
 
     async def patch_profile(self, request: web.Request) -> web.Response:
         """The present profile with some fields changed."""
-        return _json(self._smsc.change(await _read(request, dict[str, Any]), anew=False))
+        return self._changed(await _read(request, dict[str, Any]), anew=False)
+
+    def _changed(self, values: dict[str, Any], anew: bool) -> web.Response:
+        profile = self._smsc.change(values, anew)
+        self._connections.settle()
+        return _json(profile)
+
+    async def profiles(self, request: web.Request) -> web.Response:
+        """The profiles that ship, and what each is like."""
+        return _json({"profiles": [{"name": name, "about": read_profile(name).about} for name in shipped_names()]})
+
+    async def use_profile(self, request: web.Request) -> web.Response:
+        """Put a shipped profile in force."""
+        name = request.match_info["name"]
+        if name not in shipped_names():
+            raise ValueError(f"{name}: no profile of this name; shipped are {', '.join(shipped_names())}")
+        self._smsc.use(read_profile(name))
+        self._connections.settle()
+        return _json(self._smsc.profile)
 
     async def disconnect(self, request: web.Request) -> web.Response:
         """End every connection."""
         ask = await _read(request, DisconnectAsk) if request.can_read_body else DisconnectAsk()
         return _json({"connections": self._connections.disconnect(ask.how)})
-
-
-def _inbound_bodies(ask: InboundAsk, reference: int) -> list[wire.InboundBody]:
-    encoding = parts.choose(ask.text)
-    coding, encode = (0, gsm7.encode) if encoding == "gsm7" else (8, ucs2.encode)
-    texts = parts.split(ask.text, encoding)
-    sender, recipient = wire.address(ask.sender), wire.address(ask.to)
-    if len(texts) == 1:
-        return [wire.inbound(sender, recipient, coding, encode(ask.text))]
-    head = bytes((5, 0, 3, reference & 0xFF, len(texts)))
-    return [
-        wire.inbound(sender, recipient, coding, head + bytes((number,)) + encode(text), wire.UDH_INDICATOR)
-        for number, text in enumerate(texts, 1)
-    ]
 
 
 async def _read(request: web.Request, type_: type[T]) -> T:

@@ -97,6 +97,8 @@ class Profile(Fate, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "transmitter",
         "receiver",
     )
+    query: Annotated[bool, Meta(description="whether it answers query_sm")] = False
+    cancel: Annotated[bool, Meta(description="whether it answers cancel_sm")] = False
     bind_status: Annotated[Status, Meta(description="not 0: every bind is refused with it")] = 0
     ids: Annotated[Ids, Meta(description="how message ids look")] = PLAIN_IDS
     receipt: Annotated[ReceiptForm, Meta(description="what a receipt looks like")] = PLAIN_RECEIPT
@@ -132,6 +134,7 @@ class Choice:
         self.is_plain = (
             (profile.ids, profile.receipt, profile.version) == (PLAIN_IDS, PLAIN_RECEIPT, "3.4")
             and profile.submits.takes_all
+            and not (profile.query or profile.cancel)
             and all(fate.is_plain for fate in (self.default, *(fate for _, fate in self._cases)))
         )
 

@@ -215,6 +215,12 @@ class Session:
             self._end()
         elif command == pdu.UNBIND_RESP:
             self._end()
+        elif command == pdu.QUERY_SM and self._smsc.profile.query and self.account is not None:
+            status, body = self._smsc.taken.query(data[begin:end], self._smsc.wall())
+            self.send(pdu.encode(pdu.QUERY_SM_RESP, sequence, status, body))
+        elif command == pdu.CANCEL_SM and self._smsc.profile.cancel and self.account is not None:
+            status = self._smsc.taken.cancel(data[begin:end], self._smsc.wall())
+            self.send(pdu.encode(pdu.CANCEL_SM_RESP, sequence, status))
         elif command == pdu.GENERIC_NACK:
             counts.nacks += 1
         elif not command & pdu.ANSWER:

@@ -15,6 +15,7 @@ from gateway.embedded.sandbox.magic import Magic
 from gateway.embedded.sandbox.magic_receipts import follow
 from gateway.embedded.sandbox.peer import Peer
 from gateway.embedded.sandbox.profile import Fate
+from gateway.embedded.sandbox.taken import Known
 from gateway.embedded.sandbox.smsc import Smsc
 from gateway.embedded.sandbox.spread import draw
 from gateway.smpp import pdu
@@ -66,28 +67,39 @@ def _accept(
     row: Magic | None,
     arrived: float,
 ) -> None:
-    number, wall, counts = smsc.take_ids(1), smsc.wall(), smsc.tally.counts
+    number, wall = smsc.take_ids(1), smsc.wall()
     message_id = b"" if fate.no_id else smsc.profile.ids.answered(number)
+    _keep(smsc, submit, message_id, wall)
+    delay_s = draw(fate.answer_delay_ms, smsc.random) / 1000
+    reports = [] if row is not None or fate.no_id else _reports(smsc, submit, fate, delay_s)
+    made = [
+        (after_s, [smsc.receipt(submit, number, stat, fate.err, wall, wall + after_s)]) for after_s, stat in reports
+    ]
+    if smsc.profile.query or smsc.profile.cancel:
+        done_at = wall + max((after_s for after_s, _ in reports), default=delay_s)
+        smsc.taken.note(message_id, Known(fate.stat, fate.err, done_at, [bodies for _, bodies in made]))
+    counts = smsc.tally.counts
+    counts.answers += fate.answered
+    counts.unanswered += not fate.answered
+    counts.receipts_made += len(made)
+    early = [report for report in made if fate.early and report[0] <= 0]
+    _deliver(smsc, peer, account, early, arrived)
+    if fate.answered:
+        answer = pdu.encode(pdu.SUBMIT_SM_RESP, sequence, pdu.OK, message_id + b"\0")
+        _answer(smsc, peer, answer, fate, arrived, delay_s)
+    if row is not None:
+        follow(smsc, peer, account, row, submit, number, arrived)
+    _deliver(smsc, peer, account, made[len(early) :], arrived)
+
+
+def _keep(smsc: Smsc, submit: wire.Submit, message_id: bytes, wall: float) -> None:
+    """For the phone, and to see what comes twice."""
     key = hash(submit.recipient + submit.body)
     smsc.tally.messages.add([key])
     smsc.tally.submissions.add([key ^ hash(submit.echo)])
     watch = smsc.profile.watch.lstrip("+").encode()
     if smsc.keeps or (watch and submit.recipient.startswith(watch, 2)):
         smsc.handset.keep(Kept(wall, message_id, submit))
-    delay_s = draw(fate.answer_delay_ms, smsc.random) / 1000
-    reports = [] if row is not None or fate.no_id else _reports(smsc, submit, fate, delay_s)
-    counts.answers += fate.answered
-    counts.unanswered += not fate.answered
-    counts.receipts_made += len(reports)
-    first = [report for report in reports if fate.early and report[0] <= 0]
-    _deliver(smsc, peer, account, submit, number, fate.err, first, arrived, wall)
-    if fate.answered:
-        _answer(
-            smsc, peer, pdu.encode(pdu.SUBMIT_SM_RESP, sequence, pdu.OK, message_id + b"\0"), fate, arrived, delay_s
-        )
-    if row is not None:
-        follow(smsc, peer, account, row, submit, number, arrived)
-    _deliver(smsc, peer, account, submit, number, fate.err, reports[len(first) :], arrived, wall)
 
 
 def _answer(smsc: Smsc, peer: Peer, answer: bytes, fate: Fate, arrived: float, delay_s: float) -> None:
@@ -131,19 +143,10 @@ def _is_reported(smsc: Smsc, submit: wire.Submit) -> bool:
 
 
 def _deliver(
-    smsc: Smsc,
-    peer: Peer,
-    account: Account,
-    submit: wire.Submit,
-    number: int,
-    err: str,
-    reports: Sequence[tuple[float, str]],
-    arrived: float,
-    wall: float,
+    smsc: Smsc, peer: Peer, account: Account, made: Sequence[tuple[float, list[bytes]]], arrived: float
 ) -> None:
-    for after_s, stat in reports:
-        body = smsc.receipt(submit, number, stat, err, wall, wall + after_s)
+    for after_s, bodies in made:
         if after_s > 0:
-            smsc.send_later(arrived + after_s, account, peer, [body])
+            smsc.send_later(arrived + after_s, account, peer, bodies)
         else:
-            account.deliver([body], peer)
+            account.deliver(bodies, peer)

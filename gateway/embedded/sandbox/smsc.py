@@ -18,6 +18,7 @@ from gateway.embedded.sandbox.handset import Handset
 from gateway.embedded.sandbox.magic_tries import Tries
 from gateway.embedded.sandbox.peer import Peer
 from gateway.embedded.sandbox.profile import Choice, Profile, make_profile
+from gateway.embedded.sandbox.taken import Taken
 from gateway.embedded.sandbox.tally import Tally
 
 ANSWER_TICK_S = 0.00025
@@ -52,6 +53,7 @@ class Smsc:
         self.random = random
         self.accounts = {i: Account(i, p, self.tally, waiting_limit) for i, p in passwords.items()}
         self.tries = Tries()
+        self.taken = Taken()
         self.sessions: set[Peer] = set()
         self.dirty: dict[Peer, None] = {}
         self.answers: Agenda[tuple[Peer, bytes, int, float]] = Agenda(ANSWER_TICK_S)
