@@ -40,5 +40,10 @@ async def taken(connection: asyncpg.Connection, ids: Collection[bytes], now_ms: 
         f" and {time_bounds('s.sent_at', first, day_of(now_ms + _SKEW_MS))} order by m.id, s.part",
         list(ids),
     )
-    by_message = [list(some) for _, some in groupby(rows, lambda row: row["id"])]
-    return [Taken(*some[0][:6], units=tuple(tuple(row)[6:] for row in some)) for some in by_message]
+    found = []
+    for _, group in groupby(rows, lambda row: row["id"]):
+        some = list(group)
+        message_id, attempt, carrier, sender, recipient, parts = some[0][:6]
+        units = tuple((part, name, bind) for *_, part, name, bind in some)
+        found.append(Taken(message_id, attempt, carrier, sender, recipient, parts, units))
+    return found
