@@ -148,7 +148,7 @@ class Path:
         self.plan: Compiled | None = plan()
         self.stopped: dict[str, str] = {}
         """Numbers on a stop list, and which."""
-        self._admission = Admission(lambda number, client, klass: self.stopped.get(number, ""))
+        self._admission = Admission(self._which)
         self.answers: dict[str, Answer] = {}
         self.windows: dict[str, int] = {}
         self.providers: dict[str, list[Scripted]] = defaultdict(list)
@@ -175,7 +175,8 @@ class Path:
 
     def start_router(self, name: str = "router", redis: Redis | None = None) -> asyncio.Task[None]:
         """A router as `daemon` runs it."""
-        return self._start(name, router.run(self.settings, redis or self.redis, name, lambda: self.plan))
+        work = router.run(self.settings, redis or self.redis, name, lambda: self.plan, which=self._which)
+        return self._start(name, work)
 
     def start_connector(
         self,
