@@ -146,6 +146,7 @@ class Path:
         self.url, self.redis, self.settings = url, redis, settings
         self.acceptor = Acceptor(redis, settings)
         self.plan: Compiled | None = plan()
+        self.journals: Any = None  # a folder
         self.stopped: dict[str, str] = {}
         """Numbers on a stop list, and which."""
         self._admission = Admission(self._which)
@@ -203,7 +204,7 @@ class Path:
         work = Work(carrier, rate, shares, make, sandbox, self._barred)
         sieve = self._sieve(carrier, redis or self.redis)
         connector = Connector(
-            work, redis or self.redis, name, self.settings.lease_s, self.settings.memory_mark, sieve=sieve
+            work, redis or self.redis, name, self.settings.lease_s, self.settings.memory_mark, self.journals, sieve
         )
         self.connectors[name] = connector
         self._start(name, connector.run())
