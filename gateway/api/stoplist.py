@@ -29,6 +29,10 @@ log = logs.stage("api")
 
 _OF_CLIENTS: Final[tuple[Source, ...]] = ("client", "inbound")
 _PUBLISH_S: Final = 5.0
+KNOWN_S: Final = 0.7
+"""So long the answer to a removal waits: then every process knows of it, and a message that is sent the moment after is
+not ended by one that does not."""
+
 _MOST_FAULTS: Final = 100
 
 
@@ -83,6 +87,7 @@ async def remove(c: Call) -> Answer:
         return left
     if gone:
         await _publish(c)
+        await asyncio.sleep(KNOWN_S)
     return call.answer(StopsRemoved(gone, sum(row.client == client and bool(row.mask & mask) for row in left)))
 
 
