@@ -91,6 +91,11 @@ class LivePlan:
         """Whose numbers are under a plan, this or another, by what was imported."""
         return Directory(plan.operators, self.tables)
 
+    def ready(self, plan: Plan, version: int) -> Compiled:
+        """Another plan made ready, with the data that this process has beside the one in use."""
+        rates, senders = Rates(plan, self._sheet), Senders(plan, self._registry)
+        return Compiled(plan, version, self.directory_for(plan), rates, senders)
+
     def _replace(self, since: int, value: bytes) -> None:
         if since <= self._since:
             return  # a Redis that came back older than it was: it will be published again
@@ -103,9 +108,7 @@ class LivePlan:
         if not isinstance(plan, Plan):
             log.error("plan_unreadable", version=active.version, problems=[p.sentence for p in plan[:5]])
             return
-        rates, senders = Rates(plan, self._sheet), Senders(plan, self._registry)
-        self._current = Compiled(plan, active.version, self.directory_for(plan), rates, senders)
-        self._since = since
+        self._current, self._since = self.ready(plan, active.version), since
         self._changed.set()
         metrics.plan_version.set(active.version)
         log.info("plan_live", version=active.version, carriers=len(plan.carriers), routes=len(plan.routes))

@@ -12,6 +12,7 @@ from gateway.api.app import Server, serve
 from gateway.api.keyring import publish
 from gateway.api.recipients import Recipients
 from gateway.config import Settings
+from gateway.plan import document
 from gateway.plan.choice import Compiled
 from gateway.store import keys
 from gateway.store.pool import Pool
@@ -27,6 +28,9 @@ class Plan:
 
     def current(self) -> Compiled | None:
         return self.compiled
+
+    def ready(self, plan: document.Plan, version: int) -> Compiled:
+        return Compiled(plan, version)
 
 
 class Checks:

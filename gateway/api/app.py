@@ -27,6 +27,7 @@ from gateway.api.recipients import Recipients
 from gateway.api.routes import Table
 from gateway.api.wire import Listener
 from gateway.config import Settings
+from gateway.plan import document
 from gateway.plan.choice import Compiled
 from gateway.store.pool import Pool
 from gateway.streams.accept import Acceptor
@@ -120,6 +121,8 @@ class Plan(Protocol):
 
     def current(self) -> Compiled | None: ...
 
+    def ready(self, plan: document.Plan, version: int) -> Compiled: ...
+
 
 async def serve(
     settings: Settings, redis: Redis, pool: Pool, plan: Plan, health: Health, recipients: Recipients | None = None
@@ -137,7 +140,7 @@ async def serve(
             ("api keys published", keyring.keep_published(pool, redis)),
         ):
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
-        gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons)
+        gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons, plan.ready)
         gate.rules.recipients = recipients
         stack.push_async_callback(gate.close)
         context = _secure(stack, settings)
