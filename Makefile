@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export COVERAGE_FILE := $(CURDIR)/.coverage
 UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
 
-.PHONY: help up test test-full lint docs bench clean
+.PHONY: help up test test-full lint docs fuzz bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -31,6 +31,9 @@ lint: $(VENV)/installed-dev ## style, types, and which part may import which
 
 docs: $(VENV)/installed ## write the pages that are made of the program: docs/{cli,settings,test-keys}.md
 	@$(BIN)/python -m gateway.reference docs
+
+fuzz: $(VENV)/installed-dev ## a million mutated PDUs through our end of an SMPP link (ARGS=--help)
+	@exec $(BIN)/python -m tests.fuzz_smpp $(ARGS)
 
 bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)
 	@exec $(BIN)/python -m bench $(ARGS)
