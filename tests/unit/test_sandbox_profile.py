@@ -43,6 +43,13 @@ def test_shares_of_several_cases_are_parts_of_all_messages_that_they_take() -> N
         ({"cases": [{"share": 2}]}, "cases[0].share"),
         ({"cases": [{"stat": "two words"}]}, "stat"),
         ({"stat": ""}, "stat"),
+        ({"answer_delays_ms": 5}, "answer_delays_ms: no such field. Did you mean `answer_delay_ms`?"),
+        ({"receipt": {"datse": "zeros"}}, "receipt.datse: no such field. Did you mean `dates`?"),
+        ({"receipt": {"timezone": "Mars"}}, "receipt: `Mars` is not a time zone such as Europe/Moscow"),
+        ({"cases": [{}, {"statt": "X"}]}, "cases[1].statt: no such field. Did you mean `stat`?"),
+        ({"cases": [{"prefix": "seven"}]}, "cases[0].prefix"),
+        ({"binds": ["receivers"]}, "binds[0]"),
+        ({"links": {"ends_by": "fire"}}, "it is: how: the carrier asks to unbind"),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_refused_with_its_place(values: dict[str, object], place: str) -> None:
@@ -55,6 +62,24 @@ def test_changed_fields_leave_the_others_as_they_were() -> None:
     profile = make_profile({"receipt_delay_s": 2, "cases": [{"suffix": "1", "status": 8}]})
     changed = make_profile({"receipt_delay_s": 5}, profile)
     assert (changed.receipt_delay_s, changed.cases) == (5.0, profile.cases)
+
+
+def test_a_table_is_changed_field_by_field_and_a_list_as_a_whole() -> None:
+    profile = make_profile({"links": {"lives_s": 5, "ends_by": "reset"}, "cases": [{"suffix": "1", "status": 8}]})
+    changed = make_profile({"links": {"lives_s": 9}, "cases": []}, profile)
+    assert (changed.links.lives_s, changed.links.ends_by, changed.cases) == (9.0, "reset", ())
+
+
+def test_a_plus_before_the_digits_of_a_prefix_means_nothing() -> None:
+    choice = Choice(make_profile({"cases": [{"prefix": "+7916", "status": 8}]}))
+    assert choice.of("79161234567", "", 0.0).status == 8
+
+
+def test_only_what_is_alike_for_all_messages_goes_the_fast_way() -> None:
+    for values in ({}, {"cases": [{"share": 0.5, "status": 8}]}, {"throttle_per_s": 5}, {"links": {"lives_s": 5}}):
+        assert Choice(make_profile(values)).is_plain
+    for values in ({"early": True}, {"ids": {"bits": 32}}, {"version": "3.3"}, {"cases": [{"steps": ["ACCEPTD"]}]}):
+        assert not Choice(make_profile(values)).is_plain
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -72,5 +97,5 @@ def test_a_profile_comes_from_a_file_and_a_wrong_one_names_it(tmp_path: Path) ->
     path.write_text("window = -4\n")
     with pytest.raises(ProfileError, match=r"mine\.toml: .*window"):
         read_profile(str(path))
-    with pytest.raises(ProfileError, match=r"shipped are .*endings"):
-        read_profile("no-such-profile")
+    with pytest.raises(ProfileError, match=r"shipped are .*endings.*Did you mean `throttled`"):
+        read_profile("throtled")

@@ -147,6 +147,8 @@ class Connection(asyncio.Protocol):
 
     def _drip(self) -> None:
         """One piece a turn of the loop, so that each is a packet of its own."""
+        if self._transport.is_closing():
+            self._pieces.clear()
         if self._pieces:
             self._transport.write(self._pieces.popleft())
         if self._pieces:
