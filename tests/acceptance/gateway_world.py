@@ -40,9 +40,8 @@ TAKEOVER_S = 10.0
 """Another live process has a dead or paused one's work after this time."""
 
 WINDOW = 100
-ON_WIRE = WINDOW + WINDOW // 8
-"""At most so many messages are in doubt when the connector of a carrier that answers slowly dies or sleeps: a window,
-and the eighth of one that is let go so that a slow carrier's window never stands empty."""
+ON_WIRE = WINDOW
+"""At most so many messages are in doubt when a carrier's connector dies or sleeps."""
 
 FULL = bool(os.environ.get("SLUICE_TEST_FULL"))
 """Whether tests run with as much as the guarantees speak of (`make test-full`), and not with a tenth of it."""
@@ -144,6 +143,7 @@ class World:
             "SLUICE_POSTGRES_URL": self.postgres.url,
             "SLUICE_SHARDS": str(shards),
             "SLUICE_LEASE_S": str(lease_s),
+            "SLUICE_STATE_DIR": str(directory.state),
         }
         self.carriers: dict[str, Carrier] = {}
         self.processes: dict[str, Process] = {}
