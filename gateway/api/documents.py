@@ -213,6 +213,10 @@ class Preview(msgspec.Struct):
         Sequence[CostlyCharacter], Meta(description="characters that make the text UCS-2, 20 at the most")
     ] = ()
     advice: Annotated[str | None, Meta(description="what would make it take fewer parts; null: nothing known")] = None
+    waits_until: Annotated[
+        datetime | None,
+        Meta(description="when the hours begin in which the recipient may be sent this class; null: it need not wait"),
+    ] = None
 
 
 class Moment(msgspec.Struct, omit_defaults=True):

@@ -24,8 +24,9 @@ TREATMENTS: Final[Mapping[Treatment, TreatmentName]] = {
 }
 
 
-def preview(m: Message, plan: Compiled | None, now_ms: int) -> Preview:
-    """The document. `plan` None: none is active, and neither route nor price can be told."""
+def preview(m: Message, plan: Compiled | None, now_ms: int, waits_ms: int = 0) -> Preview:
+    """The document. `plan` None: none is active, and neither route nor price can be told. `waits_ms`: until when the
+    message would wait for its hours."""
     choice = plan.choose(m, Surroundings(now_ms=now_ms)) if plan is not None else None
     chosen = choice if isinstance(choice, Choice) else None
     results = {treatment: treat(m.text, treatment) for treatment in Treatment}
@@ -48,6 +49,7 @@ def preview(m: Message, plan: Compiled | None, now_ms: int) -> Preview:
         treatments=[_document(treatment, result, chosen) for treatment, result in results.items()],
         costly=[_character(c) for c in costly(m.text)],
         advice=_advice(results, sent),
+        waits_until=render.time_of(waits_ms) if waits_ms else None,
     )
 
 

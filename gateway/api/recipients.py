@@ -46,6 +46,11 @@ class Recipients:
         zones = self._admission.zones(plan, m) if plan is not None else ()
         return Fault(Code.WINDOW_CLOSED, _closed(m.klass, zones, begins_ms, barred.opens_ms), "/validity_s")
 
+    def waits_ms(self, m: Message, now_ms: int) -> int:
+        """Until when a message that is taken waits for its hours; 0: it need not."""
+        barred = self._admission.barred(self._plan(), m, max(now_ms, m.send_at_ms))
+        return barred.opens_ms if barred is not None and barred.reason == Reason.WINDOW_HOURS else 0
+
 
 def _closed(klass: str, zones: tuple[str, ...], begins_ms: int, opens_ms: int) -> str:
     if opens_ms == NEVER:

@@ -51,7 +51,9 @@ async def preview(c: Call) -> Answer:
     wish = _wish(c, body, c.gate.redis.clock_ms())
     if isinstance(wish, Problem):
         return wish
-    return call.answer(previewing.preview(wish.message, c.gate.plan(), c.gate.redis.clock_ms()))
+    now_ms, recipients = c.gate.redis.clock_ms(), c.gate.rules.recipients
+    waits_ms = recipients.waits_ms(wish.message, now_ms) if recipients is not None else 0
+    return call.answer(previewing.preview(wish.message, c.gate.plan(), now_ms, waits_ms))
 
 
 def not_for_tests(c: Call) -> Problem | None:

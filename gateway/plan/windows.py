@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -115,7 +115,8 @@ class Windows:
         best = max(map(_exactness, fitting), default=(False, False, False))
         counting = [w for w in fitting if _exactness(w) == best]
         hours = tuple(map(hours_of, counting))
-        zones = whose.zones or tuple(dict.fromkeys(w.zone or self._zone for w in counting))
+        known = tuple(filter(_exists, whose.zones))
+        zones = known or tuple(dict.fromkeys(w.zone or self._zone for w in counting))
         if len(self._answers) >= _MOST:
             self._answers.clear()
         answer = self._answers.setdefault((hours, zones), _Answer(hours, zones))
@@ -136,6 +137,16 @@ def _fits(window: Window, klass: str, client: str, whose: Whose) -> bool:
 
 def _exactness(window: Window) -> tuple[bool, bool, bool]:
     return bool(window.clients), bool(window.operators), bool(window.countries)
+
+
+@lru_cache(maxsize=4_096)
+def _exists(zone: str) -> bool:
+    """Numbering data may be newer than the list of time zones here."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return False
+    return True
 
 
 def is_open(hours: Iterable[Hours], zones: Iterable[str], at_ms: int) -> bool:

@@ -111,6 +111,8 @@ def test_the_connector_ends_what_was_stopped_and_gives_back_what_missed_its_hour
 def test_on_accept_a_message_that_can_wait_is_taken_and_one_that_cannot_is_told_what_would_do() -> None:
     asked = Recipients(lists, lambda: COMPILED)
     assert asked.fault(message(validity_s=DAY_S), NIGHT_MS) is None
+    assert asked.waits_ms(message(validity_s=DAY_S), NIGHT_MS) == OPENS_MS
+    assert asked.waits_ms(message(klass="otp"), NIGHT_MS) == 0
     refused = asked.fault(message(validity_s=3600), NIGHT_MS)
     assert refused is not None and (refused.code, refused.pointer) == ("window_closed", "/validity_s")
     assert "from 2025-11-22T09:00+03:00 on" in refused.detail

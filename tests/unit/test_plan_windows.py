@@ -112,6 +112,12 @@ def test_the_recipients_zone_counts_and_without_one_the_windows_and_then_the_pla
     assert windows(window(zone="Asia/Omsk")).opens_ms("marketing", "", Whose("mts"), at) == 0
 
 
+def test_a_zone_that_this_machine_does_not_know_is_none() -> None:
+    at = ms("2026-06-01T08:30", "Europe/Moscow")
+    asked = windows(window()).opens_ms("marketing", "", Whose("mts", zones=("Etc/Unknown", "Mars/Olympus")), at)
+    assert asked == ms("2026-06-01T09:00", "Europe/Moscow")
+
+
 def test_who_may_be_in_several_zones_is_sent_to_when_all_of_them_allow_it() -> None:
     russia = Whose("mts", zones=("Europe/Kaliningrad", "Asia/Kamchatka"))
     asked = windows(window()).opens_ms("marketing", "", russia, ms("2026-06-01T12:00"))
