@@ -21,9 +21,9 @@ from gateway.api.recipients import Recipients
 from gateway.cache_files import directory_of
 from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
+from gateway.live_budgets import correct_budgets
 from gateway.live_plan import LivePlan, keep_published
 from gateway.notifier.stage import Notifier
-from gateway.ops.awaited import count_awaited
 from gateway.ops.awaited import count_awaited
 from gateway.ops.carriers import watch_carriers
 from gateway.ops.health import Health, HealthServer, LogCounter, measure_loop_lag
@@ -32,6 +32,7 @@ from gateway.ops.probes import count_leftovers, probe_postgres, probe_redis
 from gateway.ops.queues import measure_queues
 from gateway.ops.startup import check_store
 from gateway.ops.systemd import Systemd, status_line
+from gateway.receipts.chances import run_estimator
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
 from gateway.router import stage as router
@@ -40,6 +41,10 @@ from gateway.streams.link import Redis
 from gateway.streams.opening import Openness
 
 log = logging.getLogger("daemon")
+
+
+DATASETS_S = 15.0
+"""How long a start waits for numbering plans and the like, so that no message goes by what was before."""
 
 
 class ListenError(Exception):
@@ -84,6 +89,8 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         live_sheets.attach(datasets, plan)
         live_numbers.attach(datasets, plan)
         stages.start("datasets", datasets.watch())
+        if not await datasets.settled(DATASETS_S):
+            log.warning("datasets_late", extra={"seconds": DATASETS_S})
         stages.start("datasets mirror", live_datasets.keep_published(pool, redis))
         health.add("plan", lambda: "" if plan.current() else "no plan is active: `sluice plan apply FILE --activate`")
         audience = live_endpoints.LiveEndpoints(redis)
@@ -104,9 +111,10 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start(
                 "receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current, publisher.nudge)
             )
+            stages.start("chances", run_estimator(settings, redis, pool, owner))
             stages.start("leftovers", count_leftovers(pool, redis))
             stages.start("awaited receipts", count_awaited(pool, redis))
-            stages.start("awaited receipts", count_awaited(pool, redis))
+            stages.start("budgets", correct_budgets(settings, redis, pool, owner, plan.current))
             stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current, stops.which).run())

@@ -60,6 +60,9 @@ class Content:
         return self._mapped.path
 
 
+Change = Awaitable["Dataset | Refused"]
+"""What `activate` and `rollback` do."""
+
 Listener = Callable[[Content | None], Awaitable[None]]
 
 
@@ -70,7 +73,7 @@ class LiveDatasets:
 
     def __init__(self, redis: Redis, pool: Pool, directory: Path) -> None:
         """`directory`: see `cache_files.directory_of`."""
-        self._mirror = Mirror(redis)
+        self._redis, self._mirror = redis, Mirror(redis)
         self._pool = pool
         self._files = CacheFiles(directory)
         self._listeners: dict[str, list[Listener]] = {}
@@ -78,6 +81,7 @@ class LiveDatasets:
         self._standing: Standing | None = None
         self._told: dict[str, asyncio.Event] = {}
         self._is_open = False
+        self._looked: dict[str, asyncio.Event] = {}
 
     def on_change(self, kind: str, call: Listener) -> None:
         """Await `call(content)` after each change of the active version, and with the first; None: the kind has no
@@ -85,14 +89,30 @@ class LiveDatasets:
         `watch` only. Raises KeyError for a kind that dataset_kinds.py does not name.
         """
         self._listeners.setdefault(KINDS[kind].name, []).append(call)
-        self._told[kind] = asyncio.Event()
+        self._told[kind], self._looked[kind] = asyncio.Event(), asyncio.Event()
 
     def current(self, kind: str) -> Content | None:
         """The version in use; None before the first is here, and when there is none."""
         return self._current.get(kind)
 
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until every kind is as the mirror says, or as near to it as can be had now; False: not in that time.
+        `watch` has to run meanwhile."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                for looked in self._looked.values():
+                    await looked.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def watch(self) -> None:
         """Follow the mirror. Runs until cancelled."""
+        try:
+            async with asyncio.timeout(_HEAR_S):
+                await publish(self._pool, self._redis)  # so that a first process need not wait for the mirror
+        except (StoreAwayError, RedisAwayError, ScriptError, TimeoutError):
+            pass  # keep_published tells
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._mirror.watch(MIRROR, self._hear), name="datasets mirror")
             for kind in self._listeners:
@@ -126,6 +146,7 @@ class LiveDatasets:
                 log.warning("dataset_not_fetched", kind=kind, reason=e)
                 await self._make_do(kind)
                 pause = _AGAIN_S
+            self._looked[kind].set()
             await asyncio.to_thread(self._sweep, kind)
 
     async def _catch_up(self, kind: str) -> None:
@@ -140,6 +161,7 @@ class LiveDatasets:
             if self._standing.active(kind) == wanted:
                 await self._use(kind, Content(kind, wanted.version, mapped))
             return await self._catch_up(kind)
+        self._looked[kind].set()
         for entry in self._standing.entries:
             if entry.kind == kind and not entry.active:
                 await self._have(entry)

@@ -11,6 +11,7 @@ from gateway.api import (
     carriers,
     clients,
     console,
+    dataset_routes,
     inbound,
     openapi,
     pages,
@@ -19,7 +20,9 @@ from gateway.api import (
     receipts,
     sending,
     service,
+    sheet_routes,
     statistics,
+    stop_routes,
     webhook_routes,
 )
 from gateway.api.admin_documents import (
@@ -55,7 +58,7 @@ from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.routes import Parameter, Route, Table
 
 _REDIS: Final = (Code.REDIS_AWAY, Code.SHARD_CLOSED)
-_FULL: Final = (Code.RATE_LIMITED, Code.INTAKE_FULL)
+_FULL: Final = (Code.RATE_LIMITED, Code.BUDGET_EXCEEDED, Code.INTAKE_FULL)
 _SENDING: Final = (Code.CLASS_NOT_ALLOWED, Code.TEST_KEY, *MESSAGE_FAULTS, *_FULL, *_REDIS)
 _IDEMPOTENT: Final = (Code.REQUEST_RUNNING, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_KEY_REUSED)
 _KEY: Final = Parameter(
@@ -172,6 +175,7 @@ TABLE: Final[Table] = Table(
         ),
         *webhook_routes.ROUTES,
         *inbound.ROUTES,
+        *stop_routes.ROUTES,
         Route(
             "GET",
             "/v1/stats",
@@ -208,6 +212,8 @@ TABLE: Final[Table] = Table(
             )
         ),
         *plan_routes.ROUTES,
+        *dataset_routes.ROUTES,
+        *sheet_routes.ROUTES,
         Route(
             "GET",
             "/v1/keys",

@@ -130,6 +130,11 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
         "`GET /v1/plans` lists the versions.",
         "There is no such version; GET /v1/plans lists them.",
     ),
+    Code.UNKNOWN_DATASET: Explanation(
+        "There is no dataset of this kind, or no version of this number whose content is kept.",
+        "`GET /v1/datasets` lists kinds and versions; the content of the newest thirty of each kind is kept.",
+        "There is no version 12 of numbers whose content is kept; GET /v1/datasets lists them.",
+    ),
     Code.UNKNOWN_KEY: Explanation(
         "No key has this id. The id begins with `key_` and is not the secret.",
         "`GET /v1/keys` or `sluice keys list` shows the ids.",
@@ -345,7 +350,7 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
         "The plan allows this class only in certain hours of the recipient's day, and the message's validity ends"
         " before the next of them: it could never be sent.",
         "Nothing was accepted. Give a longer `validity_s`, or a `send_at` in the hours that the sentence names.",
-        "Messages of the class marketing go to this recipient from 2030-01-31T09:00:00+03:00 on, and the validity ends"
+        "Messages of the class marketing go to this recipient from 2030-01-31T09:00+03:00 on, and the validity ends"
         " before: give at least 36000 as `validity_s`, or a `send_at` in those hours.",
         "/validity_s",
     ),
@@ -410,6 +415,12 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
         "Line 12: the route names a carrier `nort` that the plan does not have; did you mean `north`?",
         "/route/0/carriers/0",
     ),
+    Code.DATASET_INVALID: Explanation(
+        "The file has more wrong rows than are tolerated, or is something else. Nothing was kept. `row_faults` has the"
+        " first of them, by line.",
+        "`sluice numbers import FILE` says the same, and reads files that are not exported as UTF-8 as well.",
+        "Line 12: the code is `90`: three digits, such as 916, are right.",
+    ),
     Code.RATE_LIMITED: Explanation(
         "Your client has sent more messages than its quota allows at this moment. Nothing of this request was accepted:"
         " a batch is taken whole or not at all. Every key of the client counts.",
@@ -418,6 +429,14 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
         " the quota with `POST /v1/clients/{name}/quota`.",
         "This message is more than your client may send now: 100 a second, 200 at once."
         " Repeat this in 1 s, and send no faster than that.",
+    ),
+    Code.BUDGET_EXCEEDED: Explanation(
+        "The plan gives your client, or the message's tag, so much money a day or month, and the messages of this"
+        " period have cost it, or will. In a batch it is said of each message that there is no money for.",
+        "Repeat the message when the next period begins, as `Retry-After` says, or ask those who run the gateway for a"
+        " larger budget: `[[budget]]` in the plan. What is urgent should not share a budget with what is not.",
+        "The budget of the client shop, 500.00 RUB a day, has no money left for this message: the next day begins at"
+        " 2026-12-02T00:00+03:00. Repeat it then, or ask those who run the gateway for a larger budget.",
     ),
     Code.INTAKE_FULL: Explanation(
         "The gateway holds as many messages as it has room for: more come in than carriers take, or Redis is at its"

@@ -125,16 +125,16 @@ def _operation(route: Route, schemas: Mapping[Any, dict[str, Any]]) -> dict[str,
     in_path = [openapi_parts.in_path(name) for name in openapi_parts.names_in(route.path)]
     if parameters := in_path + [_parameter(p) for p in route.parameters]:
         operation["parameters"] = parameters
-    if route.body is not None:
+    if route.body is not None or route.texts:
         operation["requestBody"] = _body(route, schemas)
     operation["security"] = [{"key": [one]} for one in scopes]
     return operation
 
 
 def _body(route: Route, schemas: Mapping[Any, dict[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        call.JSON: {"schema": schemas[route.body], "examples": examples.of_request(route.body)},
-    }
+    content: dict[str, Any] = {}
+    if route.body is not None:
+        content[call.JSON] = {"schema": schemas[route.body], "examples": examples.of_request(route.body)}
     if route.lines is not None:
         content[NDJSON] = {
             "schema": {

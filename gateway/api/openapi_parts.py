@@ -85,6 +85,7 @@ _IN_PATH: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "name": ("the name, as the list has it", {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,63}$"}),
     "carrier": ("the carrier's name in the plan", {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,63}$"}),
     "version": ("the version's number", {"type": "integer", "minimum": 1}),
+    "kind": ("the kind, such as `numbers`", {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,31}$"}),
     "number": ("the number, as sending takes it", {"type": "string", "maxLength": 60}),
     "code": ("the problem's code", {"type": "string", "enum": [str(code) for code in Code]}),
 }

@@ -33,6 +33,7 @@ class Code(StrEnum):
     UNKNOWN_BATCH = "unknown_batch"
     UNKNOWN_CARRIER = "unknown_carrier"
     UNKNOWN_PLAN = "unknown_plan"
+    UNKNOWN_DATASET = "unknown_dataset"
     UNKNOWN_KEY = "unknown_key"
     UNKNOWN_ENDPOINT = "unknown_endpoint"
     TOO_MANY_ENDPOINTS = "too_many_endpoints"
@@ -82,7 +83,9 @@ class Code(StrEnum):
     QUERY_INVALID = "query_invalid"
     CURSOR_INVALID = "cursor_invalid"
     PLAN_INVALID = "plan_invalid"
+    DATASET_INVALID = "dataset_invalid"
     RATE_LIMITED = "rate_limited"
+    BUDGET_EXCEEDED = "budget_exceeded"
     INTAKE_FULL = "intake_full"
     INTERNAL_ERROR = "internal_error"
     REDIS_AWAY = "redis_away"
@@ -120,6 +123,7 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.UNKNOWN_BATCH: Kind(404, "No such batch"),
     Code.UNKNOWN_CARRIER: Kind(404, "No such carrier"),
     Code.UNKNOWN_PLAN: Kind(404, "No such version of the plan"),
+    Code.UNKNOWN_DATASET: Kind(404, "No such dataset"),
     Code.UNKNOWN_KEY: Kind(404, "No such key"),
     Code.UNKNOWN_ENDPOINT: Kind(404, "No such endpoint"),
     Code.TOO_MANY_ENDPOINTS: Kind(409, "There are too many endpoints"),
@@ -167,7 +171,9 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.QUERY_INVALID: Kind(422, "A query parameter cannot be used"),
     Code.CURSOR_INVALID: Kind(422, "The cursor cannot be used"),
     Code.PLAN_INVALID: Kind(422, "The plan cannot be used"),
+    Code.DATASET_INVALID: Kind(422, "The file cannot be kept"),
     Code.RATE_LIMITED: Kind(429, "More messages than the client may send now", 1),
+    Code.BUDGET_EXCEEDED: Kind(429, "The budget is spent"),
     Code.INTAKE_FULL: Kind(429, "No more messages fit at the moment", 2),
     Code.INTERNAL_ERROR: Kind(500, "Something went wrong here"),
     Code.REDIS_AWAY: Kind(503, "Redis cannot be reached", 1),
@@ -223,6 +229,13 @@ class PlanFault(msgspec.Struct, frozen=True):
     severity: Annotated[str, Meta(description="error or warning")]
 
 
+class RowFault(msgspec.Struct, frozen=True):
+    """One row of a dataset that is wrong."""
+
+    line: Annotated[int, Meta(description="line of the file, from 1; 0: of no single line")]
+    sentence: Annotated[str, Meta(description="what is wrong, and what would be right")]
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A problem document (RFC 9457). With several faults, `code`, `detail` and `pointer` are those of the first."""
 
@@ -235,6 +248,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     parameter: Annotated[str | None, Meta(description="the query parameter or header at fault")] = None
     errors: Annotated[Sequence[Fault], Meta(description="everything that is wrong with the fields of a message")] = ()
     plan_problems: Annotated[Sequence[PlanFault], Meta(description="everything that is wrong with a plan")] = ()
+    row_faults: Annotated[
+        Sequence[RowFault], Meta(description="the first of the rows of a dataset that are wrong")
+    ] = ()
     line: Annotated[int | None, Meta(description="the line of an NDJSON body, from 1")] = None
     id: Annotated[str | None, Meta(description="the id of the message that is in the way")] = None
     state: Annotated[str | None, Meta(description="the state of the message that is in the way")] = None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import ssl
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import click
 import msgspec
@@ -22,6 +24,8 @@ from rich.console import Console
 from gateway.commands.target import Target, find_target
 
 TIMEOUT_S = 30.0
+LONG_S = 900.0
+"""For files of millions of rows, which the gateway reads whole before it answers."""
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
@@ -91,6 +95,22 @@ class Client:
             todo = f"see that {self._place()} names the API of a Sluice gateway"
             raise Refused(f"{self.target.url} does not answer like a Sluice gateway", 200, todo=todo) from None
 
+    def upload(self, path: str, source: Path, content_type: str) -> Any:
+        """Send a file of any size, which is read as it is sent. Raises Refused."""
+        sent = {"Authorization": f"Bearer {self.target.key}", "Content-Type": content_type}
+        sent["Content-Length"] = str(source.stat().st_size)
+        with source.open("rb") as file:
+            url = self.target.url + path
+            request = urllib.request.Request(url, file, sent, method="POST")  # noqa: S310
+            return msgspec.json.decode(self.fetch(request, LONG_S))
+
+    def download(self, path: str, target: Path) -> None:
+        """Write what is there into a file, piece by piece. Raises Refused."""
+        headers = {"Authorization": f"Bearer {self.target.key}"}
+        request = urllib.request.Request(self.target.url + path, headers=headers)  # noqa: S310
+        with target.open("wb") as file:
+            self.fetch(request, LONG_S, file)
+
     def page(self, url: str, timeout_s: float) -> bytes:
         """A page that needs no key and gets none, such as /metrics. Raises Refused."""
         try:
@@ -98,11 +118,16 @@ class Client:
         except ValueError:
             raise Refused(f"`{url}` is no address: give one such as http://127.0.0.1:9100/metrics") from None
 
-    def fetch(self, request: urllib.request.Request, timeout_s: float = TIMEOUT_S) -> bytes:
-        """The body of one answer. Raises Refused."""
+    def fetch(
+        self, request: urllib.request.Request, timeout_s: float = TIMEOUT_S, into: IO[bytes] | None = None
+    ) -> bytes:
+        """The body of one answer; empty when it went `into` a file. Raises Refused."""
         try:
             with self._open(request, timeout=timeout_s) as response:
-                return bytes(response.read())
+                if into is None:
+                    return bytes(response.read())
+                shutil.copyfileobj(response, into, 1 << 20)
+                return b""
         except urllib.error.HTTPError as e:
             with e:
                 raise self._refused(e.code, e.read()) from None

@@ -6,7 +6,7 @@ In: lines. Out: lines as they are kept, in the order of the source, wrong ones l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway.numbering.kept import plain, ported_line
@@ -18,6 +18,12 @@ _OPERATOR: Final = ("operator", "network", "carrier", "owner", "recipient")
 _CODE: Final = ("mcc_mnc", "mccmnc", "plmn")
 _RUSSIA: Final = ("7", "250")
 _LEAST, _MOST = 7, 15
+
+
+def is_header(header: Sequence[str]) -> bool:
+    """Whether a first line is one of ported numbers: it names the column of numbers, or has a number already."""
+    first = header[0].removeprefix("+")
+    return header[0].casefold() in _NUMBER or (len(header) == 2 and first.isdigit() and len(first) >= _LEAST)
 
 
 def lines(reading: Reading, source: Source, form: str) -> Iterator[str]:

@@ -82,6 +82,15 @@ def read_ported(
     return reading.report(rows, [f"{same:,} rows are there twice: they count once."] if same else [])
 
 
+def kind_of(source: Source) -> str:
+    """`numbers` or `ported`, by the names of the columns. Raises SourceError."""
+    first = next(Reading().lines(source), "")
+    header = fields(first, max(DELIMITERS, key=first.count))
+    if registry.is_header(header) or not Columns(header).missing:
+        return "numbers"
+    return "ported" if moved.is_header(header) else "numbers"
+
+
 def check_numbers(source: Path, target: Path) -> Report:
     """`numbers`, sent by somebody: read as `read_numbers` does, whatever its format."""
     return _checked(read_numbers, source, target)

@@ -1,0 +1,1 @@
+"""Commands of numbering plans and ported numbers."""
