@@ -148,7 +148,7 @@ class Stranger(threading.Thread):
 
 
 async def test_a_throttled_carrier_refuses_a_stranger_what_is_too_much() -> None:
-    async with sandbox(throttle_per_s=1, throttle_burst=5, receipts=0) as s:
+    async with sandbox(throttle_per_s=0.01, throttle_burst=5, receipts=0) as s:
         client = await Stranger(s.smpp, 12).done()
         assert client.error is None
         assert (len(client.answers), client.refused) == (5, [0x58] * 7)
@@ -230,6 +230,7 @@ async def test_the_control_port_lists_profiles_changes_them_and_says_what_is_wro
         assert (status, refused) == (422, {"error": "links.live_s: no such field. Did you mean `lives_s`?"})
         assert (await ask("PUT", "/profile/nobody"))[0] == 422
         assert (await ask("GET", "/profile"))[1]["throttle_per_s"] == 50
+        await ask("PATCH", "/profile", {"throttle_per_s": 0.01})
         client = await Stranger(s.smpp, 8).done()
         assert client.refused == [0x58] * 3, "a burst of five"
 
