@@ -21,7 +21,7 @@ Volumes = Mapping[tuple[str, str, str], int]
 """(carrier, operator, class) → parts of the last week."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, rename={"klass": "class"}):
     """One price that differs. None: there is none."""
 
     carrier: str
@@ -69,7 +69,7 @@ class Summary(msgspec.Struct, frozen=True):
     later: int
     """Rows that become valid only after now."""
     money: Money | None
-    """None: nothing is known of what was sent."""
+    """None: nothing was sent that has a price in both."""
 
 
 def compare(
@@ -104,17 +104,18 @@ def compare(
 
 def _changes(plan: Plan, old: Rates, new: Rates, now_ms: int, volumes: Volumes) -> Iterator[Change]:
     operators = ["", *(operator.name for operator in plan.operators)]
+    taken = {carrier.name: carrier.classes or CLASSES for carrier in plan.carriers}
     prefixes = sorted({t.key[:2] for rates in (old, new) for t in rates.tariffs() if t.key[1]})
     for carrier in sorted({t.key[0] for rates in (old, new) for t in rates.tariffs()}):
         for operator in operators:
-            for klass in CLASSES:
+            for klass in taken.get(carrier, CLASSES):
                 price = old.price(carrier, operator, klass, now_ms=now_ms)
                 other = new.price(carrier, operator, klass, now_ms=now_ms)
                 if price != other and (operator or len(operators) == 1):
                     parts = volumes.get((carrier, operator, klass), 0)
                     yield _change(carrier, operator, klass, price, other, new, parts)
     for carrier, prefix in prefixes:
-        for klass in CLASSES:
+        for klass in taken.get(carrier, CLASSES):
             price = old.price(carrier, "", klass, prefix, now_ms)
             other = new.price(carrier, "", klass, prefix, now_ms)
             if price != other:
@@ -163,10 +164,8 @@ def _without_price(plan: Plan, rates: Rates, now_ms: int) -> Iterator[tuple[str,
 
 def _money(plan: Plan, old: Rates, new: Rates, now_ms: int, volumes: Volumes | None) -> Money | None:
     """Only what has a price in both, so that the difference is one of prices."""
-    if not volumes:
-        return None
     before = after = parts = 0
-    for (carrier, operator, klass), count in volumes.items():
+    for (carrier, operator, klass), count in (volumes or {}).items():
         one = old.price(carrier, operator, klass, now_ms=now_ms)
         two = new.price(carrier, operator, klass, now_ms=now_ms)
         if one is None or two is None or FOREVER in (new.comparable(one), new.comparable(two)):
@@ -174,6 +173,8 @@ def _money(plan: Plan, old: Rates, new: Rates, now_ms: int, volumes: Volumes | N
         before += count * new.comparable(one)
         after += count * new.comparable(two)
         parts += count
+    if not parts:
+        return None
     sign = "-" if after < before else "+"
     difference = sign + decimal(abs(after - before))
     return Money(plan.defaults.currency or "", parts, decimal(before), decimal(after), difference)

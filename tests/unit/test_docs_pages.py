@@ -122,7 +122,7 @@ BY_HAND = [page for page in PAGES if page.name != "cli.md" and "decisions" not i
 
 @pytest.mark.parametrize("page", BY_HAND, ids=name)
 def test_every_command_of_a_page_is_understood(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in ("plan.toml", "numbers.csv"):
+    for file in ("plan.toml", "numbers.csv", "north.csv", "registry.csv"):
         (tmp_path / file).touch()
     monkeypatch.chdir(tmp_path)
     for line in commands(page):

@@ -1,0 +1,1 @@
+"""Commands of rate sheets and of the registry of senders."""
