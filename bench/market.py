@@ -11,7 +11,8 @@ from collections import defaultdict
 
 import msgspec
 
-from gateway.plan.chances import DEADLINE_S, SENT, WIDTH, Chances, Tally, bucket_ms, slot
+from gateway.deliveries import DEADLINE_S, SENT, WIDTH, bucket_ms, slot
+from gateway.plan.chances import Chances, Tally
 from gateway.plan.choice import Choice, Compiled
 from gateway.plan.document import Carrier, Defaults, Operator, Plan, Rate, Route
 from gateway.plan.matching import Facts

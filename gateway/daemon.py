@@ -33,6 +33,7 @@ from gateway.ops.queues import measure_queues
 from gateway.ops.startup import check_store
 from gateway.ops.systemd import Systemd, status_line
 from gateway.receipts.chances import run_estimator
+from gateway.receipts.chances import run_estimator
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
 from gateway.router import stage as router
@@ -111,6 +112,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start(
                 "receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current, publisher.nudge)
             )
+            stages.start("chances", run_estimator(settings, redis, pool, owner))
             stages.start("chances", run_estimator(settings, redis, pool, owner))
             stages.start("leftovers", count_leftovers(pool, redis))
             stages.start("awaited receipts", count_awaited(pool, redis))

@@ -57,6 +57,8 @@ class Submitted(Fact, frozen=True, gc=False, tag="s"):
     late: bool = False
     treatment: str = ""  # what was done to the text, a message.Treatment
     billed_on_delivery: bool = False  # what it costs is booked when a receipt says delivered
+    sender: str = ""  # what the message's own was replaced by
+    record: str = ""  # why this carrier, see plan/record.py; with the first part only
 
     @property
     def due_micro(self) -> int:

@@ -87,6 +87,10 @@ queues_measured = gauge("router", "queues_measured_timestamp_seconds", "When the
 redis_aof = gauge("router", "redis_aof_ok", "1 while Redis keeps an append-only file and can write it")
 redis_noeviction = gauge("", "redis_noeviction", "1 while Redis' maxmemory-policy is noeviction, as it must be")
 carrier_live = gauge("router", "carrier_live", "1 while a connector reports a bind that may send", "carrier")
+carrier_breaker = gauge("router", "carrier_breaker", "1 for the state of the carrier's breaker", "carrier", "state")
+chances_age = gauge(
+    "router", "chances_age_seconds", "Age of what is known of carriers' chances of delivery; 0: nothing"
+)
 carrier_mode = gauge("router", "carrier_mode", "1 for what an operator ordered", "carrier", "mode")
 
 # stop lists
@@ -139,6 +143,10 @@ limit_parked = counter("connector", "limit_parked_messages",
 limit_used = gauge("connector", "limit_used_parts", "Parts leased of a limit in this period, all processes together; "
                    'with "*" the value that uses most; take the max over instances', "limit")  # fmt: skip
 limit_allowed = gauge("connector", "limit_allowed_parts", "Parts that a limit allows in a period", "limit")
+budget_used = gauge("api router", "budget_used", "Money booked of a budget in this period, all processes together, in "
+                    'the default currency; with "*" the value that uses most; take the max over instances',
+                    "budget")  # fmt: skip
+budget_amount = gauge("api router", "budget_amount", "Money of a budget in a period, in the default currency", "budget")
 taken_over = counter(
     "connector", "takeover_uncertain_messages", "Messages that a dead connector left in doubt on the wire", "carrier"
 )

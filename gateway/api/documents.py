@@ -219,6 +219,26 @@ class Preview(msgspec.Struct):
     ] = None
 
 
+class Considered(msgspec.Struct, omit_defaults=True):
+    """A carrier that a message might have gone to, as it was then."""
+
+    carrier: Annotated[str, Meta(description="the carrier, as the plan names it")]
+    price: Annotated[Price | None, Meta(description="of one part")] = None
+    probability: Annotated[
+        float | None, Meta(description="lower bound of the probability of delivery in time, where the strategy asks it")
+    ] = None
+    why_not: Annotated[str | None, Meta(description="why it was passed over: a word, then what it means")] = None
+
+
+class Decision(msgspec.Struct, omit_defaults=True):
+    """Why a carrier was chosen, where that was more than the first of its route."""
+
+    strategy: Annotated[str, Meta(description="how the route puts its carriers in order")]
+    source: Annotated[str | None, Meta(description="how the recipient's network is known")] = None
+    explored: Annotated[bool | None, Meta(description="true: chosen to learn how the carrier does")] = None
+    candidates: Annotated[list[Considered], Meta(description="in their order then")] = []
+
+
 class Moment(msgspec.Struct, omit_defaults=True):
     """Something that happened to a message. Only what applies is there."""
 
@@ -270,6 +290,8 @@ class Moment(msgspec.Struct, omit_defaults=True):
     status: Annotated[int | None, Meta(description="what the application answered last")] = None
     error: Annotated[str | None, Meta(description="why the application has not taken the event")] = None
     next_try_at: Annotated[datetime | None, Meta(description="when the application is told again")] = None
+    sender: Annotated[str | None, Meta(description="what the route replaced the sender by")] = None
+    decision: Annotated[Decision | None, Meta(description="why this carrier")] = None
 
 
 class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):

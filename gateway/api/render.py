@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.api.documents import BatchView, MessageView, Moment, Price
+from gateway.api.documents import BatchView, Considered, Decision, MessageView, Moment, Price
 from gateway.events import Batched
 from gateway.message import FINAL, Message, id_text, id_time_ms
+from gateway.plan import record
 from gateway.provider import RULES, Kind, Reason
 from gateway.store.messages import BatchFound, CallbackSeen, Found, Note, ReceiptSeen, Submission, Timeline, Wait
 
@@ -161,8 +162,26 @@ def _submission(s: Submission) -> Moment:
         late=s.late or None,
         carrier_message_id=s.carrier_message_id or None,
         price=price(s.price_micro, s.currency),
+        sender=s.sender or None,
+        decision=_decision(s),
         **_why(s.reason, s.code),
     )
+
+
+def _decision(s: Submission) -> Decision | None:
+    found = record.read(s.record)
+    if found is None:
+        return None
+    candidates = [
+        Considered(
+            c.carrier,
+            price(c.price_micro, c.currency or s.currency) if c.price_micro else None,
+            c.probability / 1000 if c.probability >= 0 else None,
+            f"{c.why}: {record.WHY[c.why]}" if c.why in record.WHY else c.why or None,
+        )
+        for c in found.candidates
+    ]
+    return Decision(found.strategy, found.source or None, found.explored or None, candidates)
 
 
 def _receipt(r: ReceiptSeen) -> Moment:

@@ -166,6 +166,8 @@ def submitted(flight: Flight, s: Submission, o: Outcome, now_ms: int, late: bool
         late,
         flight.treatment,
         j.billed_on_delivery,
+        j.sender,
+        j.record if s.part <= 1 else "",
     )
 
 

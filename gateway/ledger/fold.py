@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway import deliveries
 from gateway.callbacks.audience import NOBODY, Audience
 from gateway.callbacks.event import Event
 from gateway.events import (
@@ -25,10 +26,12 @@ from gateway.events import (
 from gateway.ledger import judge
 from gateway.ledger.judge import Entry, Meaning
 from gateway.ledger.rows import CallbackDue, Changes, Matched, Note, Row, Stray, new_row
-from gateway.message import FINAL, Message
+from gateway.message import FINAL, Message, State, id_shard
+from gateway.provider import Kind
 
 _NEW, _HEALED, _REPEATED, _KNOWN = Entry
 _NOTED, _FINAL = Meaning.NOTED, Meaning.FINAL
+_ACCEPTED = int(Kind.ACCEPTED)
 CarrierId = tuple[str, str]
 """A carrier, and its id of a message."""
 
@@ -116,6 +119,10 @@ class Fold:
             meaning = judge.receive(row, attempt, part, fact.receipt, fact.at_ms)
         if meaning is _FINAL:
             self._final(row, fact.at_ms)
+            if attempt == row.attempt and not row.test:
+                delivered = row.state == State.DELIVERED
+                took_ms = max(fact.at_ms - row.submitted_ms, 0)
+                self._count(row, deliveries.slot(took_ms) if delivered else deliveries.FAILED)
         elif meaning is _NOTED:
             self._touch(row, fact.at_ms)
         elif row.state in FINAL:
@@ -140,6 +147,8 @@ class Fold:
             return
         if row.delivered and judge.complete(row, at_ms):
             self.changes.finals.append(row.state)
+            if row.state == State.DELIVERED and not row.test:
+                self._count(row, deliveries.slot(max(at_ms - row.submitted_ms, 0)))
         if row.ref is not None and row.state != before:
             self._tell(row, at_ms)
         row.moved = self.number
@@ -147,12 +156,23 @@ class Fold:
         if fact.treatment and fact.part <= 1 and entry is not _HEALED:
             note = Note(message_id, fact.routed_ms or at_ms, "rewritten", fact.attempt, by=fact.treatment)
             self.changes.notes.append(note)
+        if fact.kind == _ACCEPTED and fact.part <= 1 and not row.test:
+            self._count(row, deliveries.SENT)
         if entry is _NEW:
             self.changes.submissions.append((at_ms, fact))
         elif entry is _HEALED:
             self.changes.healed.append(fact)
         else:
             self.changes.repeated.append((at_ms, fact))
+
+    def _count(self, row: Row, place: int) -> None:
+        """Into the counts of the carrier that has it, at the time of sending."""
+        if not row.submitted_ms:
+            return
+        klass = row.klass
+        at_ms = deliveries.bucket_ms(klass, row.submitted_ms)
+        counted = (at_ms, id_shard(row.id), klass, row.carrier, row.operator)
+        deliveries.count(self.changes.deliveries, counted, place)
 
     def _received(self, fact: Received) -> None:
         key = (fact.carrier, fact.receipt.carrier_message_id)

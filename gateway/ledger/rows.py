@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.callbacks.audience import Target
 from gateway.callbacks.event import Event
+from gateway.deliveries import Delta
 from gateway.events import AnyFact, Batched, Came, Received, Submitted, Waiting
 from gateway.message import Message, State, id_shard, id_time_ms
 
@@ -176,4 +177,5 @@ class Changes:
     rescheduled: list[Row] = field(default_factory=list)
     callbacks: list[CallbackDue] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
+    deliveries: Delta = field(default_factory=dict)  # counts that grow
     finals: list[str] = field(default_factory=list)  # final states that messages came into, to be counted

@@ -7,32 +7,20 @@ Pure.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from gateway.deliveries import BUCKET_S, DEADLINE_S, DELIVERED, ENDS_S, FAILED, LATER, SENT
 from gateway.plan.strategy import CERTAINTY, wilson
 from gateway.plan.surroundings import Chance
-
-DEADLINE_S: Final = {"otp": 60, "alert": 300, "transactional": 3_600, "marketing": 14_400}
-"""A delivery within this time is a success: later it is worth little to whoever waits for it."""
-
-ENDS_S: Final = (10, 30, 60, 300, 900, 3_600, 14_400)
-"""Deliveries are counted by the time they took: up to each of these. The deadlines are among them."""
 
 HALF_LIFE_S: Final = {"otp": 900, "alert": 900, "transactional": 1_800, "marketing": 3_600}
 """After so long a message counts half: what a carrier did then says half as much of what it does now."""
 
-BUCKET_S: Final = {"otp": 60, "alert": 60, "transactional": 300, "marketing": 300}
-"""Messages of this span of sending are counted together."""
-
 HALF_LIVES: Final = 6
 """What is older than so many, beyond its deadline, is forgotten."""
-
-SENT, DELIVERED, LATER, FAILED, WIDTH = 0, 1, 1 + len(ENDS_S), 2 + len(ENDS_S), 3 + len(ENDS_S)
-"""Places in a row of counts: sent; delivered by each of ENDS_S; delivered after them; not delivered, as it says."""
 
 _FROM_ALL, _FROM_CARRIER, _LEAST = 5.0, 20.0, 2.0
 """Messages that the mean of all carriers, that of the carrier, and nothing at all are worth."""
@@ -43,17 +31,6 @@ few messages tell of it since."""
 
 Cell = tuple[str, str, str]
 """Class, carrier, operator."""
-
-
-def slot(delay_ms: int) -> int:
-    """The place of a delivery that took so long."""
-    return DELIVERED + bisect_left(ENDS_S, delay_ms / 1000)
-
-
-def bucket_ms(klass: str, sent_ms: int) -> int:
-    """Where a message that was sent then is counted."""
-    width = BUCKET_S.get(klass, 300) * 1000
-    return sent_ms // width * width
 
 
 def horizon_ms(klass: str) -> int:
@@ -83,10 +60,10 @@ class Tally:
     def __init__(self, klass: str) -> None:
         self.klass = klass
         self.intervals = ENDS_S.index(DEADLINE_S[klass]) + 1
-        self.buckets: dict[int, dict[tuple[str, str], Sequence[int]]] = {}
+        self.buckets: dict[int, Mapping[tuple[str, str], Sequence[int]]] = {}
         """By time (ms): by carrier and operator a row of counts."""
 
-    def put(self, at_ms: int, rows: dict[tuple[str, str], Sequence[int]]) -> None:
+    def put(self, at_ms: int, rows: Mapping[tuple[str, str], Sequence[int]]) -> None:
         """What is known of one bucket now."""
         self.buckets[at_ms] = rows
 

@@ -340,7 +340,14 @@ class Compiled:
                 treatment_of(route),
                 not taken.test and self.carriers[option.carrier].billed_on == "delivered",
                 option.sender,
-                record.write(route.strategy, taken.whose.source, drawn, ranking.options, in_words),
+                record.write(
+                    route.strategy,
+                    taken.whose.source,
+                    drawn,
+                    ranking.options,
+                    in_words,
+                    price.currency if price else "",
+                ),
             )
         return choice
 

@@ -1,7 +1,8 @@
 """The short record of a decision: why a message went to its carrier, as a text of some dozen bytes per candidate.
 
-    best_value,ported,x|north,2150000,962,|south,1900000,431,down
-    strategy, source of the operator, x: explored; then carrier, price, permille, why it was not taken
+    best_value,ported,x|north,2150000,962,|south,19000EUR,431,down
+    strategy, source of the operator, x: explored; then carrier, price of a part in millionths (with its currency when
+    that is another than the chosen one's), permille, why it was not taken
 Empty: the first candidate of a route that has them in order of preference, for a number that the plan's prefixes know.
 In and out: values. Pure.
 """
@@ -9,6 +10,7 @@ In and out: values. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_uppercase, digits
 from typing import Final
 
 import msgspec
@@ -33,6 +35,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
     carrier: str
     price_micro: int
+    currency: str
+    """Empty: that of the carrier that was chosen."""
     probability: int
     why: str
 
@@ -46,15 +50,20 @@ class Record(msgspec.Struct, frozen=True):
     candidates: tuple[Candidate, ...]
 
 
-def write(strategy: str, source: str, explored: bool, options: Sequence[Option], whys: Sequence[str]) -> str:
-    """The text; `whys` are those of the options, in their order."""
+def write(
+    strategy: str, source: str, explored: bool, options: Sequence[Option], whys: Sequence[str], currency: str
+) -> str:
+    """The text; `whys` are those of the options, in their order; `currency` is that of the one chosen."""
     trivial = strategy == "priority" and not any(whys)
     if trivial:
         return "" if source in ("plan", "rest", "") else f",{source},"
     lines = [f"{strategy},{source},{'x' if explored else ''}"]
     for option, why in zip(options[:MOST], whys, strict=False):
         permille = "" if option.chance is None else f"{option.chance.delivered * 1000:.0f}"
-        lines.append(f"{option.carrier},{option.price.micro if option.price else ''},{permille},{why}")
+        price = ""
+        if option.price is not None:
+            price = f"{option.price.micro}{option.price.currency if option.price.currency != currency else ''}"
+        lines.append(f"{option.carrier},{price},{permille},{why}")
     return "|".join(lines)
 
 
@@ -65,7 +74,8 @@ def read(text: str) -> Record | None:
         strategy, source, explored = head.split(",")
         rows = [line.split(",") for line in lines]
         candidates = tuple(
-            Candidate(carrier, int(price or 0), int(permille or -1), why) for carrier, price, permille, why in rows
+            Candidate(carrier, int(price.rstrip(ascii_uppercase) or 0), price.lstrip(digits), int(permille or -1), why)
+            for carrier, price, permille, why in rows
         )
     except ValueError:
         return None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gateway.config import Settings
 from gateway.plan.admission import Which, nobody
 from gateway.plan.choice import Compiled
+from gateway.router.chances import watch_chances
 from gateway.router.fullness import Fullness
 from gateway.router.liveness import Liveness
 from gateway.router.pausing import PauseWatch
@@ -18,9 +19,11 @@ from gateway.router.route import FencedError, Intake
 from gateway.router.waiting import WaitingWatch
 from gateway.router.waits import Waits
 from gateway.router.world import World
+from gateway.streams.allowances import Allowances
 from gateway.streams.lease import Lease
 from gateway.streams.link import Link, Redis, RedisAwayError
 from gateway.streams.pauses import Pauses
+from gateway.streams.purses import Purses
 from gateway.streams.wakes import Wakes
 
 log = logging.getLogger("router")
@@ -42,11 +45,14 @@ async def run(
     world = World(liveness, which)
     world.used = used
     pauses, fullness = Pauses(redis), Fullness(redis, plan)
-    world.waits = Waits(pauses)
+    allowances = Allowances(redis)
+    world.waits = Waits(pauses, Purses(allowances, plan, redis.clock_ms, refuses=False))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(liveness.run(), name="liveness")
         tasks.create_task(pauses.run(), name="pauses")
         tasks.create_task(fullness.run(world), name="limits")
+        tasks.create_task(allowances.run(), name="budgets")
+        tasks.create_task(watch_chances(redis, world), name="chances")
         for shard in range(redis.shards):
             tasks.create_task(_shard(settings, redis, owner, plan, world, shard), name=f"router {shard}")
 

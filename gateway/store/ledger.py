@@ -20,7 +20,7 @@ import asyncpg
 from gateway.ledger.rollup import Delta, book
 from gateway.ledger.rows import Changes, Places, Row, place
 from gateway.message import id_time_ms
-from gateway.store import callbacks, copy_format, records, rollups
+from gateway.store import callbacks, copy_format, deliveries, records, rollups
 from gateway.store.days import day_of, partition, time_bounds
 from gateway.store.records import Record
 
@@ -160,6 +160,7 @@ async def write(connection: asyncpg.Connection, encoded: Encoded) -> None:
     await _write_seldom(connection, changes, encoded.key)
     await _note_deadlines(connection, encoded.spans)
     await rollups.add(connection, encoded.delta)
+    await deliveries.add(connection, changes.deliveries)
 
 
 async def _write_seldom(connection: asyncpg.Connection, changes: Changes, key: bytes) -> None:

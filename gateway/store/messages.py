@@ -83,6 +83,8 @@ class Submission(msgspec.Struct, frozen=True):
     routed_ms: int
     sent_ms: int
     answered_ms: int
+    sender: str = ""
+    record: str = ""
 
 
 class ReceiptSeen(msgspec.Struct, frozen=True):
@@ -205,7 +207,7 @@ async def timeline(pool: Pool, found: Found) -> Timeline:
 
 
 _SUBMISSIONS = """select attempt, part, parts, kind, late, carrier, bind, reason, code, carrier_message_id, operator,
-    route, plan_version, price_micro, currency, routed_at, sent_at, answered_at
+    route, plan_version, price_micro, currency, routed_at, sent_at, answered_at, sender, record
     from submissions where message_id = $1 and sent_at >= $2 and sent_at < $3 order by sent_at, attempt, part"""
 _RECEIPTS = """select at, attempt, part, carrier, bind, state, reason, code, done_at, raw, matched_by
     from receipts where message_id = $1 and at >= $2 and at < $3 order by at"""

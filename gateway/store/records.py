@@ -140,6 +140,7 @@ _SUBMISSION_ALIKE = {
     "price_micro": "bigint", "plan_version": "bigint", "attempt": "smallint", "part": "smallint", "parts": "smallint",
     "kind": "smallint", "late": "bool", "carrier": "text", "bind": "text", "reason": "text", "code": "text",
     "operator": "text", "currency": "text", "route": "text", "billed_on_delivery": "bool",
+    "sender": "text", "record": "text",
 }  # fmt: skip
 SUBMISSION = _SUBMISSION_ALIKE | {
     "message_id": "uuid", "sent_at": "timestamptz", "answered_at": "timestamptz", "routed_at": "timestamptz",
@@ -161,7 +162,7 @@ def submission(answer: tuple[int, Submitted]) -> bytes:
     name = f.carrier_message_id.encode()
     same = _submission_alike[
         f.price_micro, f.plan_version, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.bind, f.reason, f.code,
-        f.operator, f.currency, f.route, f.billed_on_delivery,
+        f.operator, f.currency, f.route, f.billed_on_delivery, f.sender, f.record,
     ]  # fmt: skip
     one, routed = f.id, times_or_null[f.routed_ms]
     return _submission_packs[len(same), len(one), len(routed), len(name)](
@@ -175,8 +176,8 @@ def repeated(answer: tuple[int, Submitted]) -> Record:
     at_ms, f = answer
     return (
         f.price_micro, f.plan_version, f.attempt, f.part, f.parts, f.kind, f.late, f.carrier, f.bind, f.reason, f.code,
-        f.operator, f.currency, f.route, f.billed_on_delivery, f.id, sent_ms(f, at_ms), f.answered_ms or at_ms,
-        f.routed_ms or None, f.echo, f.carrier_message_id,
+        f.operator, f.currency, f.route, f.billed_on_delivery, f.sender, f.record, f.id, sent_ms(f, at_ms),
+        f.answered_ms or at_ms, f.routed_ms or None, f.echo, f.carrier_message_id,
     )  # fmt: skip
 
 

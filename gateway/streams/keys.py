@@ -26,6 +26,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {g}:mirror:<name>                      hash      version and value of the plan, the keys …
     {g}:status                             hash      carrier → state of its connector and binds
     {g}:modes                              hash      carrier → paused or draining
+    {g}:chances                            string    how likely each carrier delivers, and as of when that is known
     {g}:ids                                hash      "<carrier>|<form of its ids>" → receipts that found theirs by it
     {g}:awaited                            string    carrier → messages that wait for its receipts
     {g}:asks:<carrier>                     list      questions for its connector

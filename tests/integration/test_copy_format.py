@@ -199,13 +199,14 @@ async def test_another_time_reaches_its_columns(pool: Pool, fresh: bool) -> None
 def answer(one: bytes) -> tuple[Submitted, dict[str, Any]]:
     fact = Submitted(
         one, 2, 3, 4, "alpha", "alpha-1", 1, "throttled", "0x58", "c-ё", "mts", 5, "RUB", 6, "default", NOW_MS + 1,
-        NOW_MS + 2, NOW_MS + 3, -7, True, billed_on_delivery=True,
+        NOW_MS + 2, NOW_MS + 3, -7, True, billed_on_delivery=True, sender="BANK", record="cheapest,plan,",
     )  # fmt: skip
     return fact, {
         "message_id": one, "sent_at": NOW_MS + 2, "answered_at": NOW_MS + 3, "routed_at": NOW_MS + 1, "price_micro": 5,
         "plan_version": 6, "echo": -7, "attempt": 2, "part": 3, "parts": 4, "kind": 1, "late": True, "carrier": "alpha",
         "carrier_message_id": "c-ё", "bind": "alpha-1", "reason": "throttled", "code": "0x58", "operator": "mts",
         "currency": "RUB", "route": "default", "billed_on_delivery": True,
+        "sender": "BANK", "record": "cheapest,plan,",
     }  # fmt: skip
 
 

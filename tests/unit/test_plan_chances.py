@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.plan.chances import DEADLINE_S, ENDS_S, SENT, WIDTH, Chances, Tally, bucket_ms, horizon_ms, slot
+from gateway.deliveries import DEADLINE_S, ENDS_S, SENT, WIDTH, bucket_ms, slot
+from gateway.plan.chances import Chances, Tally, horizon_ms
 from gateway.plan.surroundings import Chance
 
 NOW_MS = 1_800_000_000_000

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.message import CLASSES, id_tail
 from gateway.plan import choice as choice_module
+from gateway.plan import record
 from gateway.plan.choice import Choice, Compiled, NoRoute, PlanDirectory
 from gateway.plan.document import Carrier, Defaults, Operator, Plan, Rate, Route, Sender
 from gateway.plan.matching import Drawn, Facts, Matching
@@ -326,3 +327,32 @@ def test_a_sender_that_is_not_registered_is_sent_refused_or_replaced(
     none = compiled.choose(shop, Surroundings(), frozenset("c"))
     if unregistered == "refuse":
         assert isinstance(none, NoRoute) and none.reason == Reason.ATTEMPTS_EXHAUSTED
+
+
+# What is kept of a decision -------------------------------------------------------------------------------------------
+
+
+def test_a_decision_that_needs_no_word_leaves_none() -> None:
+    found = routed("priority", PRICES).choose(MESSAGE)
+    assert isinstance(found, Choice) and found.record == ""
+
+
+def test_the_record_of_a_decision_has_prices_chances_and_why_not() -> None:
+    compiled = routed("best_value", PRICES, {"c": "EUR"})
+    around = chance_of(a=(0.95, 1000), b=(0.9, 400))
+    world = msgspec.structs.replace(around, live=lambda name: name != "b")
+    found = compiled.choose(MESSAGE, world)
+    assert isinstance(found, Choice) and found.carrier == "a"
+    assert found.record == "best_value,plan,|b,800000,850,down|a,1000000,918,|c,3000000EUR,,"
+    read = record.read(found.record)
+    assert read is not None and (read.strategy, read.source, read.explored) == ("best_value", "plan", False)
+    assert [(c.carrier, c.price_micro, c.currency, c.probability, c.why) for c in read.candidates] == [
+        ("b", 800_000, "", 850, "down"),
+        ("a", 1_000_000, "", 918, ""),
+        ("c", 3_000_000, "EUR", -1, ""),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "a", "a,b,c,d", "a,b,|x", "a,b,|x,1,2,3,4", "a,b,|x,?,2,"])
+def test_a_record_that_cannot_be_read_is_none(text: str) -> None:
+    assert record.read(text) is None
