@@ -16,16 +16,20 @@ FROM python:3.13-slim
 LABEL org.opencontainers.image.title="Sluice" \
       org.opencontainers.image.description="SMS gateway: HTTP in, SMPP and HTTP carriers out, every message accounted for" \
       org.opencontainers.image.licenses="Apache-2.0"
-# A user by number, so that orchestrators can see that it is not root; it owns no file.
-RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sluice
+# A user by number, so that orchestrators can see that it is not root; it owns one directory.
+RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sluice \
+ && install --directory --mode=0700 --owner=10001 /var/lib/sluice
 COPY --from=build /opt/sluice /opt/sluice
-# Nothing is written to the file system: it may be read-only. Secrets are files in /run/secrets, as compose mounts them.
+# The file system may be read-only. A volume on /var/lib/sluice keeps, for containers with the role connector, what
+# carriers answered and Redis does not know yet, over a kill of the container; without one nothing is written.
+# Secrets are files in /run/secrets, as compose mounts them.
 ENV PATH=/opt/sluice/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     CREDENTIALS_DIRECTORY=/run/secrets \
     SLUICE_LISTEN=0.0.0.0:8080 \
-    SLUICE_METRICS_LISTEN=0.0.0.0:9100
+    SLUICE_METRICS_LISTEN=0.0.0.0:9100 \
+    SLUICE_STATE_DIR=/var/lib/sluice
 USER 10001:10001
 WORKDIR /
 # The API; /metrics, /healthz and /readyz of processes without it.
