@@ -9,9 +9,13 @@ import msgspec
 import pytest
 
 from gateway.events import Submitted
+from gateway.plan.choice import Compiled
+from gateway.plan.document import Carrier, Operator, Plan, Rate, Route, Step
 from gateway.receipts.expiry import expire
 from gateway.receipts.retry import retry
+from gateway.router import stage as router
 from gateway.store.days import DAY_MS, Days
+from tests.core_path import running
 from tests.ledger_bench import Bench, message, open_bench, receipt, rollups_equal_rows, submitted
 
 
@@ -91,3 +95,31 @@ async def test_each_part_that_arrives_costs_and_what_does_not_arrive_costs_nothi
     await bench.tell(receipt("c2", at_ms=now, state="undeliverable"))
     await bench.until_recorded()
     assert await cost(bench, one) == ("undeliverable", 5_000_000)
+
+
+async def test_what_is_routed_carries_how_it_is_billed_and_the_step_that_the_month_has_reached(valkey_url: str) -> None:
+    ladder = (Step(over=100, price="1.00"),)
+    compiled = Compiled(
+        Plan(
+            carriers=(Carrier(name="north", provider="scripted", billed_on="delivered"),),
+            operators=(Operator(name="any", prefixes=("",)),),
+            rates=(Rate(carrier="north", price="1.5", currency="RUB", ladder=ladder, ladder_kind="whole_month"),),
+            routes=(Route(name="all", carriers=("north",)),),
+        ),
+        1,
+    )
+    sent = {"north": 99}
+    async with running(valkey_url) as path:
+        path.plan = compiled
+        work = router.run(path.settings, path.redis, "router", lambda: path.plan, lambda carrier, *_: sent[carrier])
+        path._start("router", work)
+        path.start_connector("north")
+        await path.accept(3)
+        await path.drained()
+        sent["north"] = 100
+        path.plan = compiled.with_data()  # what it remembers of prices it remembers for a second
+        await path.accept(2, klass="otp")
+        await path.drained()
+        facts = [fact for fact in await path.facts() if isinstance(fact, Submitted)]
+        assert [fact.price_micro for fact in facts] == [1_500_000] * 3 + [1_000_000] * 2
+        assert all(fact.billed_on_delivery and fact.due_micro == fact.price_micro for fact in facts)
