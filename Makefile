@@ -29,7 +29,7 @@ test-full: $(VENV)/installed-dev ## the acceptance tests with full queues and a 
 lint: $(VENV)/installed-dev ## style, types, and which part may import which
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-docs: $(VENV)/installed ## write the pages that are made of the program: docs/{cli,settings,test-keys}.md
+docs: $(VENV)/installed ## write the pages that are made of the program: docs/{cli,settings,test-keys,sandbox}.md
 	@$(BIN)/python -m gateway.reference docs
 
 fuzz: $(VENV)/installed-dev ## a million mutated PDUs through our end of an SMPP link (ARGS=--help)

@@ -1,4 +1,4 @@
-"""Pages that are made of the program: docs/cli.md, docs/settings.md, docs/test-keys.md.
+"""Pages that are made of the program: docs/cli.md, docs/settings.md, docs/test-keys.md, docs/sandbox.md.
 
 `python -m gateway.reference DIRECTORY` writes all. Never: a word that --help or `sluice config example`
 lacks, beside the introductions.
@@ -16,7 +16,7 @@ import click
 from gateway.cli import COMMANDS, main
 from gateway.commands.origins import Setting, settings
 from gateway.config import IN_FILES
-from gateway.embedded.sandbox import magic_page
+from gateway.embedded.sandbox import magic_page, profile_page
 
 WIDTH: Final = 80
 
@@ -115,7 +115,12 @@ def _row(setting: Setting) -> str:
     return f"| `{setting.name}`<br>`{setting.variable}` | `{setting.default}` | {says} ({kind}) |"
 
 
-PAGES: Final = {"cli.md": cli_page, "settings.md": settings_page, "test-keys.md": magic_page.page}
+PAGES: Final = {
+    "cli.md": cli_page,
+    "settings.md": settings_page,
+    "test-keys.md": magic_page.page,
+    "sandbox.md": profile_page.page,
+}
 
 
 def write(directory: Path) -> None:

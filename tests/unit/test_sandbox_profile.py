@@ -49,7 +49,7 @@ def test_shares_of_several_cases_are_parts_of_all_messages_that_they_take() -> N
         ({"cases": [{}, {"statt": "X"}]}, "cases[1].statt: no such field. Did you mean `stat`?"),
         ({"cases": [{"prefix": "seven"}]}, "cases[0].prefix"),
         ({"binds": ["receivers"]}, "binds[0]"),
-        ({"links": {"ends_by": "fire"}}, "it is: how: the carrier asks to unbind"),
+        ({"links": {"ends_by": "fire"}}, "it is: how: unbind: the carrier asks for it"),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_refused_with_its_place(values: dict[str, object], place: str) -> None:

@@ -31,7 +31,9 @@ class Ids(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """`[ids]`: how message ids look."""
 
     answer: Annotated[Base, Meta(description="in the answer to a submit: decimal, hex or HEX (capitals)")] = "decimal"
-    receipt: Annotated[Literal["same", Base], Meta(description="in receipts; same: as in the answer")] = "same"
+    receipt: Annotated[
+        Literal["same", Base], Meta(description="in receipts: decimal, hex, HEX, or the same as in the answer")
+    ] = "same"
     bits: Annotated[Literal[32, 64, 96], Meta(description="how large they are")] = 64
     zeros: Annotated[
         int, Meta(ge=0, le=40, description="the answer's id has leading zeros up to so many characters")
@@ -67,15 +69,15 @@ class ReceiptForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     where: Annotated[
         Literal["text_and_tlvs", "text", "tlvs", "payload", "id_in_tlv"],
         Meta(
-            description="where it says what: in its text and in TLVs; in its text; in TLVs without any text; in a text"
-            " that is in message_payload; the id in a TLV and the rest in the text"
+            description="where it says what: text; tlvs, without any text; text_and_tlvs; payload: its text is in"
+            " message_payload; id_in_tlv: the id in a TLV and the rest in the text"
         ),
     ] = "text_and_tlvs"
     command: Annotated[Literal["deliver_sm", "data_sm"], Meta(description="the PDU that it comes in")] = "deliver_sm"
     esm_class: Annotated[int, Meta(ge=0, le=255, description="such as 4, or 0x44 at some; 0 says nothing")] = 4
     dates: Annotated[
         Literal["minutes", "seconds", "zeros", "words"],
-        Meta(description="YYMMDDhhmm; with seconds; zeros; something that is no date"),
+        Meta(description="minutes: YYMMDDhhmm; seconds: with seconds; zeros; words: something that is no date"),
     ] = "minutes"
     timezone: Annotated[str, Meta(description='zone of its dates, such as "Europe/Moscow"')] = "UTC"
     words: Annotated[

@@ -85,6 +85,8 @@ mistake, nobody gets it.
 
 ## For operators
 
+How the sandbox behaves beside these numbers is a profile's business: [the sandbox](sandbox.md).
+
 Any carrier can be marked `sandbox = true`, such as an account of your own at a provider that offers one; only
 Sluice's sandbox (`sluice sandbox`, which `sluice up` starts) knows these numbers. It plays them by SMPP and by HTTP
 alike; by HTTP a reason is as exact as the plan's `errors` and `codes` make it. `magic = false` in its profile turns

@@ -40,12 +40,24 @@ def fields_of(kind: type[msgspec.Struct]) -> Fields:
     found: Fields = {}
     for field in msgspec.structs.fields(kind):
         info: Any = msgspec.inspect.type_info(field.type)
-        meant = ""
-        if isinstance(info, msgspec.inspect.Metadata):
-            meant, info = (info.extra_json_schema or {}).get("description", ""), info.type
+        info = info.type if isinstance(info, msgspec.inspect.Metadata) else info
         table = fields_of(info.cls) if isinstance(info, msgspec.inspect.StructType) else {}
-        found[field.encode_name] = (meant, table)
+        found[field.encode_name] = (meaning(field.type), table)
     return found
+
+
+def meaning(kind: object) -> str:
+    """What a field's type says of itself, with the words that it takes."""
+    info: Any = msgspec.inspect.type_info(kind)
+    if not isinstance(info, msgspec.inspect.Metadata):
+        return ""
+    says: str = (info.extra_json_schema or {}).get("description", "")
+    inner: Any = info.type
+    if isinstance(inner, msgspec.inspect.VarTupleType):
+        inner = inner.item_type
+    if isinstance(inner, msgspec.inspect.LiteralType) and not all(str(value) in says for value in inner.values):
+        says += f" ({', '.join(f'`{value}`' for value in inner.values)})"
+    return says
 
 
 def _told(error: str, kind: type[msgspec.Struct], place: str, others: Sequence[str]) -> str:

@@ -69,8 +69,8 @@ class Links(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ends_by: Annotated[
         Literal["unbind", "close", "reset", "half_open"],
         Meta(
-            description="how: the carrier asks to unbind; closes without a word; resets; or stays connected and does"
-            " nothing any more"
+            description="how: unbind: the carrier asks for it; close: without a word; reset; half_open: it stays, and"
+            " nothing comes over it any more"
         ),
     ] = "close"
     away_s: Annotated[float, Meta(ge=0, description="for how long nobody can connect after that")] = 0.0

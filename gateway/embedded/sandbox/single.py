@@ -15,9 +15,9 @@ from gateway.embedded.sandbox.magic import Magic
 from gateway.embedded.sandbox.magic_receipts import follow
 from gateway.embedded.sandbox.peer import Peer
 from gateway.embedded.sandbox.profile import Fate
-from gateway.embedded.sandbox.taken import Known
 from gateway.embedded.sandbox.smsc import Smsc
 from gateway.embedded.sandbox.spread import draw
+from gateway.embedded.sandbox.taken import Known
 from gateway.smpp import pdu
 
 Spot = tuple[int, int, int]
