@@ -33,7 +33,6 @@ from gateway.ops.queues import measure_queues
 from gateway.ops.startup import check_store
 from gateway.ops.systemd import Systemd, status_line
 from gateway.receipts.chances import run_estimator
-from gateway.receipts.chances import run_estimator
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
 from gateway.router import stage as router
@@ -113,16 +112,16 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
                 "receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current, publisher.nudge)
             )
             stages.start("chances", run_estimator(settings, redis, pool, owner))
-            stages.start("chances", run_estimator(settings, redis, pool, owner))
             stages.start("leftovers", count_leftovers(pool, redis))
             stages.start("awaited receipts", count_awaited(pool, redis))
             stages.start("budgets", correct_budgets(settings, redis, pool, owner, plan.current))
             stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
         if "connector" in roles:
             stages.start("connector", ConnectorStage(settings, redis, owner, plan.current, stops.which).run())
-        if "router" in roles:
-            volumes = live_volumes.LiveVolumes(redis)
+        volumes = live_volumes.LiveVolumes(redis)
+        if roles & {"api", "router"}:
             stages.start("volumes", volumes.watch())
+        if "router" in roles:
             stages.start("router", router.run(settings, redis, owner, plan.current, volumes.used, stops.which))
             stages.start("unmapped operators", live_numbers.count_unmapped(plan.current))
             stages.start("queue gauges", measure_queues(redis))
@@ -130,7 +129,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start("carrier gauges", watch_carriers(redis, plan.current))
             stages.start("redis probe", probe_redis(redis))
         recipients = Recipients(stops.which, plan.current) if "api" in roles else None
-        url = await _listen(settings, redis, pool, plan, health, stack, recipients)
+        url = await _listen(settings, redis, pool, plan, health, stack, recipients, volumes.used)
         _settle_garbage()
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
         ready(url)
@@ -163,10 +162,11 @@ async def _listen(
     health: Health,
     stack: contextlib.AsyncExitStack,
     recipients: Recipients | None,
+    used: Callable[[str, str, str], int],
 ) -> str:
     try:
         if recipients is not None:
-            server = await serve(settings, redis, pool, plan, health, recipients)
+            server = await serve(settings, redis, pool, plan, health, recipients, used)
             stack.push_async_callback(server.close)
             return server.url
         if settings.metrics_listen:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from gateway import logs, metrics
 from gateway.api import call, keyring, quotas, tls
+from gateway.api.budgets import Budgets
 from gateway.api.call import Call, Gate
 from gateway.api.door import Entrance
 from gateway.api.endpoints import TABLE
@@ -29,9 +30,12 @@ from gateway.api.wire import Listener
 from gateway.config import Settings
 from gateway.plan import document
 from gateway.plan.choice import Compiled
+from gateway.plan.surroundings import Surroundings
 from gateway.store.pool import Pool
 from gateway.streams.accept import Acceptor
+from gateway.streams.allowances import Allowances
 from gateway.streams.link import Redis
+from gateway.streams.purses import Purses
 
 log = logs.stage("api")
 
@@ -125,9 +129,16 @@ class Plan(Protocol):
 
 
 async def serve(
-    settings: Settings, redis: Redis, pool: Pool, plan: Plan, health: Health, recipients: Recipients | None = None
+    settings: Settings,
+    redis: Redis,
+    pool: Pool,
+    plan: Plan,
+    health: Health,
+    recipients: Recipients | None = None,
+    used: Callable[[str, str, str], int] | None = None,
 ) -> Server:
-    """Listen on `settings.listen`; port 0 takes a free one. `recipients`: whom messages may go to.
+    """Listen on `settings.listen`; port 0 takes a free one. `recipients`: whom messages may go to; `used`: as in
+    Surroundings.
 
     Raises OSError when the address is taken, SettingsError.
     """
@@ -142,6 +153,10 @@ async def serve(
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons, plan.ready)
         gate.rules.recipients = recipients
+        gate.around = lambda now_ms: Surroundings(now_ms=now_ms, used=used)
+        allowances = Allowances(redis)
+        gate.budgets = Budgets(redis, Purses(allowances, plan.current, redis.clock_ms, refuses=True))
+        stack.push_async_callback(_end, asyncio.create_task(allowances.run(), name="budgets"))
         stack.push_async_callback(gate.close)
         context = _secure(stack, settings)
         url = await _open(stack, build(gate), settings.listen, context)

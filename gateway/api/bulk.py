@@ -152,6 +152,7 @@ async def _put_all(
     """Check each item and send it on its way."""
     wanted: list[Message | Problem] = []
     turn = time.perf_counter()
+    budgets = c.gate.budgets if c.gate.budgets is not None and c.gate.budgets.is_open else None
     check, defaults, nul = c.gate.rules.check, bulk.defaults, bulk.nul
     for index, item in enumerate(bulk.items):
         if not index & 15 and time.perf_counter() - turn > _TURN_S:
@@ -166,6 +167,8 @@ async def _put_all(
         message = check(fields, sender, now_ms, batch_id, nul=nul)
         if isinstance(message, list):
             wanted.append(from_faults(message, bulk.line(index), bulk.pointer(index)))
+        elif budgets is not None and (spent := await budgets.refuse(message, bulk.pointer(index), bulk.line(index))):
+            wanted.append(spent)
         else:
             many.put(index, message, canonical(fields, message) if message.ref else ())
             wanted.append(message)

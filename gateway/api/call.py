@@ -20,6 +20,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway import metrics
+from gateway.api.budgets import Budgets
 from gateway.api.checks import Rules, Sender
 from gateway.api.desk import Desk, Keeper, Readers
 from gateway.api.intake import Intake
@@ -65,6 +66,8 @@ class Gate:
     """Another plan made ready, with the data that this process has beside the one in use."""
     around: Callable[[int], Surroundings] = _nowhere
     """What routing knows at a time beside plan and message."""
+    budgets: Budgets | None = None
+    """Whose money messages cost; None: there are no budgets here."""
     desk: Desk = field(init=False)
     rules: Rules = field(init=False)
     intake: Intake = field(init=False)

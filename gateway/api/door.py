@@ -189,6 +189,9 @@ class Door(asyncio.Protocol):
                 return False
         except UNREADABLE:
             return False  # the long way finds the words
+        if gate.budgets is not None and not gate.budgets.take(wish.message):
+            rights.quota.give_back(1)
+            return False
         try:
             verdict = gate.intake.put(wish)
         except (BoundReachedError, RedisAwayError):

@@ -134,6 +134,8 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
     wish = _wish(c, body, now_ms)
     if isinstance(wish, Problem):
         return wish
+    if c.gate.budgets is not None and (spent := await c.gate.budgets.refuse(wish.message)) is not None:
+        return spent
     try:
         verdict = await c.gate.intake.take(wish, c.request.task, seed)
     except FAILURES as e:

@@ -34,6 +34,8 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     client: str | None
     tag: str | None
     klass: str | None
+    is_money: bool = False
+    """A budget: `parts` are millionths of the default currency."""
 
 
 class Count(msgspec.Struct, frozen=True, gc=False):

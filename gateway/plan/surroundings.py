@@ -74,5 +74,6 @@ class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """(carrier, operator, class) → parts sent there in this month; "" in place of operator or class: all of them."""
     barred: Callable[[Compiled, Message, int], Barred | None] | None = None
     """(plan, message, time) → why it may not go to its recipient now: stop lists and sending hours."""
-    waits: Callable[[Message], Wait | None] | None = None
-    """Why a message has to wait whatever carriers say: its tag is paused, its budget spent. None: none has to."""
+    waits: Callable[[Message, bool], Wait | None] | None = None
+    """(message, whether it comes for the first time) → why it has to wait whatever carriers say: its tag is paused, its
+    budget is spent. None: none has to."""

@@ -66,8 +66,10 @@ def decide(entry: Queued, plan: Compiled, around: Surroundings, known: Moves | N
 
     Fresh messages of one kind get the same Move out of `known`, which is good for one batch.
     """
-    if known is not None and not entry.journey and (move := _fresh(entry.value, plan, around, known)) is not None:
-        return move
+    if known is not None and not entry.journey and around.waits is None:
+        move = _fresh(entry.value, plan, around, known)
+        if move is not None:
+            return move
     message_id, now_ms = entry.message_id, around.now_ms
     try:
         message = unpack_message(entry.value, 16)
@@ -83,7 +85,7 @@ def decide(entry: Queued, plan: Compiled, around: Surroundings, known: Moves | N
             return Move("l", str(fact.until_ms), entry.journey, fact)
         if fact is not None:
             return Move("", fact=fact)
-    if around.waits is not None and (wait := around.waits(message)) is not None:
+    if around.waits is not None and (wait := around.waits(message, journey is None)) is not None:
         deadline_ms = message.deadline_ms(message_id)
         due = min(wait.until_ms or deadline_ms, deadline_ms)
         tag = message.tag if wait.reason == Reason.PAUSED else ""
@@ -116,8 +118,6 @@ def _fresh(value: bytes, plan: Compiled, around: Surroundings, known: Moves) -> 
     if max(accepted_ms, m.send_at_ms) + m.validity_s * 1000 <= now_ms or accepted_ms > now_ms:
         return None
     if around.barred is not None and around.barred(plan, m, now_ms) is not None:
-        return None
-    if around.waits is not None and around.waits(m) is not None:
         return None
     choice = plan.choose(m, around, NOTHING, NOTHING, value[:16])
     if not isinstance(choice, Choice):

@@ -1,6 +1,7 @@
 """Which messages have to wait whatever carriers say: their tag is paused, or the budget that they count in is spent.
 
-In: what operators paused, what budgets say. Out: why and until when; nobody is asked while neither holds anything.
+In: what operators paused, what budgets that hold have left. Out: why and until when; nobody is asked while neither
+holds anything. A message is booked when it comes for the first time.
 """
 
 from __future__ import annotations
@@ -11,23 +12,22 @@ from gateway.message import Message
 from gateway.plan.surroundings import Wait
 from gateway.provider import Reason
 from gateway.streams.pauses import Pauses
+from gateway.streams.purses import Purses
 
 
 class Waits:
     """One for all shards of a process."""
 
-    def __init__(self, pauses: Pauses) -> None:
-        self.pauses = pauses
-        self.spent: Callable[[Message], int] | None = None
-        """Until when (ms) a message's budget is spent; 0: it is not. None: no budget holds anything back."""
+    def __init__(self, pauses: Pauses, purses: Purses) -> None:
+        self.pauses, self._purses = pauses, purses
 
-    def now(self) -> Callable[[Message], Wait | None] | None:
+    def now(self) -> Callable[[Message, bool], Wait | None] | None:
         """The question as it stands now."""
-        return self.of if self.pauses.tags or self.spent is not None else None
+        return self.of if self.pauses.tags or self._purses.is_open else None
 
-    def of(self, message: Message) -> Wait | None:
+    def of(self, message: Message, is_new: bool) -> Wait | None:
         """Why a message has to wait; None: it has not."""
         if message.tag in self.pauses.tags:
             return Wait(Reason.PAUSED, 0)
-        until_ms = self.spent(message) if self.spent is not None and not message.test else 0
-        return Wait(Reason.BUDGET, until_ms) if until_ms else None
+        spent = self._purses.take(message) if is_new else None
+        return Wait(Reason.BUDGET, spent.until_ms) if spent is not None else None

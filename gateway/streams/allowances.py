@@ -14,9 +14,12 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from prometheus_client import Gauge
+
 from gateway import metrics
 from gateway.plan.limits import Count
 from gateway.plan.periods import bounds
+from gateway.plan.rates import MICRO
 from gateway.streams.link import Arg, Link, Redis, RedisAwayError
 
 _EVERY_S: Final = 0.005
@@ -48,7 +51,7 @@ class Allowance:
         self._dry = False  # nothing was left when we asked
         self._needed = self._spent = self._mine = 0
         self._next_ask_ms = 0
-        self._tail = self._tail_parts = 0  # the period into which messages are placed, and what it has of them
+        self._tail = self._tail_parts = self._tail_count = 0  # the period that messages are placed in, what it has
 
     def change(self, count: Count) -> None:
         """Another plan may allow more, or less."""
@@ -75,6 +78,21 @@ class Allowance:
     def fits(self, parts: int, now_ms: int) -> bool:
         """Whether a message of so many parts may go now. One that is longer than the limit needs all of it."""
         return self.room(now_ms) >= min(parts, self.limit)
+
+    def affords(self, cost: int, now_ms: int) -> bool:
+        """For money: whether so much may be booked. Short of it only because Redis was not asked yet, it may be owed:
+        one message, or a hundredth of all."""
+        room = self.room(now_ms)
+        left = room - min(cost, self.limit)
+        if left >= 0:
+            return True
+        self.need(-left)
+        return not self._dry and (room >= 0 or left >= -self._most)
+
+    @property
+    def is_spent(self) -> bool:
+        """For money: whether nothing was left when we asked in this period."""
+        return self._dry
 
     def spend(self, parts: int, now_ms: int) -> None:
         """Use what `fits` said."""
@@ -118,16 +136,17 @@ class Allowance:
         if not self._begin <= now_ms < self._end:
             self._roll(now_ms)
         if self._tail < self._end:
-            self._tail, self._tail_parts = self._end, 0
+            self._tail, self._tail_parts, self._tail_count = self._end, 0, 0
         share = self._mine / self.out if 0 < self._mine < self.out else 1.0
         if self._tail_parts and self._tail_parts + parts > self.limit * share:
-            self._tail, self._tail_parts = bounds(self._tail, self.count.rule.per, self.count.zone)[1], 0
-        gap_ms = (self._end - self._begin) / (self.limit * share)
-        if not self.is_brief:
-            gap_ms = min(gap_ms, _TIGHT_MS)
-        slot = self._tail + int(self._tail_parts * gap_ms)
+            self._tail = bounds(self._tail, self.count.rule.per, self.count.zone)[1]
+            self._tail_parts = self._tail_count = 0
+        after_ms = self._tail_parts * (self._end - self._begin) / (self.limit * share)
+        if not self.is_brief:  # nothing is won by waiting longer than Redis and carriers need
+            after_ms = min(after_ms, self._tail_count * _TIGHT_MS)
         self._tail_parts += parts
-        return slot
+        self._tail_count += 1
+        return self._tail + int(after_ms)
 
     @property
     def per_s(self) -> float:
@@ -146,14 +165,19 @@ class Allowance:
     def _slice(self) -> int:
         if self.is_brief:
             return math.ceil(self.limit / 10)
-        return max(min(2 * self._spent, _MOST, math.ceil(self.limit / 20)), 1)
+        return max(min(2 * self._spent, self._most), 1)
+
+    @property
+    def _most(self) -> int:
+        """The largest slice."""
+        return math.ceil(self.limit / 100) if self.count.rule.is_money else min(_MOST, math.ceil(self.limit / 20))
 
     def asks(self, now_ms: int) -> int:
         """How much to lease now; 0: nothing."""
         room, size = self.room(now_ms), max(self._slice(), self._needed)
         if room >= size or now_ms < self._next_ask_ms:
             return 0
-        return size
+        return size - min(room, 0)
 
     def due_ms(self, now_ms: int) -> int:
         """When to ask again; 0: not before somebody needs it."""
@@ -202,7 +226,7 @@ class Allowances:
         self._wanting: set[Allowance] = set()
         self._wake = asyncio.Event()
         self._hear: list[Callable[[], None]] = []
-        self._shown: set[str] = set()
+        self._shown: set[tuple[str, bool]] = set()
 
     def of(self, count: Count) -> Allowance:
         """The one allowance of a count; keep it, and it is found again."""
@@ -266,7 +290,7 @@ class Allowances:
             for n, (allowance, amount, key) in enumerate(some):
                 allowance.granted(key, reply[2 * n], amount, reply[2 * n + 1], now)
         if asking:
-            for hear in self._hear:
+            for hear in list(self._hear):
                 hear()
 
     async def _give_back(self, idle_ms: int) -> None:
@@ -284,16 +308,25 @@ class Allowances:
 
     def _show(self) -> None:
         """Of each limit the value that is used most."""
-        now, most = self._redis.clock_ms(), dict[str, Allowance]()
+        now, most = self._redis.clock_ms(), dict[tuple[str, bool], Allowance]()
         for allowance in list(self._known.values()):
             allowance.room(now)
-            known = most.get(allowance.words)
-            if known is None or allowance.out > known.out:
-                most[allowance.words] = allowance
-        for words in self._shown - set(most):
-            metrics.limit_used.remove(words)
-            metrics.limit_allowed.remove(words)
-        for words, allowance in most.items():
-            metrics.limit_used.labels(words).set(allowance.out)
-            metrics.limit_allowed.labels(words).set(allowance.limit)
+            key = allowance.words, allowance.count.rule.is_money
+            if key not in most or allowance.out > most[key].out:
+                most[key] = allowance
+        for words, is_money in self._shown - set(most):
+            for gauge in _gauges(is_money):
+                gauge.remove(words)
+        for (words, is_money), allowance in most.items():
+            used, allowed = _gauges(is_money)
+            unit = MICRO if is_money else 1
+            used.labels(words).set(allowance.out / unit)
+            allowed.labels(words).set(allowance.limit / unit)
         self._shown = set(most)
+
+
+def _gauges(is_money: bool) -> tuple[Gauge, Gauge]:
+    """What is used of a limit or budget, and what it allows."""
+    if is_money:
+        return metrics.budget_used, metrics.budget_amount
+    return metrics.limit_used, metrics.limit_allowed

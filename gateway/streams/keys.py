@@ -32,7 +32,9 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {g}:asks:<carrier>                     list      questions for its connector
     {g}:answer:<name>                      string    the answer to one of them
     {g}:pauses                             hash      "<class|client|tag>:<name>" → who paused it, and when
-    {g}:used:<what>:<begin>                counter   parts of a limit that are leased in the period that began then
+    {g}:used:<what>:<begin>                counter   parts of a limit, or millionths of a budget's money, that are leased
+                                                     in the period that began then
+    {g}:corrected:<what>:<begin>           string    how much of a budget's count comes from what messages really cost
 """
 
 from __future__ import annotations
