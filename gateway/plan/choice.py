@@ -123,7 +123,7 @@ class Compiled:
         self.sandboxes = tuple(carrier.name for carrier in plan.carriers if carrier.sandbox)
         """Carriers that may take what test keys send, in the plan's order."""
         self._find, self._key = self.directory.find, self.matching.key
-        self._decisions = Memory[tuple[Key, str], Decision](_REMEMBERED)
+        self._decisions = Memory[tuple[Key, str, str], Decision](_REMEMBERED)
         self._trials = Memory[tuple[str, str], Taken](_REMEMBERED)
         self._seeds = {name: seed("carrier " + name) for name in self.carriers}
 
@@ -192,9 +192,10 @@ class Compiled:
         whose = self._find(to)
         if facts.test:
             return self._trial(whose or NOBODY, facts.klass)
-        if whose is None:
+        if whose is None or not whose.operator:
             return None
-        key = (self._key(facts, whose, around.now_ms), self.rates.prefix(to) if self.rates.by_prefix else "")
+        prefix = self.rates.prefix(to) if self.rates.by_prefix else ""
+        key = (self._key(facts, whose, around.now_ms), prefix, whose.source)  # the record tells the source
         decision = self._decisions.get(key)
         if decision is None:
             decision = self._decisions.put(key, self._decide(key, whose, facts))
@@ -203,7 +204,7 @@ class Compiled:
                 return taken
         return None
 
-    def _decide(self, key: tuple[Key, str], whose: Whose, facts: Asked) -> Decision:
+    def _decide(self, key: tuple[Key, str, str], whose: Whose, facts: Asked) -> Decision:
         numbers, routes, klass = self.matching.matching(key[0]), self.plan.routes, facts.klass
         chain = []
         for number in numbers:

@@ -99,7 +99,7 @@ def _routes(compiled: Compiled, facts: Asked, whose: Whose | None, now_ms: int) 
     seen = []
     for number, route in enumerate(compiled.plan.routes):
         drawn = compiled.matching.drawn[number]
-        why = "The number is nobody's." if whose is None else why_not(route, facts, whose, local)
+        why = "The number is nobody's." if whose is None or not whose.operator else why_not(route, facts, whose, local)
         if not why and drawn is not None and not drawn.has(facts.to):
             why = f"The recipient is not among the {route.percent:g} percent that it takes."
         seen.append(RouteSeen(route.name, not why, why))

@@ -12,7 +12,11 @@ from gateway.numbering.directory import Directory, Tables
 from gateway.numbering.names import comparable
 from gateway.numbering.ranges import NOTHING, Record, fill_up, span
 from gateway.numbering.zones import RUSSIA, of_region
-from gateway.plan.document import Operator
+from gateway.plan import record
+from gateway.plan.choice import Choice, Compiled, NoRoute
+from gateway.plan.document import Carrier, Operator, Plan, Route
+from gateway.plan.matching import Facts
+from gateway.provider import Reason
 
 RECORDS = [NOTHING, *(Record(f"network {n}", "RU", f"region {n}", ("Europe/Moscow",)) for n in range(1, 6))]
 
@@ -229,3 +233,19 @@ def test_a_russian_region_has_its_zone_however_it_is_spelt(region: str, zone: st
 def test_a_region_of_several_zones_has_all_and_an_unknown_one_has_russias() -> None:
     assert set(of_region("Республика Саха /Якутия/")) >= {"Asia/Yakutsk", "Asia/Srednekolymsk"}
     assert of_region("Российская Федерация") == RUSSIA
+
+
+def test_the_record_of_a_choice_tells_the_source_of_this_number_and_nobodys_number_has_no_route() -> None:
+    operators = (Operator(name="green", prefixes=("7901",)),)
+    route = Route(name="all", carriers=("a",))
+    plan = Plan(carriers=(Carrier(name="a", provider="smpp"),), operators=operators, routes=(route,))
+    moved = ported.compiled([(fill_up("79021112233"), 0)], ["green"])
+    compiled = Compiled(plan, 1, Directory(operators, Tables(None, moved)))
+    sources = []
+    for to in ("+79011112233", "+79021112233", "+79011112233"):
+        choice = compiled.choose(Facts(to, "otp"))
+        assert isinstance(choice, Choice)
+        told = record.read(choice.record)
+        sources.append(told.source if told else "plan")  # what is usual is not recorded
+    assert sources == ["plan", "ported", "plan"]
+    assert compiled.choose(Facts("+79031112233", "otp")) == NoRoute(Reason.NO_ROUTE)
