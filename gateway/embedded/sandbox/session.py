@@ -6,11 +6,10 @@ cannot be ends the connection, because nothing after it can be trusted.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Sequence
 from struct import Struct
 
-from gateway.embedded.sandbox import trouble, wire
+from gateway.embedded.sandbox import binding, trouble, wire
 from gateway.embedded.sandbox.account import Account
 from gateway.embedded.sandbox.garbage import JunkBody, make
 from gateway.embedded.sandbox.intake import take_submits
@@ -20,8 +19,6 @@ from gateway.smpp import pdu
 
 REFUSED_AGAIN_S = 5.0  # a receipt that was answered with an error is sent again after this
 HEADER = Struct(">IIII")
-KINDS = {pdu.BIND_TRANSCEIVER: "transceiver", pdu.BIND_TRANSMITTER: "transmitter", pdu.BIND_RECEIVER: "receiver"}
-SYSTEM_ID = b"SluiceSandbox"
 
 
 class Session:
@@ -203,7 +200,7 @@ class Session:
 
     def _take_other(self, command: int, sequence: int, data: bytes, begin: int, end: int) -> None:
         counts = self._smsc.tally.counts
-        if command in KINDS:
+        if command in binding.KINDS:
             self._bind(command, sequence, data, begin, end)
         elif command == pdu.ENQUIRE_LINK:
             counts.enquire_links += 1
@@ -228,8 +225,8 @@ class Session:
             self.send(pdu.encode(pdu.GENERIC_NACK, sequence, wire.BAD_COMMAND))
 
     def _bind(self, command: int, sequence: int, data: bytes, begin: int, end: int) -> None:
-        status, account = self._examine(command, data, begin, end)
-        self.send(self._bind_answer(command, sequence, status))
+        status, account = binding.examine(self._smsc, self.account, command, data, begin, end)
+        self.send(binding.answer(self._smsc, command, sequence, status))
         counts = self._smsc.tally.counts
         if account is None:
             counts.binds_refused += 1
@@ -238,38 +235,10 @@ class Session:
             return
         counts.binds += 1
         self.account = account
-        self.kind = KINDS[command]
+        self.kind = binding.KINDS[command]
         if command != pdu.BIND_TRANSMITTER:
             account.receivers.append(self)
         self.begin()
-
-    def _bind_answer(self, command: int, sequence: int, status: int) -> bytes:
-        if self._smsc.profile.version == "3.3":
-            if command == pdu.BIND_TRANSCEIVER:
-                return pdu.encode(pdu.GENERIC_NACK, sequence, status)
-            return pdu.encode(command | pdu.ANSWER, sequence, status, b"" if status else SYSTEM_ID + b"\0")
-        return pdu.encode_bind_answer(command, sequence, b"" if status else SYSTEM_ID, status)
-
-    def _examine(self, command: int, data: bytes, begin: int, end: int) -> tuple[int, Account | None]:
-        profile = self._smsc.profile
-        if self.account is not None:
-            return wire.ALREADY_BOUND, None
-        if profile.bind_status:
-            return profile.bind_status, None
-        if profile.version == "3.3" and command == pdu.BIND_TRANSCEIVER:
-            return wire.BAD_COMMAND, None
-        if KINDS[command] not in profile.binds:
-            return wire.BIND_FAILED, None
-        try:
-            bind = pdu.decode_bind(data, begin, end)
-        except pdu.BodyError:
-            return wire.BAD_LENGTH, None
-        account = self._smsc.accounts.get(bind.system_id.decode("latin-1"))
-        if account is None:
-            return wire.BAD_SYSTEM_ID, None
-        if not hmac.compare_digest(account.password.encode(), bind.password):
-            return wire.BAD_PASSWORD, None
-        return pdu.OK, account
 
     def _refuse_length(self) -> None:
         self._smsc.tally.counts.malformed += 1

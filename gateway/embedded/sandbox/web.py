@@ -113,7 +113,7 @@ class WebPort:
             self._waiting -= 1
         if asked.messages is not None:
             return _json({"messages": said})
-        return _answer(as_form, 200 if said[0].id else _HTTP.get(fates[0].status, 400), said)
+        return _answer(as_form, 200 if said[0].error is None else _HTTP.get(fates[0].status, 400), said)
 
     def _account(self, request: web.Request) -> Account | None:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -226,7 +226,7 @@ def _answer(as_form: bool, status: int, said: list[Said]) -> web.Response:
     headers = {"Retry-After": "1"} if status in (429, 503) else {}
     if not as_form:
         return _json(said[0], status, headers)
-    words = f"OK {said[0].id}" if said[0].id else f"ERROR {(said[0].error or {}).get('code', '')}"
+    words = f"OK {said[0].id}".strip() if said[0].error is None else f"ERROR {(said[0].error or {}).get('code', '')}"
     return web.Response(text=words + "\n", status=status, headers=headers)
 
 
