@@ -167,7 +167,8 @@ async def remove_within(
     )  # fmt: skip
     changed = {row["recipient_hash"] for row in (*gone, *less)}
     if changed:
-        await _note(connection, "stoplist.remove", Listed(client, mask, "operator", who), sorted(changed), {})
+        details = {"client": client, "classes": classes_of(mask), "put_there_by": list(sources) or "anybody"}
+        await audit.note(connection, who, "stoplist.remove", client or "everybody", details | _named(sorted(changed)))
     return len(changed)
 
 
@@ -257,16 +258,19 @@ def _added(rows: Sequence[asyncpg.Record]) -> Added:
 async def _note(
     connection: asyncpg.Connection, what: str, listed: Listed, hashes: Sequence[int], more: dict[str, Any]
 ) -> None:
-    details: dict[str, Any] = {
+    details = {
         "client": listed.client,
         "classes": classes_of(listed.mask),
         "source": listed.source,
         "reason": listed.reason,
         **more,
     }
-    if hashes:
-        details |= {"numbers": len(hashes), "recipient_hashes": list(hashes[:_NAMED])}
-    await audit.note(connection, listed.who, what, listed.client or "everybody", details)
+    await audit.note(connection, listed.who, what, listed.client or "everybody", details | _named(hashes))
+
+
+def _named(hashes: Sequence[int]) -> dict[str, Any]:
+    """Which numbers, without the numbers; as text, because JSON's readers lose digits of whole numbers as large."""
+    return {"numbers": len(hashes), "recipient_hashes": [str(one) for one in hashes[:_NAMED]]} if hashes else {}
 
 
 def _row(r: Any) -> StopRow:
