@@ -16,6 +16,7 @@ from gateway.embedded.datadir import short_directory
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.valkey import Valkey
 from gateway.store.migrate import migrate
+from tests.peers.programs import MISSING
 
 T = TypeVar("T")
 TEST_MEMORY_BYTES = 512 << 20
@@ -130,3 +131,13 @@ async def execute(server: Postgres, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say which peers a run left out, because nothing else tells that their tests did not run."""
+    reasons = {report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if len(report.longrepr) == 3}
+    left_out = sorted(reason.partition(MISSING)[2] for reason in reasons if MISSING in reason)
+    if left_out:
+        terminalreporter.section("peers left out; SLUICE_REQUIRE_PEERS=1 makes that a failure")
+        for peer in left_out:
+            terminalreporter.write_line(peer)

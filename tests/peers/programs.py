@@ -1,0 +1,47 @@
+"""Peers that are no Python packages: which there are, and what becomes of a test whose peer is missing.
+
+`SLUICE_REQUIRE_PEERS=1` makes a missing one a failure; `.ci/run` sets it after having installed them all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+MISSING: Final = "peer left out: "
+"""How the reason of a skipped test begins; the end of a run lists them."""
+
+NODE_MODULES: Final = Path(__file__).parents[2] / "node_modules"
+
+
+def program(name: str, install: str) -> str:
+    """The path of a program that a test needs."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    return found or _missing(name, install)
+
+
+def node_module(name: str) -> str:
+    """The path of Node.js, where that module of its registry can be loaded."""
+    install = f"npm install --no-save {name}"
+    node = program("node", "apt install nodejs npm")
+    command = [node, "-e", f"require({name!r})"]
+    if subprocess.run(command, capture_output=True, env=node_environment(), timeout=30).returncode:
+        return _missing(f"{name} of Node.js", install)
+    return node
+
+
+def node_environment() -> dict[str, str]:
+    """The environment in which modules are found that were installed for the project."""
+    return os.environ | {"NODE_PATH": os.pathsep.join((str(NODE_MODULES), os.environ.get("NODE_PATH", "")))}
+
+
+def _missing(name: str, install: str) -> str:
+    sentence = f"{MISSING}{name} ({install})"
+    if os.environ.get("SLUICE_REQUIRE_PEERS") == "1":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
