@@ -30,6 +30,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "top": "Live: rates, queues, windows, and what limits now.",
         "stats": "What was sent, delivered and spent.",
         "carriers": "How the carriers are; check, pause, resume or drain one.",
+        "pause": "Keep a class, a client or a tag from sending; what is paused now.",
+        "resume": "Let what was paused send again.",
         "callbacks": "Events for applications: what became of them, sending them again.",
         "plan": "The routing plan: check, apply, activate, roll back.",
         "numbers": "Whose a number is: numbering plans and ported numbers, import, show.",

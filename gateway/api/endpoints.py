@@ -15,6 +15,7 @@ from gateway.api import (
     inbound,
     openapi,
     pages,
+    pause_routes,
     plan_routes,
     reading,
     receipts,
@@ -211,6 +212,7 @@ TABLE: Final[Table] = Table(
                 ("drain", "Give the carrier nothing new, send what it has."),
             )
         ),
+        *pause_routes.ROUTES,
         *plan_routes.ROUTES,
         *dataset_routes.ROUTES,
         *sheet_routes.ROUTES,
