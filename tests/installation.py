@@ -73,11 +73,12 @@ class Installation:
         self._env |= {"SLUICE_DATA": str(data), "SLUICE_LISTEN": "127.0.0.1:0"}
         self._reader: threading.Thread | None = None
 
-    def launch(self) -> subprocess.Popen[str]:
+    def launch(self, *options: str) -> subprocess.Popen[str]:
         """Begin to start; returns at once."""
         self.output = []
+        argv = [*self._argv, *options]
         self.process = subprocess.Popen(
-            self._argv, cwd=self._cwd, env=self._env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            argv, cwd=self._cwd, env=self._env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
@@ -91,10 +92,10 @@ class Installation:
     def says(self, words: str) -> bool:
         return any(words in line for line in self.output)
 
-    def start(self) -> float:
+    def start(self, *options: str) -> float:
         """Start it, return the seconds until it says that it is ready."""
         began = time.monotonic()
-        process = self.launch()
+        process = self.launch(*options)
         until(lambda: self.says("is ready after") or process.poll() is not None, "sluice up", START_S)
         assert process.poll() is None, "".join(self.output)
         return time.monotonic() - began

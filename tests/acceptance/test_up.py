@@ -36,7 +36,9 @@ def test_the_first_start_delivers_and_the_second_is_quick_and_keeps_everything(i
     assert message["carrier"] == "sandbox"
     assert message["price"] == {"amount": "2.15", "currency": "RUB"}
     assert installation.stop() == 0
-    assert installation.start() <= 5.0
+    assert installation.start("--sandbox-profile", "throttled") <= 5.0
+    control = json.loads((installation.data / "sandbox.json").read_text())["control"]
+    assert ask("GET", f"http://{control}/profile").json()["throttle_per_s"] == 50
     assert installation.client_env["SLUICE_KEY"] == key
     assert installation.get(f"/v1/messages/{sent}").json()["state"] == "delivered"
     assert installation.stop(signal.SIGINT) == 0
@@ -154,6 +156,11 @@ def test_a_port_in_use_is_one_line_before_anything_starts(tmp_path: Path) -> Non
         line = refusal(tmp_path / "data", "--listen", place)
     assert line == f"Error: {place} is taken by another program: choose another with --listen"
     assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_a_sandbox_profile_that_nobody_knows_is_one_line(tmp_path: Path) -> None:
+    line = refusal(tmp_path, "--sandbox-profile", "throtled")
+    assert "shipped are choppy, clean" in line and "Did you mean `throttled`?" in line
 
 
 def test_a_broken_config_is_one_line(tmp_path: Path) -> None:
