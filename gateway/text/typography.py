@@ -58,7 +58,8 @@ def plain_form(character: str) -> str | None:
 def holds_foreign_link(text: str) -> bool:
     """Whether a link or an address of mail in it has characters outside the GSM alphabet: with others in their place it
     would lead elsewhere."""
-    return any(not gsm7.fits(link) for found in _TOKEN.finditer(text) for link in _links(found[0].rstrip(_END)))
+    tokens = [token for token in _TOKEN.findall(text) if "." in token or "@" in token or ":" in token]
+    return any(not gsm7.fits(link) for token in tokens for link in _links(token.rstrip(_END)))
 
 
 def _links(token: str) -> list[str]:
