@@ -215,6 +215,12 @@ endpoints_failing = gauge("notifier", "endpoints_failing", "Endpoints that fail 
 # process
 loop_lag = histogram("", "event_loop_lag_seconds", "How late the event loop was, looked at twice a second", FAST)
 plan_version = gauge("", "plan_version", "Version of the plan in use; 0: none yet")
+lookups = counter(
+    "router",
+    "number_lookups",
+    "Lookups of numbers, by result: answered, remembered, timeout, failed, paused, budget",
+    "result",
+)
 unmapped_names = gauge(
     "router",
     "numbering_unmapped_names",

@@ -75,8 +75,21 @@ class Directory:
         self._by_site = [self._of_site(site) for site in range(len(self._sites))]
         self._shared: dict[tuple[int, str], int] = {}
         self._answers: dict[tuple[int, int], Whose | None] = {}
+        self._told: dict[tuple[str, int], Whose | None] = {}
         self.find: Final[Callable[[str], Whose | None]] = self._finder()
         """The network of an E.164 number with its plus; None when nothing at all covers it."""
+
+    def told(self, to: str, name: str) -> Whose | None:
+        """The network of a number when a lookup has just said who has it, by name or MCC-MNC."""
+        number = fill_up(to[1:])
+        site = self._numbers.find(number) or self._site(to, number)
+        key = name, site
+        if key not in self._told:
+            if len(self._told) >= _MAX_REMEMBERED:
+                self._told.clear()
+            record = self._sites[site]
+            self._told[key] = self._made(self._named.find(name, record.country), record, "lookup")
+        return self._told[key]
 
     def known(self, to: str) -> Known:
         """Everything that is known of a number, for people."""

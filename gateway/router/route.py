@@ -15,6 +15,7 @@ from gateway.message import CLASSES
 from gateway.plan.choice import Compiled
 from gateway.plan.surroundings import Surroundings
 from gateway.router.batch import judged
+from gateway.router.lookup import Lookups
 from gateway.streams import packs
 from gateway.streams.facts import next_id
 from gateway.streams.keys import lane_parts
@@ -56,10 +57,11 @@ class Intake:
         plan: Callable[[], Compiled | None],
         around: Callable[[int], Surroundings],
         pauses: Pauses | None = None,
+        lookups: Lookups | None = None,
     ) -> None:
-        """`around`: the surroundings at a time; `pauses`: lanes that are passed by."""
+        """`around`: the surroundings at a time; `pauses`: lanes that are passed by; `lookups`: who is asked first."""
         self.link, self.token, self._plan, self._around = link, token, plan, around
-        self._pauses = pauses
+        self._pauses, self._lookups = pauses, lookups
         self._hot: dict[str, OrderedDict[str, list[Entry] | None]] = {c: OrderedDict() for c in CLASSES}
         self._told = asyncio.Event()
         self._dirty: set[str] = set()
@@ -115,13 +117,12 @@ class Intake:
         hot = self._hot[klass]
         if not hot:
             return False
-        name = next((n for n in hot if not self._is_paused(n)), "")  # the one that had its last turn first
+        now = asyncio.get_running_loop().time()
+        ready = (n for n in hot if self._due.get(n, 0.0) <= now and not self._is_paused(n))
+        name = next(ready, "")  # the one that had its last turn first
         if not name:
             return False
         entries = hot[name]
-        now = asyncio.get_running_loop().time()
-        if self._due.get(name, 0.0) > now:
-            return False
         self._due.pop(name, None)
         hot.move_to_end(name)
         size = BULK_BESIDE_URGENT if klass in BULK and now - self._urgent_at < URGENT_S else BATCH
@@ -133,12 +134,20 @@ class Intake:
                     del hot[name]
                 return bool(hot)
         batch, ahead, held = first(entries, size)
+        if self._lookups is not None and (until := self._lookups.wait(klass, batch, lambda: self._go_on(name))):
+            hot[name], self._due[name] = entries, until
+            return True
         if klass in BULK and not ahead and held < size and len(batch) < self._count(name, size):
             self._due[name] = now + LINGER_S
         hot[name] = await self._route(name, batch, ahead, size)
         if klass in BULK and size < BATCH:
             self._due[name] = asyncio.get_running_loop().time() + LINGER_BESIDE_URGENT_S
         return True
+
+    def _go_on(self, name: str) -> None:
+        """What the lane waited for aside is there."""
+        self._due.pop(name, None)
+        self._told.set()
 
     def _is_paused(self, name: str) -> bool:
         if self._pauses is None or not self._pauses.holds(*lane_parts(name)):

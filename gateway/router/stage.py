@@ -13,6 +13,7 @@ from gateway.plan.choice import Compiled
 from gateway.router.chances import watch_chances
 from gateway.router.fullness import Fullness
 from gateway.router.liveness import Liveness
+from gateway.router.lookup import Lookups
 from gateway.router.pausing import PauseWatch
 from gateway.router.recall import Recall
 from gateway.router.route import FencedError, Intake
@@ -47,26 +48,26 @@ async def run(
     pauses, fullness = Pauses(redis), Fullness(redis, plan)
     allowances = Allowances(redis)
     world.waits = Waits(pauses, Purses(allowances, plan, redis.clock_ms, refuses=False))
+    lookups = Lookups(redis, plan)
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(lookups.run(), name="lookups")
         tasks.create_task(liveness.run(), name="liveness")
         tasks.create_task(pauses.run(), name="pauses")
         tasks.create_task(fullness.run(world), name="limits")
         tasks.create_task(allowances.run(), name="budgets")
         tasks.create_task(watch_chances(redis, world), name="chances")
         for shard in range(redis.shards):
-            tasks.create_task(_shard(settings, redis, owner, plan, world, shard), name=f"router {shard}")
+            tasks.create_task(_shard(settings, redis, owner, lookups, world, shard), name=f"router {shard}")
 
 
-async def _shard(
-    settings: Settings, redis: Redis, owner: str, plan: Callable[[], Compiled | None], world: World, shard: int
-) -> None:
+async def _shard(settings: Settings, redis: Redis, owner: str, lookups: Lookups, world: World, shard: int) -> None:
     link = redis.new_link(shard)
     lease = Lease(link, "lease:router", owner, settings.lease_s)
     try:
         while True:
             await lease.acquire()
             try:
-                await _own(redis, lease, plan, world, shard, link)
+                await _own(redis, lease, lookups, world, shard, link)
             except* RedisAwayError:
                 await link.up()
             except* FencedError:
@@ -80,14 +81,15 @@ async def _shard(
 async def _own(
     redis: Redis,
     lease: Lease,
-    plan: Callable[[], Compiled | None],
+    lookups: Lookups,
     world: World,
     shard: int,
     link: Link,
 ) -> None:
     assert world.waits is not None
     liveness, pauses = world.liveness, world.waits.pauses
-    intake = Intake(link, lease.token, plan, world.around, pauses)
+    plan = lookups.plan
+    intake = Intake(link, lease.token, plan, world.around, pauses, lookups)
     deaf = pauses.on_change(lambda: intake.tell(""))
     wakes = Wakes(redis, shard, "wake:intake", intake.tell)
     try:

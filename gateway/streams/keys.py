@@ -25,6 +25,8 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {s}:b:<batch id>                       string    a batch's facts until PostgreSQL has them
     {g}:mirror:<name>                      hash      version and value of the plan, the keys …
     {g}:status                             hash      carrier → state of its connector and binds
+    {g}:lookup:<number>                    string    who has a number, as the plan's [lookup] said
+    {g}:lookups:<day>                      counter   what lookups cost that day, in millionths
     {g}:modes                              hash      carrier → paused or draining
     {g}:chances                            string    how likely each carrier delivers, and as of when that is known
     {g}:ids                                hash      "<carrier>|<form of its ids>" → receipts that found theirs by it

@@ -12,7 +12,7 @@ from gateway.numbering.directory import Directory, Tables
 from gateway.numbering.names import comparable
 from gateway.numbering.ranges import NOTHING, Record, fill_up, span
 from gateway.numbering.zones import RUSSIA, of_region
-from gateway.plan import record
+from gateway.plan import record as short
 from gateway.plan.choice import Choice, Compiled, NoRoute
 from gateway.plan.document import Carrier, Operator, Plan, Route
 from gateway.plan.matching import Facts
@@ -245,7 +245,7 @@ def test_the_record_of_a_choice_tells_the_source_of_this_number_and_nobodys_numb
     for to in ("+79011112233", "+79021112233", "+79011112233"):
         choice = compiled.choose(Facts(to, "otp"))
         assert isinstance(choice, Choice)
-        told = record.read(choice.record)
+        told = short.read(choice.record)
         sources.append(told.source if told else "plan")  # what is usual is not recorded
     assert sources == ["plan", "ported", "plan"]
     assert compiled.choose(Facts("+79031112233", "otp")) == NoRoute(Reason.NO_ROUTE)
