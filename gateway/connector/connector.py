@@ -18,9 +18,10 @@ from typing import Any
 import msgspec
 
 from gateway import metrics
-from gateway.connector import gauges
-from gateway.connector.asking import serve_asks
+from gateway.connector import backlog, gauges
 from gateway.connector.admission import Barring, admits
+from gateway.connector.asking import serve_asks
+from gateway.connector.breaker import Breaker
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted
 from gateway.connector.journal import Journal, Left
@@ -99,6 +100,8 @@ class Connector:
         self._down_since = 0
         self._error = ""
         self._vitals = Vitals(work.carrier)
+        self._breaker = Breaker()
+        self._queue_s: dict[str, float] = {}
         self._counts = {"accepted": 0, "deferred": 0, "refused": 0, "uncertain": 0, "receipts": 0}
 
     async def run(self) -> None:
@@ -222,7 +225,22 @@ class Connector:
 
     def may_mark(self) -> bool:
         """Whether sending is allowed now."""
-        return self.mode != "paused" and self.redis.used() < self.memory_mark and not self._lost.is_set()
+        return (
+            self.mode != "paused"
+            and self.redis.used() < self.memory_mark
+            and not self._lost.is_set()
+            and self.allowance > 0
+        )
+
+    @property
+    def allowance(self) -> int:
+        """How many more the breaker lets go now."""
+        if self._breaker.is_closed:
+            return 1 << 30
+        pump, provider = self.pump, self.provider
+        under_way = pump.under_way if pump is not None else 0
+        under_way += sum(link.in_flight for link in provider.links()) if provider is not None else 0
+        return self._breaker.room(self.redis.clock_ms(), under_way)
 
     def may_send(self) -> bool:
         """Whether the carrier is surely ours now, so that what is marked may go out."""
@@ -266,8 +284,10 @@ class Connector:
         counts = Counter((outcome.kind, outcome.reason) for _, outcome in batch)
         for (kind, _), number in counts.items():
             self._counts[_KINDS[kind]] += number
-        if any(kind != Kind.ACCEPTED for kind, _ in counts):
+        all_well = all(kind == Kind.ACCEPTED for kind, _ in counts)
+        if not all_well:
             self._vitals.count_codes(batch)
+        self._breaker.heard(batch, now, all_well)
         self._vitals.answered(batch, now)
         gauges.count_outcomes(self.work.carrier, {(_KINDS[k], r or ""): number for (k, r), number in counts.items()})
         for submission, outcome in batch:
@@ -386,6 +406,7 @@ class Connector:
                 shown = gauges.show_links(carrier, self.provider.links() if self.provider is not None else (), shown)
                 gauges.show_limits(carrier, self.status()["limited_by"], self.work.rate_per_s, self.unsettled)
                 with contextlib.suppress(RedisAwayError):
+                    self._queue_s = await self._queues()
                     self.set_mode((await carriers.modes(self.redis)).get(self.work.carrier, "running"))
                     self._vitals.learn((await learnt.forms(self.redis)).get(self.work.carrier, {}))
                     await carriers.report(self.redis, self.work.carrier, self.status())
@@ -397,6 +418,14 @@ class Connector:
                     self._down_since = self._down_since or self.redis.clock_ms()
                     gone = self.status() | {"live": False, "down_since_ms": self._down_since}
                     await carriers.report(self.redis, self.work.carrier, gone)
+
+    async def _queues(self) -> dict[str, float]:
+        pump, provider = self.pump, self.provider
+        if pump is None or provider is None:
+            return {}
+        window = sum(link.window for link in provider.links() if link.state == "bound")
+        per_s = self.work.rate_per_s or (window / pump.answer_s if pump.answer_s else 0.0)
+        return backlog.seconds(await backlog.waiting(pump.lanes), per_s, self.work.shares)
 
     def status(self) -> dict[str, Any]:
         """What `GET /v1/carriers` shows of it."""
@@ -415,6 +444,8 @@ class Connector:
             "answer_ms": round(pump.answer_s * 1000, 1) if pump is not None else 0,
             "rate_per_s": self.work.rate_per_s,
             "limited_by": self._limited_by(live),
+            "breaker": self._breaker.status(now),
+            "queue_s": self._queue_s,
             "last_error": self._error,
             "counts": dict(self._counts),
             **self._vitals.figures(now),
@@ -431,6 +462,8 @@ class Connector:
             return self.mode
         if not live:
             return "no_bind"
+        if self._breaker.state(self.redis.clock_ms()) != "closed":
+            return "breaker"
         if self.redis.used() >= self.memory_mark:
             return "memory"
         if self.pump is not None and self.pump.bucket.rate and self.pump.bucket.tokens < 1:

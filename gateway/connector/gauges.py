@@ -15,7 +15,7 @@ from gateway.message import CLASSES, RESEND_CLASSES, id_time_ms
 from gateway.provider import RECEIPT_STATES, Link, Submission
 
 STATES: Final = ("connecting", "binding", "bound", "unbinding", "closed", "refused")
-LIMITS: Final = ("none", "paused", "draining", "no_bind", "memory", "rate", "window")
+LIMITS: Final = ("none", "paused", "draining", "no_bind", "breaker", "memory", "rate", "window")
 OUTCOMES: Final = (("accepted", ""), ("deferred", "throttled"), ("uncertain", "no_answer"))
 
 

@@ -234,6 +234,10 @@ class Lanes:
             for key in [key for key, lane in hot.items() if not lane.ahead and not lane.told and not lane.is_holding]:
                 del hot[key]
 
+    def everyone(self) -> list[Lane]:
+        """All of them."""
+        return list(self._all.values())
+
     def backlog(self) -> dict[str, int]:
         """Entries at hand by class; more may wait in Redis."""
         if self._sieve is not None and (self._sieve.begins() or self._holding or self._sieve.pauses_any):

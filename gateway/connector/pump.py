@@ -80,6 +80,10 @@ class Owner(Protocol):
     def journalled(self) -> bool:
         """Whether those outcomes would still be known if this process died."""
 
+    @property
+    def allowance(self) -> int:
+        """How many more the carrier's breaker lets go now."""
+
 
 class Pump:
     """Runs until cancelled."""
@@ -116,6 +120,11 @@ class Pump:
         self._resuming: set[asyncio.Task[None]] = set()
         self._rounds: dict[asyncio.Future[bytes], _Round] = {}
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def under_way(self) -> int:
+        """What was taken and is not with the provider yet."""
+        return self.pending + self._ready_count
 
     def wake(self) -> None:
         """There may be room, or something to send."""
@@ -216,7 +225,7 @@ class Pump:
         bulk = min(max(room - int(window * RESERVED), 0), step)
         if step < MARK and not slow:
             bulk = min(bulk, max(_ON_WIRE_BESIDE_URGENT - (window - room), 0))
-        count = min(room + ahead, tokens, MARK)
+        count = min(room + ahead, tokens, MARK, self._owner.allowance)
         plan = self.shares.divide(count, backlog, bulk) if count > 0 else {}
         if not plan:
             return _POLL_S

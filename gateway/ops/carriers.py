@@ -16,6 +16,7 @@ from gateway.streams.link import Redis, RedisAwayError, ScriptError
 
 EVERY_S: Final = 2.0
 STALE_MS: Final = 5_000
+BREAKER: Final = ("closed", "open", "half_open")
 MODES: Final = ("running", "paused", "draining")
 
 
@@ -36,9 +37,13 @@ def show(names: Iterable[str], statuses: Mapping[str, Any], modes: Mapping[str, 
     """Replace what the gauges showed: a carrier that left the plan is not shown any more."""
     metrics.carrier_live.clear()
     metrics.carrier_mode.clear()
+    metrics.carrier_breaker.clear()
     for name in names:
         status = statuses.get(name)
         live = status is not None and status["live"] and now_ms - status["at_ms"] < STALE_MS
         metrics.carrier_live.labels(name).set(bool(live))
+        breaker = str((status or {}).get("breaker", {}).get("state", "closed"))
+        for state in BREAKER:
+            metrics.carrier_breaker.labels(name, state).set(breaker == state)
         for mode in MODES:
             metrics.carrier_mode.labels(name, mode).set(modes.get(name, "running") == mode)

@@ -37,6 +37,7 @@ class Owner:
     def __init__(self) -> None:
         self.ours, self.unsettled, self.lease_s = True, 0, 10.0
         self.journalled = False
+        self.allowance = 1 << 30
         self.given_back: list[Submission] = []
 
     def may_send(self) -> bool:

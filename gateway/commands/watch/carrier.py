@@ -15,8 +15,8 @@ FULL: Final = 0.9
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """`ok`: it can send now. `limited_by`: paused, draining, no_connector, settings, no_bind, memory, rate, window or
-    nothing. The other numbers are those of its links."""
+    """`ok`: it can send now. `limited_by`: paused, draining, no_connector, settings, no_bind, breaker, memory, rate,
+    window or nothing. The other numbers are those of its links."""
 
     ok: bool
     limited_by: str
@@ -70,6 +70,12 @@ def _sentence(
         case "no_bind":
             tried = f"None of its {links} links is up." if links else "It has no link."
             return f"{tried}{last} Look for the address, the account and the firewall; it is tried again by itself."
+        case "breaker":
+            breaker = status.get("breaker", {})
+            why = f" ({breaker['why']})" if breaker.get("why") else ""
+            if breaker.get("state") == "half_open":
+                return f"Its breaker is half open: a few messages try whether it works again.{last}"
+            return f"Its breaker is open after failures in a row{why}: others are used; it is tried again soon.{last}"
         case "memory":
             return "Redis is nearly full, so that nothing is sent: give Redis more memory, or let queues drain."
         case "rate":

@@ -1,0 +1,128 @@
+"""The breaker of one carrier: opens after a run of failures, lets a few messages try after a pause, closes on success.
+
+In: outcomes and times. Out: how many messages may be on their way. It lives in the carrier's only connector, whose
+status report tells all routers. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from gateway.provider import Outcome, Reason, Submission
+
+FAILURES: Final = frozenset(
+    {
+        Reason.TEMPORARY,
+        Reason.NO_ANSWER,
+        Reason.DISCONNECTED,
+        Reason.UNCERTAIN,
+        Reason.UNAUTHORIZED,
+        Reason.NO_CREDIT,
+        Reason.CARRIER_ERROR,
+    }
+)
+"""What speaks against the carrier and not against the message. Who asks us to slow down is well, and who has no bind is
+known to have none."""
+
+_SILENT: Final = frozenset({Reason.THROTTLED, Reason.QUEUE_FULL, Reason.NOT_BOUND})
+
+RUN, MANY, SPAN_MS = 10, 200, 1_000
+"""It opens after so many failures without a success between them, when they last so long, or at once after many."""
+
+PAUSE_MS, LONGEST_MS = 2_000, 60_000
+"""The first pause; each failed trial doubles it."""
+
+TRIALS, ENOUGH = 5, 3
+"""Messages that may be on their way while it is half open, and successes that close it."""
+
+_UNBOUNDED: Final = 1 << 30
+
+State = Literal["closed", "open", "half_open"]
+
+
+class Breaker:
+    """Life: `heard` with what comes back, `state` and `room` at any time. Times are ms."""
+
+    def __init__(self) -> None:
+        self._state: State = "closed"
+        self._run = self._succeeded = 0
+        self._first_ms = self._until_ms = 0
+        self._pause_ms = PAUSE_MS
+        self.since_ms = 0
+        """When it came into its state; 0: it was never open."""
+        self.why = ""
+        """The last reason to open it."""
+        self.opened = 0
+        """How often it opened."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is wrong."""
+        return self._state == "closed"
+
+    def state(self, now_ms: int) -> State:
+        """As it is now."""
+        if self._state == "open" and now_ms >= self._until_ms:
+            self._turn("half_open", now_ms)
+            self._succeeded = 0
+        return self._state
+
+    def room(self, now_ms: int, under_way: int) -> int:
+        """How many more may be sent, while so many are on their way."""
+        state = self.state(now_ms)
+        if state == "closed":
+            return _UNBOUNDED
+        return max(TRIALS - under_way, 0) if state == "half_open" else 0
+
+    def heard(self, batch: Sequence[tuple[Submission, Outcome]], now_ms: int, all_well: bool = False) -> None:
+        """Outcomes in their order. What was sent before a trial began says nothing about it. `all_well`: all of them
+        are known to be accepted."""
+        state = self.state(now_ms)
+        if state == "open":
+            return
+        if state == "closed" and all_well:
+            self._run = self._first_ms = 0
+            return
+        for submission, outcome in batch:
+            if outcome.reason in _SILENT or (state == "half_open" and submission.sent_ms < self.since_ms):
+                continue
+            if outcome.reason in FAILURES:
+                self._fail(outcome.reason or Reason.TEMPORARY, now_ms)
+            else:
+                self._succeed(now_ms)
+            if self._state == "open":
+                return
+
+    def _fail(self, why: Reason, now_ms: int) -> None:
+        if self._state == "half_open":
+            self._pause_ms = min(self._pause_ms * 2, LONGEST_MS)
+            self._open(why, now_ms)
+            return
+        self._run += 1
+        self._first_ms = self._first_ms or now_ms
+        if self._run >= RUN and (now_ms - self._first_ms >= SPAN_MS or self._run >= MANY):
+            self._pause_ms = PAUSE_MS
+            self._open(why, now_ms)
+
+    def _succeed(self, now_ms: int) -> None:
+        self._run = self._first_ms = 0
+        if self._state == "half_open":
+            self._succeeded += 1
+            if self._succeeded >= ENOUGH:
+                self._turn("closed", now_ms)
+
+    def _open(self, why: Reason, now_ms: int) -> None:
+        self.why, self._until_ms = why.value, now_ms + self._pause_ms
+        self._run = self._first_ms = 0
+        self.opened += 1
+        self._turn("open", now_ms)
+
+    def _turn(self, state: State, now_ms: int) -> None:
+        self._state, self.since_ms = state, now_ms
+
+    def status(self, now_ms: int) -> dict[str, Any]:
+        """For the carrier's status report."""
+        state = self.state(now_ms)
+        until_ms = self._until_ms if state == "open" else 0
+        return {"state": state, "since_ms": self.since_ms, "until_ms": until_ms, "why": self.why, "opened": self.opened}
