@@ -323,6 +323,12 @@ class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):
     timeline: Annotated[
         Sequence[Moment] | None, Meta(description="everything that happened, oldest first; not in lists")
     ] = None
+    retry_of: Annotated[
+        str | None, Meta(description="the failed message that an operator sent again as this one; not in lists")
+    ] = None
+    retried_as: Annotated[
+        str | None, Meta(description="the message that an operator sent again of this one; not in lists")
+    ] = None
 
 
 class MessagePage(msgspec.Struct):

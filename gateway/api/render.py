@@ -57,6 +57,8 @@ def found(row: Found, timeline: Timeline | None = None) -> MessageView:
         meta=msgspec.Raw(row.meta.encode()) if row.meta else None,
         test=row.test,
         timeline=None if timeline is None else _timeline(row, timeline),
+        retry_of=id_text(timeline.retry_of) if timeline is not None and timeline.retry_of else None,
+        retried_as=id_text(timeline.retried_as) if timeline is not None and timeline.retried_as else None,
     )
 
 

@@ -98,6 +98,8 @@ def show_message(out: Console, m: dict[str, Any]) -> None:
         ("accepted", clock(m["accepted_at"], day=True)),
         ("send at", clock(m["send_at"], day=True) if m.get("send_at") else None),
         ("batch", m.get("batch_id")),
+        ("again of", m.get("retry_of")),
+        ("again as", m.get("retried_as")),
         ("test", "sent with a test key: to a sandbox carrier, at no cost" if m.get("test") else None),
     ]
     for name, value in facts:

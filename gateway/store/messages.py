@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.message import id_time_ms, make_id
+from gateway.store import retries
 from gateway.store.pool import Pool
 from gateway.store.recipients import recipient_hash
 
@@ -150,6 +151,10 @@ class Timeline(msgspec.Struct, frozen=True):
     notes: list[Note]
     waits: list[Wait]
     callbacks: list[CallbackSeen]
+    retry_of: bytes = b""
+    """The failed message that this one was made of."""
+    retried_as: bytes = b""
+    """The message that was made of this one."""
 
 
 class BatchFound(msgspec.Struct, frozen=True):
@@ -197,12 +202,15 @@ async def timeline(pool: Pool, found: Found) -> Timeline:
         notes = await connection.fetch(_NOTES, *span)
         waits = await connection.fetch(_WAITS, *span, found.client, found.klass, found.final_ms or until)
         callbacks = await connection.fetch(_CALLBACKS, found.id)
+        first, again = await retries.links(connection, found.id)
     return Timeline(
         _rows(Submission, submissions),
         _rows(ReceiptSeen, receipts),
         _rows(Note, notes),
         _rows(Wait, waits),
         _rows(CallbackSeen, callbacks),
+        first,
+        again,
     )
 
 
