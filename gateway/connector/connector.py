@@ -507,7 +507,7 @@ def _abandon(
         apply_treatment(flight)
         message = flight.message
     texts = (message.text,) if message.parts == 1 else provider.split(message.text, message.encoding)
-    return flight, abandoned(flight, texts, provider.whole, now_ms, left.of(flight, run))
+    return flight, abandoned(flight, texts, provider.whole, now_ms, left.of(flight, run, len(texts)))
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -188,15 +188,16 @@ class Left:
             told = Told(outcome, bind, sent_ms, frame.answered_ms, frame.runs)
             self.answers.setdefault((stream, entry_id, message_id, attempt, part), told)
 
-    def of(self, flight: Flight, run: bytes) -> dict[int, Told]:
-        """By part, what the carrier answered to an entry that was left marked; `run`: of its shard's Redis now.
+    def of(self, flight: Flight, run: bytes, parts: int = 0) -> dict[int, Told]:
+        """By part, what the carrier answered to an entry that was left marked; `run`: of its shard's Redis now;
+        `parts`: as the carrier splits it, which may be one more than was estimated.
 
         That it was not taken holds for the Redis that it was heard under: one that was restored from an older state may
         have seen the same entry go out again.
         """
         entry, j, shard = flight.entry, flight.journey, flight.mark.shard
         found: dict[int, Told] = {}
-        for part in (0, *range(1, flight.message.parts + 1)) if self.answers else ():
+        for part in (0, *range(1, max(flight.message.parts, parts) + 1)) if self.answers else ():
             told = self.answers.get((flight.mark.stream, entry.entry_id, entry.message_id, j.attempt, part))
             if told is not None and (told.outcome.kind != Kind.DEFERRED or told.runs[shard : shard + 1] == (run,)):
                 found[part] = told

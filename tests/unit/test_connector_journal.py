@@ -92,6 +92,15 @@ def test_that_it_was_not_taken_holds_only_for_the_redis_that_it_was_heard_under(
     assert told(tmp_path, taken, b"restored"), "taken is taken"
 
 
+def test_a_carrier_whose_header_leaves_less_room_has_a_part_more_and_its_answer_is_known_too(tmp_path: Path) -> None:
+    journal, f = opened(tmp_path), flight(message(parts=2))
+    made = submissions(f, ("a", "b", "c"), whole=False)
+    keep(journal, [(s, accepted(f"c-{s.part}")) for s in made])
+    killed(journal)
+    verdict = abandoned(f, ("a", "b", "c"), False, NOW_MS, Left(tmp_path, "north").of(f, RUN, 3))
+    assert [(s.part, s.kind) for s in verdict.facts if isinstance(s, Submitted)] == [(n, 0) for n in (1, 2, 3)]
+
+
 @pytest.mark.parametrize("klass", ["otp", "marketing"])
 def test_the_parts_without_an_answer_go_again_to_the_carrier_that_has_the_others_or_are_held(
     tmp_path: Path, klass: str
