@@ -38,6 +38,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "rates": "What carriers ask for a part: price lists, their versions.",
         "senders": "Which senders are registered where: import, check.",
         "explain": "Where a message to a number would go, and why.",
+        "messages": "Failed ones sent again; receipts and submissions that nobody can place.",
         "stoplist": "Numbers that are not to be sent to: add, remove, import, check.",
         "health": "Whether the process on this machine lives, and can work.",
         "recover": "After Redis was restored from an older state.",

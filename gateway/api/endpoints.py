@@ -12,6 +12,7 @@ from gateway.api import (
     clients,
     console,
     dataset_routes,
+    doubt_routes,
     inbound,
     openapi,
     pages,
@@ -216,6 +217,7 @@ TABLE: Final[Table] = Table(
         *plan_routes.ROUTES,
         *dataset_routes.ROUTES,
         *sheet_routes.ROUTES,
+        *doubt_routes.ROUTES,
         Route(
             "GET",
             "/v1/keys",

@@ -42,7 +42,13 @@ def command() -> None:
         source=TARGET,
     ),
 )
-@click.option("--reason", required=True, type=click.Choice([str(r) for r in Reason]), help="Why they failed.")
+@click.option(
+    "--reason",
+    required=True,
+    metavar="REASON",
+    type=click.Choice([str(reason) for reason in Reason]),
+    help="Why they failed, such as no_carrier.",
+)
 @click.option("--since", required=True, help="Accepted then or later: a span such as 6h, or a time.")
 @click.option("--until", help="Accepted before: a span such as 1h, or a time.  [default: now]")
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Where they stand; may be repeated.")
