@@ -28,8 +28,7 @@ class NewStops(msgspec.Struct, forbid_unknown_fields=True):
         Sequence[Annotated[str, Meta(max_length=60)]],
         Meta(
             min_length=1,
-            max_length=MAX_NUMBERS,
-            description="numbers as sending takes them",
+            description=f"numbers as sending takes them, up to {MAX_NUMBERS:,}",
             examples=[["+79161234567", "+79161234568"]],
         ),
     ]

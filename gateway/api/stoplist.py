@@ -15,7 +15,7 @@ from gateway.api import call, query
 from gateway.api.call import Answer, Call
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
 from gateway.api.render import time_of
-from gateway.api.stop_documents import NewStops, StopCheck, StopPage, StopsAdded, StopsRemoved, StopView
+from gateway.api.stop_documents import MAX_NUMBERS, NewStops, StopCheck, StopPage, StopsAdded, StopsRemoved, StopView
 from gateway.api.webhooks import ask, document
 from gateway.message import CLASSES
 from gateway.stops.classes import BITS, UNLESS_SAID, classes_of, mask_of
@@ -51,6 +51,8 @@ async def add(c: Call) -> Answer:
         return client
     if "\0" in wanted.reason:
         return problem(Code.FORBIDDEN_CHARACTER, "U+0000 cannot be stored: leave it out.", pointer="/reason")
+    if len(wanted.numbers) > MAX_NUMBERS:
+        return problem(Code.INVALID_VALUE, f"Give at most {MAX_NUMBERS:,} numbers in one request.", pointer="/numbers")
     parsed = _numbers(c, wanted.numbers)
     if isinstance(parsed, Problem):
         return parsed

@@ -188,6 +188,7 @@ async def test_a_list_is_read_page_by_page(valkey_url: str, postgres_url: str) -
     [
         ({"numbers": ["+79161234567", "12"]}, "number_too_short", "/numbers/1"),
         ({"numbers": []}, "invalid_value", "/numbers"),
+        ({"numbers": ["+79161234567"] * 10_001}, "invalid_value", "/numbers"),
         ({"numbers": ["+79161234567"], "classes": ["spam"]}, "invalid_value", "/classes/0"),
         ({"numbers": ["+79161234567"], "reason": "\0"}, "forbidden_character", "/reason"),
     ],
