@@ -18,7 +18,7 @@ from msgspec import Meta
 from gateway.embedded.sandbox import refusals
 from gateway.embedded.sandbox.forms import PLAIN_IDS, PLAIN_RECEIPT, Ids, ReceiptForm, Word
 from gateway.embedded.sandbox.refusals import ProfileError
-from gateway.embedded.sandbox.rules import PLAIN_LINKS, PLAIN_SUBMITS, Links, Submits
+from gateway.embedded.sandbox.rules import PLAIN_LINKS, PLAIN_SUBMITS, PLAIN_WEB, Links, Submits, Web
 from gateway.embedded.sandbox.spread import Delay, Spread
 from gateway.plan.problems import close_to
 
@@ -104,6 +104,7 @@ class Profile(Fate, frozen=True, kw_only=True, forbid_unknown_fields=True):
     receipt: Annotated[ReceiptForm, Meta(description="what a receipt looks like")] = PLAIN_RECEIPT
     submits: Annotated[Submits, Meta(description="what of a submit it understands")] = PLAIN_SUBMITS
     links: Annotated[Links, Meta(description="what happens to connections")] = PLAIN_LINKS
+    web: Annotated[Web, Meta(description="habits of its HTTP side")] = PLAIN_WEB
     magic: Annotated[
         bool, Meta(description="whether magic numbers have their own fates; a case that refuses comes before them")
     ] = True
@@ -218,4 +219,4 @@ def make_profile(values: Mapping[str, Any], onto: Profile | None = None) -> Prof
     return profile
 
 
-_TABLES: Final = frozenset({"ids", "receipt", "submits", "links"})
+_TABLES: Final = frozenset({"ids", "receipt", "submits", "links", "web"})

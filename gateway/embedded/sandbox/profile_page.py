@@ -12,7 +12,7 @@ import msgspec
 from gateway.embedded.sandbox.forms import Ids, ReceiptForm
 from gateway.embedded.sandbox.profile import Condition, Fate, Profile, read_profile, shipped_names
 from gateway.embedded.sandbox.refusals import meaning
-from gateway.embedded.sandbox.rules import Links, Submits
+from gateway.embedded.sandbox.rules import Links, Submits, Web
 
 _PAGE: Final = """\
 # The sandbox: a carrier that misbehaves on order
@@ -101,7 +101,11 @@ messages that come to it.
 
 {links}
 
-The HTTP side ([`--web`](cli.md#sluice-sandbox)) takes what has a meaning there: fates, cases, rates, windows.
+### `[web]`
+
+{web}
+
+Besides, the HTTP side (option `--web`) takes what has a meaning there: fates, cases, rates, windows, ids.
 
 ## The control port
 
@@ -141,13 +145,14 @@ curl http://127.0.0.1:2776/inbound -d '{{"from": "+79161234567", "to": "4004", "
 | data_coding 0 that means Latin-1, ASCII or packed septets; one way of long messages only | `[submits]` |
 | links that break, unbind, or stay and say nothing; garbage; one byte at a time | `[links]` |
 | query_sm and cancel_sm | `query`, `cancel` |
+| by HTTP: 200 with an error in it, 429 without Retry-After, 5xx after the message was taken | `[web]` |
 """  # noqa: E501
 
 
 def page() -> str:
     """The whole page."""
     own = tuple(f for f in Profile.__struct_fields__ if f not in Fate.__struct_fields__)
-    tables = ("cases", "ids", "receipt", "submits", "links")
+    tables = ("cases", "ids", "receipt", "submits", "links", "web")
     return _PAGE.format(
         shipped=_shipped(),
         fate=_table(Fate),
@@ -157,6 +162,7 @@ def page() -> str:
         receipt=_table(ReceiptForm),
         submits=_table(Submits),
         links=_table(Links),
+        web=_table(Web),
     )
 
 

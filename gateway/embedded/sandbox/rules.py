@@ -1,6 +1,6 @@
-"""What a carrier takes and how its connections end, as settings of a profile.
+"""What a carrier takes, how its connections end and what its HTTP side is like, as settings of a profile.
 
-In: tables of a profile. Out: `Submits` and `Links`; the status with which a submit is refused. Pure.
+In: tables of a profile. Out: `Submits`, `Links` and `Web`; the status with which a submit is refused. Pure.
 """
 
 from __future__ import annotations
@@ -96,5 +96,20 @@ class Links(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self == PLAIN_LINKS
 
 
+class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[web]`: habits of the carrier that is reached by HTTP."""
+
+    errors: Annotated[
+        Literal["status", "ok"],
+        Meta(description="how a refusal is told: status: by the status too; ok: by a body alone, the status is 200"),
+    ] = "status"
+    retry_after: Annotated[bool, Meta(description="whether 429 and 503 have a Retry-After")] = True
+    breaks: Annotated[
+        float, Meta(ge=0, le=1, description="share of requests that are taken and answered with 502 all the same")
+    ] = 0.0
+    together: Annotated[int, Meta(ge=1, le=1000, description="reports in one callback (JSON) at the most")] = 100
+
+
+PLAIN_WEB: Final = Web()
 PLAIN_SUBMITS: Final = Submits()
 PLAIN_LINKS: Final = Links()

@@ -111,9 +111,13 @@ class WebPort:
                 await asyncio.sleep(delay_s)
         finally:
             self._waiting -= 1
+        habits = self._smsc.profile.web
+        if habits.breaks and self._smsc.random() < habits.breaks:
+            return web.Response(text="<html><body>Bad Gateway</body></html>", status=502, content_type="text/html")
         if asked.messages is not None:
             return _json({"messages": said})
-        return _answer(as_form, 200 if said[0].error is None else _HTTP.get(fates[0].status, 400), said)
+        status = 200 if said[0].error is None or habits.errors == "ok" else _HTTP.get(fates[0].status, 400)
+        return _answer(as_form, status, said, habits.retry_after)
 
     def _account(self, request: web.Request) -> Account | None:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -169,7 +173,7 @@ class WebPort:
         if (row := self._magic(message)) is not None:
             self._follow(message, row, message_id, as_form)
         else:
-            for after_s, stat in single.timetable(fate, delay_s, smsc.random):
+            for after_s, stat in () if fate.no_id else single.timetable(fate, delay_s, smsc.random):
                 self._report(message, message_id, as_form, after_s, stat, fate.err)
         return Said(reference=message.reference, id="" if fate.no_id else message_id, status="accepted")
 
@@ -188,6 +192,7 @@ class WebPort:
             "done_at": done,
         }
         self._smsc.tally.counts.receipts_made += 1
+        self._hooks.together = self._smsc.profile.web.together
         self._hooks.send(goal, [Report(values)], delay_s)
 
     def _follow(self, message: Sent, row: Magic, message_id: str, as_form: bool) -> None:
@@ -222,8 +227,8 @@ def _form(fields: Mapping[str, Any]) -> Bulk:
     return Bulk(to, sender, text, reference, callback)
 
 
-def _answer(as_form: bool, status: int, said: list[Said]) -> web.Response:
-    headers = {"Retry-After": "1"} if status in (429, 503) else {}
+def _answer(as_form: bool, status: int, said: list[Said], retry_after: bool = True) -> web.Response:
+    headers = {"Retry-After": "1"} if status in (429, 503) and retry_after else {}
     if not as_form:
         return _json(said[0], status, headers)
     words = f"OK {said[0].id}".strip() if said[0].error is None else f"ERROR {(said[0].error or {}).get('code', '')}"

@@ -48,6 +48,8 @@ class Webhooks:
         self._workers: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
         self.waiting = 0
+        self.together = TOGETHER
+        """Reports in one request of JSON."""
 
     def open(self) -> None:
         """Begin to send."""
@@ -91,7 +93,7 @@ class Webhooks:
         while True:
             goal = await self._goals.get()
             queue = self._reports[goal]
-            batch = [queue.popleft() for _ in range(min(len(queue), 1 if goal[1] else TOGETHER))]
+            batch = [queue.popleft() for _ in range(min(len(queue), 1 if goal[1] else self.together))]
             if queue:
                 self._goals.put_nowait(goal)
             else:
