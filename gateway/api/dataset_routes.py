@@ -63,7 +63,7 @@ ROUTES: Final = (
     ),
     Route(
         "GET",
-        "/v1/datasets/{kind}/{version}",
+        "/v1/datasets/{kind}/{version}/content",
         "plan",
         datasets.get_content,
         "The CSV of a version. `active` in place of its number is the one in use.",
@@ -107,7 +107,7 @@ ROUTES: Final = (
         "Operators of the datasets that the plan has no name for, the most frequent first. An alias in the plan maps"
         " them.",
         {200: Unmapped},
-        codes=(Code.QUERY_INVALID, Code.NOT_READY),
+        codes=(Code.QUERY_INVALID,),
         parameters=(_LIMIT,),
     ),
     Route(
@@ -117,6 +117,6 @@ ROUTES: Final = (
         numbers.show,
         "Whose a number is, and how that is known.",
         {200: NumberView},
-        codes=(*_NUMBER, Code.NOT_READY),
+        codes=_NUMBER,
     ),
 )

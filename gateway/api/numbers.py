@@ -18,26 +18,21 @@ from gateway.text import numbers
 
 async def show(c: Call) -> Answer:
     """All that is known of a number."""
-    directory = _directory(c)
-    if isinstance(directory, Problem):
-        return directory
     try:
         number = numbers.parse(c.params["number"], c.gate.settings.default_region)
     except numbers.NumberError as e:
         return problem(Code(e.code), e.sentence)
-    return call.answer(number_view(directory, number))
+    return call.answer(number_view(_directory(c), number))
 
 
 async def list_unmapped(c: Call) -> Answer:
     """Operators that the plan has no name for."""
     if wrong := query.known_only(c.request.query, ("limit",)):
         return wrong
-    limit, directory = query.limit(c.request.query), _directory(c)
+    limit = query.limit(c.request.query)
     if isinstance(limit, Problem):
         return limit
-    if isinstance(directory, Problem):
-        return directory
-    found = await asyncio.to_thread(directory.unmapped)
+    found = await asyncio.to_thread(_directory(c).unmapped)
     return call.answer(Unmapped([UnmappedView(u.kind, u.name, u.country, u.count) for u in found[:limit]]))
 
 
@@ -65,8 +60,7 @@ def _range(record: Record | None) -> RangeView | None:
     return RangeView(record.operator, record.country, record.region, record.zones, record.mcc_mnc)
 
 
-def _directory(c: Call) -> Directory | Problem:
+def _directory(c: Call) -> Directory:
+    """Of the plan in use; before the first, one that knows no operator."""
     plan = c.gate.plan()
-    if plan is None or not isinstance(plan.directory, Directory):
-        return problem(Code.NOT_READY, "No plan is in use yet.")
-    return plan.directory
+    return plan.directory if plan is not None and isinstance(plan.directory, Directory) else Directory(())

@@ -31,6 +31,10 @@ def text(value, no_text):
 def ndjson(context, value):
     return text(value, b"")
 
+@schemathesis.serializer("text/csv")
+def table(context, value):
+    return text(value, b"\xff")
+
 @schemathesis.serializer("application/toml")
 def toml(context, value):
     return text(value, b"\xff")

@@ -151,7 +151,7 @@ async def test_the_api_keeps_a_file_that_is_sent_to_it_whatever_its_format(api: 
     dataset = kept.json["dataset"]
     assert (dataset["active"], dataset["rows"], dataset["source"]) == (True, 2, "DEF-9xx.csv")
     await until(lambda: operator(api, "+79000062001") == "rest")
-    content = await api.get("/v1/datasets/numbers/active", key="ops")
+    content = await api.get("/v1/datasets/numbers/active/content", key="ops")
     assert content.body.decode().splitlines()[0] == "first;last;operator;country;region;zones;mcc_mnc"
     assert content.headers["ETag"] == f'"{dataset["sha256"]}"' and "X-Request-Id" in content.headers
     again = await api.post("/v1/datasets/numbers", key="ops", data=content.body)
@@ -165,8 +165,8 @@ async def test_the_api_keeps_a_file_that_is_sent_to_it_whatever_its_format(api: 
         ("POST", "/v1/datasets/numbers", b"", 422, "dataset_invalid"),
         ("POST", "/v1/datasets/numbers", b"\0\1", 422, "dataset_invalid"),
         ("POST", "/v1/datasets/numbers?what=1", b"x", 422, "query_invalid"),
-        ("GET", "/v1/datasets/numbers/7", None, 404, "unknown_dataset"),
-        ("GET", "/v1/datasets/numbers/x", None, 404, "unknown_dataset"),
+        ("GET", "/v1/datasets/numbers/7/content", None, 404, "unknown_dataset"),
+        ("GET", "/v1/datasets/numbers/x/content", None, 404, "unknown_dataset"),
         ("POST", "/v1/datasets/numbers/7/activate", None, 404, "unknown_dataset"),
         ("POST", "/v1/datasets/numbers/rollback", None, 404, "unknown_dataset"),
         ("GET", "/v1/numbers/12", None, 422, "number_too_short"),

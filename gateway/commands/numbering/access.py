@@ -162,7 +162,7 @@ class ByHttp:
         return msgspec.convert(found["datasets"], list[DatasetView])
 
     def fetch(self, version: DatasetView, target: Path) -> None:
-        self._client.download(f"/v1/datasets/{version.kind}/{version.version}", target)
+        self._client.download(f"/v1/datasets/{version.kind}/{version.version}/content", target)
 
     def put(self, kind: str, source: Path, rows: int, note: str, names: str) -> int:
         query = urlencode({name: value for name, value in (("note", note), ("source", names)) if value})

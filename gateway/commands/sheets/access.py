@@ -185,7 +185,7 @@ class ByHttp:
 
     def content(self, kind: str, version: int | None) -> bytes:
         target = self._client.target
-        url = f"{target.url}/v1/datasets/{kind}/{'active' if version is None else version}"
+        url = f"{target.url}/v1/datasets/{kind}/{'active' if version is None else version}/content"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {target.key}"})  # noqa: S310
         try:
             return self._client.fetch(request)
