@@ -38,6 +38,16 @@ def open_provider(carrier: str, provider: str, settings: dict[str, Any], reports
     return made
 
 
+def examiner(provider: str) -> Any | None:
+    """The module that finds out a carrier's settings by test messages: `examine` and `Wanted`; None: there is none."""
+    if provider not in known():
+        return None
+    try:
+        return importlib.import_module(f"providers.{provider}.examine")
+    except ModuleNotFoundError:
+        return None
+
+
 def check_whole(text: str) -> Checked:
     """`check`, and every carrier's settings as its own provider reads them, secrets left out."""
     plan, problems = check(text, known())

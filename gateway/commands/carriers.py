@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway.commands import carrier_check
 from gateway.commands.client import Client, Refused, print_json
 from gateway.commands.tables import Column, screen, show
 from gateway.commands.teaching import TARGET, lesson
@@ -65,15 +67,32 @@ def _list(carriers: list[dict[str, Any]]) -> None:
     "check",
     epilog=lesson(
         "sluice carriers check north",
-        "sluice carriers check north --json",
+        "sluice carriers check north --to +79161234567 --plan plan.toml      # which settings it needs",
+        "sluice carriers check north --to +79161234567 --control http://127.0.0.1:2776 --flood 300",
         source=TARGET,
         codes={3: "the carrier cannot send now"},
     ),
 )
 @_NAME
+@click.option("--to", metavar="NUMBER", help="Bind to the carrier, send test messages there, say what was learnt.")
+@click.option("--from", "sender", default="Sluice", show_default=True, help="Sender of the test messages.")
+@click.option(
+    "--plan", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its settings; else the live plan."
+)
+@click.option("--control", metavar="URL", help="Control port of a sandbox, which shows the phone.")
+@click.option("--messages", type=click.IntRange(1, 100), default=4, show_default=True, help="Short test messages.")
+@click.option("--flood", type=click.IntRange(0, 10_000), default=0, help="Measure the rate with up to so many more.")
+@click.option("--wait", "wait_s", type=float, default=60.0, show_default=True, help="Seconds to wait for receipts.")
 @_JSON
-def check(name: str, as_json: bool) -> None:
-    """Say how a carrier is: its links, windows, last error, counts, and in one sentence what is wrong."""
+def check(name: str, to: str | None, as_json: bool, **given: Any) -> None:
+    """Say how a carrier is: its links, windows, last error, counts, and in one sentence what is wrong.
+
+    With --to, bind to a carrier by SMPP with its settings, send test messages (about 15 without --flood), ask what the
+    phone shows, and say which settings to write: kinds of binds, optional parameters, alphabet, long messages, form of
+    ids and receipts, their time zone, rate and window. The links are beside those of a running gateway.
+    """
+    if to is not None:
+        sys.exit(carrier_check.run(name, to, given, as_json))
     known = {c["name"]: c for c in Client().get("/v1/carriers")["carriers"]}
     if name not in known:
         raise Refused(f"there is no carrier {name}; known are: {', '.join(known) or 'none'}", todo="sluice carriers")

@@ -25,7 +25,7 @@ log = logging.getLogger("smpp")
 
 _STABLE_S: Final = 10.0  # a session that lived so long ends without a grudge
 _REFUSED_GROWTH: Final = 10
-_VERSIONS: Final = {"3.3": pdu.VERSION_3_3, "3.4": pdu.VERSION_3_4, "5.0": pdu.VERSION_5_0}
+VERSIONS: Final = {"3.3": pdu.VERSION_3_3, "3.4": pdu.VERSION_3_4, "5.0": pdu.VERSION_5_0}
 _random: Final = random.SystemRandom()
 
 
@@ -114,7 +114,7 @@ class Bind:
             c.system_id.encode(),
             c.password.reveal().encode(),
             c.system_type.encode(),
-            _VERSIONS[c.interface_version],
+            VERSIONS[c.interface_version],
             c.address_ton,
             c.address_npi,
             c.address_range.encode(),
