@@ -124,29 +124,33 @@ class Lane:
         """Look at what was read ahead, in its order; how many parts are left."""
         run: Taken | None = None
         parked: Taken | None = None
-        while reader.ahead and parts > 0:
-            entry, before = reader.ahead[0], reader.cursor
-            if entry.parts > parts and taken:
+        ahead, judge = reader.ahead, sieve.judge
+        sieve.begin_lane()
+        while ahead and parts > 0:
+            entry, weight = ahead[0], ahead[0].parts
+            if weight > parts and taken:
                 break
-            verdict = sieve.judge(entry, held)
-            if is_stall(verdict):
-                break
-            reader.pop()
+            verdict = judge(entry, held)
             if verdict is None:
                 if run is None:
-                    run = Taken(self, reader, before, [], 0)
+                    run = Taken(self, reader, reader.cursor, [], 0)
                     taken.append(run)
                 run.entries.append(entry)
-                run.parts += entry.parts
-                parts -= entry.parts
+                run.parts += weight
+                parts -= weight
+            elif is_stall(verdict):
+                break
             elif isinstance(verdict, Parking):  # moved before the run is marked, so that a run may span it
                 if parked is None:
-                    parked = Taken(self, reader, before, [], 0, [])
+                    parked = Taken(self, reader, reader.cursor, [], 0, [])
                     taken.append(parked)
                 parked.parked.append(verdict)  # type: ignore[union-attr]
             else:
                 held.setdefault(verdict, deque()).append(entry)
                 run = None
+            ahead.popleft()
+            reader.cursor = entry.entry_id
+        sieve.end_lane()
         return parts
 
     def put_back(self, run: Taken) -> None:

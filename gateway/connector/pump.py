@@ -183,6 +183,8 @@ class Pump:
     async def _pump(self) -> None:
         while True:
             pause = self._turn_over()
+            if self._ready and self.bucket.rate:
+                pause = min(pause, max(self.bucket.wait_s(), 0.001))
             if pause > 0:
                 # Not wait_for: before Python 3.12 it loses a cancellation that meets the event.
                 with contextlib.suppress(TimeoutError):
@@ -205,7 +207,7 @@ class Pump:
         slow = self.answer_s >= QUICK_S
         room = self._room(window) - self.pending - self._ready_count
         now = self._loop.time()
-        tokens = self.bucket.available(now) - self.pending
+        tokens = self.bucket.available(now) - self.pending - self._ready_count
         urgent = any(c in URGENT for c in backlog)
         least = max(int(window * (0.02 if slow else 0.2)), 1)
         if not urgent and room < min(least, sum(backlog.values())):
@@ -217,7 +219,7 @@ class Pump:
         # marked and was never sent is sent again after a crash, and only once.
         ahead = window // 4 if slow and urgent else 0
         if tokens < 1:
-            return min(max(self.bucket.wait_s(), 0.001), _POLL_S)
+            return min(max(self.bucket.wait_s(1 if urgent else self.bucket.step), 0.001), _POLL_S)
         # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer; and bulk
         # goes in small steps while urgent messages are about, so that none waits long behind one.
         self._urgent_at = now if urgent else self._urgent_at
@@ -257,13 +259,18 @@ class Pump:
         while self._ready and self._owner.may_send():
             batch = self._ready.popleft()
             room = self._room(self._window())
-            if room <= 0 and (self._owner.unsettled or any(link.in_flight for link in provider.links())):
+            idle = room <= 0 and not (self._owner.unsettled or any(link.in_flight for link in provider.links()))
+            if not idle:  # the rate counts what goes out, so that nothing that waited makes a burst
+                room = min(room, self.bucket.available(self._loop.time()))
+            if room <= 0 and not idle:
                 self._ready.appendleft(batch)
                 return
             if 0 < room < len(batch):
                 self._ready.appendleft(batch[room:])
                 batch = batch[:room]
             self._ready_count -= len(batch)
+            if not idle:
+                self.bucket.spend(len(batch))
             observe_to_wire(batch, self.links[0].clock_ms())
             provider.submit(batch)
 
@@ -409,7 +416,6 @@ class Pump:
         if batch:
             for klass, number in Counter(s.klass for s in batch).items():
                 marked(self.carrier, klass).inc(number)
-            self.bucket.spend(len(batch))
             self._ready.append(batch)
             self._ready_count += len(batch)
             self._feed()

@@ -11,6 +11,9 @@ RESERVED = 0.10
 """Part of a window that only urgent classes may use."""
 
 
+_STEP_S = 0.005
+
+
 class Shares:
     """Divides room among classes by deficit: over time each gets its share, and what one leaves goes to the highest."""
 
@@ -63,6 +66,11 @@ class Bucket:
         self.tokens = min(self.tokens + (now - self.at) * self.rate, self.burst)
         self.at = now
         return int(self.tokens)
+
+    @property
+    def step(self) -> int:
+        """So many are worth a script: what comes in five milliseconds, but well below the burst."""
+        return max(int(min(self.rate * _STEP_S, self.burst / 2)), 1)
 
     def spend(self, count: int) -> None:
         """Take tokens, at most what `available` said."""

@@ -32,6 +32,7 @@ _BOUNCE_MS: Final = 1_000  # and so soon, where another carrier may have room fo
 _SOON_MS: Final = 200
 _LEAST_HELD: Final = 200
 _KEPT: Final = 10_000
+_ENDLESS: Final = 1 << 60
 
 
 Blocker = Allowance | Seat
@@ -85,6 +86,9 @@ class Sieve:
         self._journeys: dict[bytes, _Known] = {}
         self._seated: dict[bytes, tuple[Seat, ...]] = {}
         self._bounce_ms = 0.0
+        self._like: tuple[bytes, str, str, bool] | None = None  # what the entry before was like
+        self._alike: tuple[Blocker, ...] = ()  # what such an entry counts in
+        self._credit = self._owed = 0  # parts that there is room for in all of them; parts taken and not counted yet
         self.now_ms = 0
 
     def begins(self) -> bool:
@@ -107,12 +111,31 @@ class Sieve:
         """Whether nothing of a lane is sent now."""
         return klass in self._pauses.classes or client in self._pauses.clients
 
+    def begin_lane(self) -> None:
+        """Entries of one lane and stream follow. Those that count in the same are counted together at the end."""
+        self._alike, self._credit, self._owed = (), 0, 0
+        self._like = None
+
+    def end_lane(self) -> None:
+        """Count them."""
+        if self._owed:
+            for blocker in self._alike:
+                blocker.spend(self._owed, self.now_ms)
+            self._owed = 0
+
     def judge(self, entry: Queued, held: Held) -> Parking | Blocker | None:
         """None: it goes, and is counted. A blocker: hold it until that has room. A Parking: put it off."""
         try:
-            message, known = entry.message, self._journey(entry.journey)
+            message = entry.message
+            like = entry.journey, message.sender, message.tag, message.test
+            if like == self._like and message.parts <= self._credit:
+                self._credit -= message.parts
+                self._owed += message.parts
+                return None
+            known = self._journey(entry.journey)
         except (UnknownVersionError, msgspec.DecodeError):
             return None  # whoever sends it tells what is wrong
+        self.end_lane()
         if message.tag in self._pauses.tags:
             return self._until_resumed(entry, message, known.journey)
         blockers = self._blockers(message, known)
@@ -120,10 +143,14 @@ class Sieve:
         for blocker in blockers:
             has_turn = known.place == blocker.mark or not blocker.is_behind(now)
             if blocker in held or not has_turn or not blocker.fits(parts, now):
+                self._like = None
                 return self._blocked(entry, message, known, blocker, parts, held)
         for blocker in blockers:
             blocker.spend(parts, now)
-        if blockers:
+        if self._limits is None or not self._limits.crowds:
+            self._alike, self._like = blockers, None if known.journey.owed else like
+            self._credit = min([blocker.room(now) for blocker in blockers], default=_ENDLESS)
+        elif blockers:
             self._sit(entry.message_id, blockers)
         return None
 

@@ -96,7 +96,7 @@ class Allowance:
 
     def spend(self, parts: int, now_ms: int) -> None:
         """Use what `fits` said."""
-        self.tokens -= min(parts, self.limit)
+        self.tokens -= min(parts, max(self.limit, self.tokens))
         self._spent += parts
         self.spent_ms = now_ms
         if self.tokens < self._slice() and not self._dry:

@@ -229,7 +229,7 @@ class Link:
     def clock_ms(self) -> int:
         """The server's time now: its TIME at the last look, and the monotonic clock since."""
         ms, at = self._clock
-        return ms + int((asyncio.get_running_loop().time() - at) * 1000)
+        return ms + int((time.monotonic() - at) * 1000)  # the loop's own time stands still during a turn
 
     async def look_at_clock(self) -> None:
         """Take the server's time anew."""
@@ -237,7 +237,7 @@ class Link:
 
     def _set_clock(self, reply: Any) -> None:
         seconds, micros = reply
-        self._clock = (int(seconds) * 1000 + int(micros) // 1000, asyncio.get_running_loop().time())
+        self._clock = (int(seconds) * 1000 + int(micros) // 1000, time.monotonic())
 
     async def close(self) -> None:
         """Drop the connection; what is outstanding fails."""

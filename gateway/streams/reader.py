@@ -107,12 +107,6 @@ class Reader:
             self.cursor = taken[-1].entry_id
         return taken
 
-    def pop(self) -> Queued:
-        """The next entry, which is the caller's from now on."""
-        entry = self.ahead.popleft()
-        self.cursor = entry.entry_id
-        return entry
-
     def rewind(self, to: bytes) -> None:
         """Forget what was read ahead and go on after `to`."""
         self.ahead.clear()
