@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 export COVERAGE_FILE := $(CURDIR)/.coverage
 UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
 
-.PHONY: help up test test-full lint docs fuzz bench clean
+.PHONY: help up test test-full lint docs fuzz bench bench-routing clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 up: $(VENV)/installed ## install and start everything on this machine (SLUICE_DATA, SLUICE_LISTEN say where)
 	@exec $(BIN)/python -m gateway up
@@ -37,6 +37,9 @@ fuzz: $(VENV)/installed-dev ## a million mutated PDUs through our end of an SMPP
 
 bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)
 	@exec $(BIN)/python -m bench $(ARGS)
+
+bench-routing: $(VENV)/installed-dev ## what routing saves on simulated days, and what a decision costs (ARGS=--help)
+	@exec $(BIN)/python -m bench.routing $(ARGS)
 
 clean: ## remove the environment and what tests leave; the data directory stays
 	@rm -rf $(VENV) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

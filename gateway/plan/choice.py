@@ -61,7 +61,7 @@ NOBODY: Final = Whose("")
 RANKED_MS: Final = 1_000
 """How long an order of candidates holds before prices and chances are asked again."""
 
-_SANDBOX: Final = Route(name="sandbox", carriers=())
+_SANDBOX, _NONE = Route(name="sandbox", carriers=()), Route(name="", carriers=())
 _REMEMBERED: Final = 10_000  # decisions of a generation
 
 
@@ -70,7 +70,8 @@ class Ranking(msgspec.Struct, gc=False, eq=False):
 
     until_ms: int
     since_ms: int
-    asked: tuple[object, object]  # whom: chances and what was sent in the month
+    chance: object  # who was asked
+    used: object
     options: list[Option]
     plainly: Choice | None = None
     """Of the first option when nothing is wrong with it and no single message matters."""
@@ -96,6 +97,8 @@ class Decision(msgspec.Struct, gc=False, eq=False):
     """The routes that take one kind of message: those with a share of the recipients, and the first that has all."""
 
     chain: tuple[tuple[Drawn | None, Taken], ...]
+    only: Taken | None
+    """The first route, when it has all recipients."""
 
 
 class Compiled:
@@ -122,8 +125,9 @@ class Compiled:
         self.matching: Final = Matching(plan)
         self.sandboxes = tuple(carrier.name for carrier in plan.carriers if carrier.sandbox)
         """Carriers that may take what test keys send, in the plan's order."""
-        self._find, self._key = self.directory.find, self.matching.key
-        self._decisions = Memory[tuple[Key, str, str], Decision](_REMEMBERED)
+        self._find, self._key, self._by_prefix = self.directory.find, self.matching.key, self.rates.by_prefix
+        self._decisions = Memory[Key, Decision](_REMEMBERED)
+        self._takes = Memory[tuple[int, str, str, str, str, str, str], Taken](_REMEMBERED)
         self._trials = Memory[tuple[str, str], Taken](_REMEMBERED)
         self._seeds = {name: seed("carrier " + name) for name in self.carriers}
 
@@ -164,7 +168,12 @@ class Compiled:
         if taken is None:
             return NoRoute(Reason.NO_ROUTE)
         ranking = taken.ranking
-        if ranking is None or not ranking.since_ms <= around.now_ms < ranking.until_ms or not _same(ranking, around):
+        if (
+            ranking is None
+            or not ranking.since_ms <= around.now_ms < ranking.until_ms
+            or ranking.chance is not around.chance
+            or ranking.used is not around.used
+        ):
             ranking = self.rank(taken, around)
         plainly = ranking.plainly
         if (
@@ -194,35 +203,42 @@ class Compiled:
             return self._trial(whose or NOBODY, facts.klass)
         if whose is None or not whose.operator:
             return None
-        prefix = self.rates.prefix(to) if self.rates.by_prefix else ""
-        key = (self._key(facts, whose, around.now_ms), prefix, whose.source)  # the record tells the source
-        decision = self._decisions.get(key)
+        digits = self.rates.prefix(to) if self._by_prefix else ""
+        key = self._key(facts, whose, digits, around.now_ms)
+        decision = self._decisions.young.get(key) or self._decisions.get(key)
         if decision is None:
             decision = self._decisions.put(key, self._decide(key, whose, facts))
+        if decision.only is not None:
+            return decision.only
         for drawn, taken in decision.chain:
             if drawn is None or drawn.has(to):
                 return taken
         return None
 
-    def _decide(self, key: tuple[Key, str, str], whose: Whose, facts: Asked) -> Decision:
-        numbers, routes, klass = self.matching.matching(key[0]), self.plan.routes, facts.klass
-        chain = []
-        for number in numbers:
-            route = routes[number]
-            able = tuple([c for c in route.carriers if klass in (self.carriers[c].classes or (klass,))])
-            taken = Taken(route, whose, klass, facts.client, facts.sender, key[1], False, able)
-            chain.append((self.matching.drawn[number], taken))
+    def _decide(self, key: Key, whose: Whose, facts: Asked) -> Decision:
+        matching, digits = self.matching, key[-1]
+        chain = [(matching.drawn[n], self._take(n, whose, facts, digits)) for n in matching.matching(key)]
         if not chain or chain[-1][0] is not None:
-            none = Route(name="", carriers=())
-            chain.append((None, Taken(none, whose, klass, facts.client, facts.sender, key[1], False, ())))
-        return Decision(tuple(chain))
+            chain.append((None, self._take(-1, whose, facts, "")))
+        return Decision(tuple(chain), None if chain[0][0] is not None else chain[0][1])
+
+    def _take(self, number: int, whose: Whose, facts: Asked, digits: str) -> Taken:
+        """The route by its number; -1: none. What no price and no sender differs in is shared by many decisions."""
+        route, klass = self.plan.routes[number] if number >= 0 else _NONE, facts.klass
+        client, sender = ("", "") if route.unregistered == "send" else (facts.client, facts.sender)
+        key = (number, whose.operator, whose.source, klass, digits, client, sender)
+        taken = self._takes.get(key)
+        if taken is None:
+            able = tuple([c for c in route.carriers if klass in (self.carriers[c].classes or (klass,))])
+            taken = self._takes.put(key, Taken(route, whose, klass, client, sender, digits, False, able))
+        return taken
 
     def rank(self, taken: Taken, around: Surroundings) -> Ranking:
         """Its candidates as they are worth now, in order."""
         route, klass, now = taken.route, taken.klass, around.now_ms
         options = [self._option(n, name, taken, around) for n, name in enumerate(taken.carriers)]
         options = in_order(options, route.strategy, klass, self.plan.defaults.explore)
-        ranking = Ranking(now + RANKED_MS, now, (around.chance, around.used), options, None, {})
+        ranking = Ranking(now + RANKED_MS, now, around.chance, around.used, options, None, {})
         drawn = route.strategy in ("weighted", "sticky") or any(option.share for option in options)
         if options and not options[0].barred and not drawn:
             ranking.plainly = self._chosen(taken, ranking, options, 0, ())
@@ -353,11 +369,6 @@ class Compiled:
         return choice
 
 
-def _same(ranking: Ranking, around: Surroundings) -> bool:
-    asked = ranking.asked
-    return asked[0] is around.chance and asked[1] is around.used
-
-
 def _reason(whys: Sequence[str]) -> Reason:
     """Why no candidate takes the message, by what is wrong with each."""
     if not whys:
@@ -380,13 +391,18 @@ class PlanDirectory:
     """Whose number it is by nothing but the prefixes of the plan's operators."""
 
     def __init__(self, plan: Plan) -> None:
-        self._operator = Numbering(plan.operators).operator
-        self._whose = {o.name: Whose(o.name, o.country or "", source="plan") for o in plan.operators}
+        whose = {o.name: Whose(o.name, o.country or "", source="plan") for o in plan.operators}
+        self._tables = [
+            (end, {prefix: whose[o.name] for prefix, o in table.items()})
+            for end, table in Numbering(plan.operators).tables
+        ]
 
     def find(self, to: str) -> Whose | None:
         """The operator with the longest prefix."""
-        found = self._operator(to)
-        return None if found is None else self._whose[found.name]
+        for end, table in self._tables:
+            if (found := table.get(to[:end])) is not None:
+                return found
+        return None
 
 
 K = TypeVar("K")
@@ -396,23 +412,23 @@ V = TypeVar("V")
 class Memory(Generic[K, V]):
     """Remembers at most two generations of values: what was not asked for in a whole one is forgotten."""
 
-    __slots__ = ("_capacity", "_old", "_young")
+    __slots__ = ("_capacity", "_old", "young")
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._young: dict[K, V] = {}
+        self.young: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
         """The value, when it is still known."""
-        found = self._young.get(key)
+        found = self.young.get(key)
         if found is None and self._old and (found := self._old.get(key)) is not None:
             self.put(key, found)
         return found
 
     def put(self, key: K, value: V) -> V:
         """Remember a value."""
-        if len(self._young) >= self._capacity:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
+        if len(self.young) >= self._capacity:
+            self._old, self.young = self.young, {}
+        self.young[key] = value
         return value

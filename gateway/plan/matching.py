@@ -58,9 +58,10 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     test: bool = False
 
 
-Key = tuple[str, str, str, str, str, str, str, int, str, int]
+Key = tuple[str, str, str, str, str, str, str, int, str, int, str, str]
 """Operator, country, class, client, sender, tag, encoding, step of parts, prefix, time: each "" or 0 where no route
-asks for it, but for operator and class, on which prices depend."""
+asks for it, but for operator and class, on which prices depend. Then, for who remembers decisions by it, how the
+operator is known and what prices ask of the number beside its operator."""
 
 
 def stable(text: str) -> int:
@@ -121,13 +122,21 @@ class Matching:
         """Whether what becomes of a message depends on its very sender and client, named by a route or not."""
         self.key: Final = self._maker()
 
-    def _maker(self) -> Callable[[Asked, Whose, int], Key]:
+    def _maker(self) -> Callable[[Asked, Whose, str, int], Key]:
         countries, clients, senders = self._countries.named, self._clients.named, self._senders.named
         tags, encodings, steps, every = self._tags.named, self._encodings.named, self._steps, self.every_sender
         prefixes = self._prefixes.longest if self._prefixes else None
         time_of = self.time if self._timed else None
 
-        def key(facts: Asked, whose: Whose, now_ms: int) -> Key:
+        def short(facts: Asked, whose: Whose, digits: str, now_ms: int) -> Key:
+            """The same where no route asks for more than these."""
+            client = clients.get(facts.client, "")
+            return (whose.operator, "", facts.klass, client, "", "", "", 0, "", 0, whose.source, digits)
+
+        if not (countries or senders or tags or encodings or steps or prefixes or time_of or every):
+            return short
+
+        def key(facts: Asked, whose: Whose, digits: str, now_ms: int) -> Key:
             """What the routes can tell apart."""
             client, sender = facts.client, facts.sender
             return (
@@ -141,6 +150,8 @@ class Matching:
                 bisect_right(steps, facts.parts) if steps else 0,
                 prefixes(facts.to) if prefixes is not None else "",
                 time_of(now_ms) if time_of is not None else 0,
+                whose.source,
+                digits,
             )
 
         return key
@@ -162,7 +173,7 @@ class Matching:
     def matching(self, key: Key) -> list[int]:
         """The numbers of the routes that match, from the first to the first that takes every recipient: those before
         it take some."""
-        operator, country, klass, client, sender, tag, encoding, step, prefix, time = key
+        operator, country, klass, client, sender, tag, encoding, step, prefix, time, _, _ = key
         left = self._classes.of(klass) & self._operators.of(operator) & self._countries.of(country)
         left &= self._clients.of(client) & self._senders.of(sender) & self._tags.of(tag) & self._encodings.of(encoding)
         if self._steps:

@@ -39,13 +39,13 @@ class Numbering:
     def __init__(self, operators: Iterable[Operator]) -> None:
         prefixes = {prefix: o for o in operators for text in o.prefixes for prefix in expand(text)}
         lengths = sorted({len(prefix) for prefix in prefixes}, reverse=True)
-        self._tables = tuple(
+        self.tables = tuple(
             (1 + length, {"+" + p: o for p, o in prefixes.items() if len(p) == length}) for length in lengths
         )
 
     def operator(self, to: str) -> Operator | None:
         """The operator of an E.164 number with its plus; None when no prefix covers it."""
-        for end, table in self._tables:
+        for end, table in self.tables:
             if (found := table.get(to[:end])) is not None:
                 return found
         return None

@@ -90,6 +90,11 @@ class Liveness:
             self._trials[carrier] = left - 1
         return left > 0
 
+    @property
+    def is_any_slow(self) -> bool:
+        """Whether any carrier is."""
+        return bool(self._slow)
+
     def slow(self, carrier: str, klass: str) -> bool:
         """Whether more of the class waits there than it sends in a while."""
         return (carrier, klass) in self._slow

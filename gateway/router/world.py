@@ -33,7 +33,7 @@ class World:
             now_ms=now_ms,
             live=self._live,
             full=self.full,
-            slow=self._slow,
+            slow=self._slow if self.liveness.is_any_slow else None,
             chance=self.chance,
             used=self.used,
             barred=self._barred,

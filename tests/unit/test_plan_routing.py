@@ -129,7 +129,7 @@ def test_a_key_has_nothing_in_it_that_no_route_asks_for() -> None:
     whose = PlanDirectory(plan_of()).find("+79161234567")
     assert whose is not None
     keys = {
-        matching.key(Facts("+79161234567", "otp", client, sender, tag, encoding, parts), whose, now_ms)
+        matching.key(Facts("+79161234567", "otp", client, sender, tag, encoding, parts), whose, "", now_ms)
         for client in "xyz"
         for sender in "ST"
         for tag in "tu"
