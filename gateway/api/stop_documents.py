@@ -55,10 +55,32 @@ class StopsAdded(msgspec.Struct):
     unchanged: Annotated[int, Meta(description="numbers that were there already")]
 
 
+class OldStops(msgspec.Struct, forbid_unknown_fields=True):
+    """Numbers to take off a list. All of them, or none where one is no number."""
+
+    numbers: Annotated[
+        Sequence[Annotated[str, Meta(max_length=60)]],
+        Meta(
+            min_length=1,
+            description=f"numbers as sending takes them, up to {MAX_NUMBERS:,}",
+            examples=[["+79161234567", "+79161234568"]],
+        ),
+    ]
+    client: Annotated[
+        str | None,
+        Meta(
+            description="whose list; everybody's when not given, or your own client's where the key has neither of the"
+            " scopes `ops` and `plan`",
+            examples=["shop"],
+        ),
+    ] = None
+    classes: Annotated[Sequence[ClassName], Meta(description="only these classes; all of them when not given")] = ()
+
+
 class StopsRemoved(msgspec.Struct):
     """What was taken off the list."""
 
-    removed: Annotated[int, Meta(description="1: the number was there; 0: it was not", examples=[1])]
+    removed: Annotated[int, Meta(description="numbers that were there", examples=[1])]
     kept: Annotated[
         int, Meta(description="entries of the list that are still there: an operator's, which only he removes")
     ] = 0

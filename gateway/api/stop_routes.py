@@ -8,7 +8,7 @@ from gateway.api import stoplist
 from gateway.api.problems import Code
 from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.routes import Parameter, Route
-from gateway.api.stop_documents import NewStops, StopCheck, StopPage, StopsAdded, StopsRemoved
+from gateway.api.stop_documents import NewStops, OldStops, StopCheck, StopPage, StopsAdded, StopsRemoved
 from gateway.message import CLASSES
 
 _NUMBER: Final = tuple(code for code in Code if code.startswith("number_"))
@@ -46,6 +46,16 @@ ROUTES: Final[tuple[Route, ...]] = (
         {200: StopsAdded},
         NewStops,
         codes=(Code.FORBIDDEN_CHARACTER, *_NUMBER, Code.POSTGRES_AWAY),
+    ),
+    Route(
+        "POST",
+        "/v1/stoplist/remove",
+        _SCOPES,
+        stoplist.remove_many,
+        "Take numbers off a stop list, everywhere within a second. Repeating is safe.",
+        {200: StopsRemoved},
+        OldStops,
+        codes=(*_NUMBER, Code.POSTGRES_AWAY),
     ),
     Route(
         "GET",

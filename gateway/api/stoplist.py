@@ -15,7 +15,16 @@ from gateway.api import call, query
 from gateway.api.call import Answer, Call
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
 from gateway.api.render import time_of
-from gateway.api.stop_documents import MAX_NUMBERS, NewStops, StopCheck, StopPage, StopsAdded, StopsRemoved, StopView
+from gateway.api.stop_documents import (
+    MAX_NUMBERS,
+    NewStops,
+    OldStops,
+    StopCheck,
+    StopPage,
+    StopsAdded,
+    StopsRemoved,
+    StopView,
+)
 from gateway.api.webhooks import ask, document
 from gateway.message import CLASSES
 from gateway.stops.classes import BITS, UNLESS_SAID, classes_of, mask_of
@@ -51,8 +60,6 @@ async def add(c: Call) -> Answer:
         return client
     if "\0" in wanted.reason:
         return problem(Code.FORBIDDEN_CHARACTER, "U+0000 cannot be stored: leave it out.", pointer="/reason")
-    if len(wanted.numbers) > MAX_NUMBERS:
-        return problem(Code.INVALID_VALUE, f"Give at most {MAX_NUMBERS:,} numbers in one request.", pointer="/numbers")
     parsed = _numbers(c, wanted.numbers)
     if isinstance(parsed, Problem):
         return parsed
@@ -67,7 +74,7 @@ async def add(c: Call) -> Answer:
 
 
 async def remove(c: Call) -> Answer:
-    """Take a number off a list, or only some classes."""
+    """Take a number off a list, or only a class of it."""
     if wrong := query.known_only(c.request.query, ("client", "class")):
         return wrong
     client = _whose(c, c.request.query.get("client"))
@@ -77,20 +84,33 @@ async def remove(c: Call) -> Answer:
     if klass is not None and klass not in BITS:
         return query.invalid("class", f"`class` is one of {', '.join(CLASSES)}.")
     number = _number(c)
-    if isinstance(number, Problem):
-        return number
-    sources = () if is_operator(c) else _OF_CLIENTS
-    mask = BITS[klass] if klass else 15
-    gone = await ask(stops.remove(c.gate.pool, (number,), client, who=c.who, mask=mask, sources=sources))
+    return number if isinstance(number, Problem) else await _remove(c, (number,), client, (klass,) if klass else ())
+
+
+async def remove_many(c: Call) -> Answer:
+    """Take many numbers off a list."""
+    wanted = await document(c, OldStops)
+    if isinstance(wanted, Problem):
+        return wanted
+    client = _whose(c, wanted.client)
+    if isinstance(client, Problem):
+        return client
+    parsed = _numbers(c, wanted.numbers)
+    return parsed if isinstance(parsed, Problem) else await _remove(c, parsed, client, wanted.classes)
+
+
+async def _remove(c: Call, found: Sequence[str], client: str, classes: Sequence[str]) -> Answer:
+    sources, mask = () if is_operator(c) else _OF_CLIENTS, mask_of(classes or CLASSES)
+    gone = await ask(stops.remove(c.gate.pool, found, client, who=c.who, mask=mask, sources=sources))
     if isinstance(gone, Problem):
         return gone
-    left = await ask(stops.of_number(c.gate.pool, number))
+    left = await ask(stops.count_of(c.gate.pool, found, client, mask))
     if isinstance(left, Problem):
         return left
     if gone:
         await _publish(c)
         await asyncio.sleep(KNOWN_S)
-    return call.answer(StopsRemoved(gone, sum(row.client == client and bool(row.mask & mask) for row in left)))
+    return call.answer(StopsRemoved(gone, left))
 
 
 async def check(c: Call) -> Answer:
@@ -154,6 +174,8 @@ def _whose(c: Call, given: str | None) -> str | Problem:
 
 
 def _numbers(c: Call, given: Sequence[str]) -> list[str] | Problem:
+    if len(given) > MAX_NUMBERS:
+        return problem(Code.INVALID_VALUE, f"Give at most {MAX_NUMBERS:,} numbers in one request.", pointer="/numbers")
     found: list[str] = []
     faults: list[Fault] = []
     for place, text in enumerate(given):

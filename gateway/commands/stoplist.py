@@ -98,24 +98,47 @@ def add(
     epilog=lesson(
         "sluice stoplist remove +79161234567",
         "sluice stoplist remove +79161234567 --client shop --class transactional",
+        "sluice stoplist remove --file numbers.csv     # what was imported by mistake",
         source=EITHER,
+        codes=_PARTLY,
     ),
 )
-@click.argument("given", metavar="NUMBER...", nargs=-1, required=True)
+@click.argument("given", metavar="[NUMBER]...", nargs=-1)
 @_CLIENT
 @click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only this class; may be repeated.")
+@click.option("--file", "path", type=click.Path(path_type=Path), help="A file of numbers, as import takes it.")
+@click.option("--column", metavar="NAME", help="The column of the file's numbers.")
 @_JSON
 @_CONFIG
+@click.pass_context
 def remove(
-    given: Sequence[str], client: str | None, classes: Sequence[str], as_json: bool, config: Path | None
+    context: click.Context,
+    given: Sequence[str],
+    client: str | None,
+    classes: Sequence[str],
+    path: Path | None,
+    column: str | None,
+    as_json: bool,
+    config: Path | None,
 ) -> None:
     """Take numbers off a list: whoever put them there, the subscriber's own STOP too."""
-    access = _access(config)
-    removed = access.remove(_parsed(given, access), client, classes)
+    access, wrong = _access(config), list[Wrong]()
+    if (path is None) is not bool(given):
+        raise click.UsageError("Which numbers? Give them, or a file of them: --file FILE")
+    if path is None:
+        removed = access.remove(_parsed(given, access), client, classes)
+    else:
+        removed = 0
+        for one in _watched(Numbers(path, access.region or Settings().default_region, column)):
+            wrong.extend(one.wrong)
+            removed += access.remove(one.numbers, client, classes) if one.numbers else 0
     if as_json:
-        print_json({"removed": removed})
-        return
-    click.echo(f"{removed:,} taken off.")
+        print_json({"removed": removed, "refused": len(wrong)} if path is not None else {"removed": removed})
+    else:
+        _tell_wrong(wrong)
+        click.echo(f"{removed:,} taken off.")
+    if wrong:
+        context.exit(3)
 
 
 @command.command(
@@ -164,10 +187,7 @@ def import_(
             {"numbers": count, "added": made.fresh, "changed": made.changed, "refused": len(wrong), "lines": shown}
         )
     else:
-        for one in wrong[:_SHOWN]:
-            click.echo(f"line {one.line}: {one.sentence}", err=True)
-        if len(wrong) > _SHOWN:
-            click.echo(f"… and {len(wrong) - _SHOWN:,} more lines", err=True)
+        _tell_wrong(wrong)
         there = count - made.fresh - made.changed
         click.echo(
             f"{count:,} numbers: {made.fresh:,} added, {made.changed:,} changed, {there:,} were there or came twice;"
@@ -258,6 +278,13 @@ def _parsed(given: Sequence[str], access: Access) -> list[str]:
 
 def _named(classes: Sequence[str]) -> tuple[str, ...]:
     return CLASSES if _ALL in classes else tuple(dict.fromkeys(classes)) or UNLESS_SAID
+
+
+def _tell_wrong(wrong: Sequence[Wrong]) -> None:
+    for one in wrong[:_SHOWN]:
+        click.echo(f"line {one.line}: {one.sentence}", err=True)
+    if len(wrong) > _SHOWN:
+        click.echo(f"… and {len(wrong) - _SHOWN:,} more lines", err=True)
 
 
 def _watched(file: Numbers) -> Iterator[Any]:

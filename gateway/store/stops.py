@@ -172,6 +172,17 @@ async def remove_within(
     return len(changed)
 
 
+async def count_of(pool: Pool, numbers: Sequence[str], client: str, mask: int = 15) -> int:
+    """Entries of these numbers on a list that stop any of these classes."""
+    key = await pool.recipient_key()
+    found: int = await pool.fetchval(
+        "select count(*) from stops where recipient_hash = any($1::bigint[]) and client = $2"
+        " and class_mask & $3::smallint <> 0",
+        [recipient_hash(key, number) for number in numbers], client, mask,
+    )  # fmt: skip
+    return found
+
+
 async def of_number(pool: Pool, number: str) -> list[StopRow]:
     """Every entry of a number, everybody's lists first."""
     number_hash = recipient_hash(await pool.recipient_key(), number)

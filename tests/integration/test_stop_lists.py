@@ -172,6 +172,19 @@ async def test_a_client_handles_its_own_list_and_no_other(valkey_url: str, postg
         assert {e["number"] for e in everything} == {NUMBER} and len(everything) == 2
 
 
+async def test_many_are_taken_off_at_once_and_what_is_an_operators_stays(valkey_url: str, postgres_url: str) -> None:
+    async with api_with_lists(valkey_url, postgres_url) as (api, live):
+        numbers = [f"+7916{n:07}" for n in range(300)]
+        await api.post("/v1/stoplist", {"numbers": numbers})
+        await api.post("/v1/stoplist", {"numbers": numbers[:3], "client": "acme"}, key="ops")
+        gone = await api.post("/v1/stoplist/remove", {"numbers": numbers[:200], "classes": ["marketing"]})
+        assert gone.json == {"removed": 200, "kept": 3}
+        assert live.which(numbers[9], "acme", "marketing") == "" and live.which(numbers[9], "acme", "alert") == "client"
+        assert live.which(numbers[2], "acme", "marketing") == "client"
+        refused = await api.post("/v1/stoplist/remove", {"numbers": numbers, "client": "other"})
+        assert refused.code == "scope_missing"
+
+
 async def test_a_list_is_read_page_by_page(valkey_url: str, postgres_url: str) -> None:
     async with api_with_lists(valkey_url, postgres_url) as (api, _):
         await api.post("/v1/stoplist", {"numbers": [f"+7916123450{n}" for n in range(5)]})

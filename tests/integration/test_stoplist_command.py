@@ -64,6 +64,16 @@ def test_a_file_is_imported_and_its_wrong_lines_are_told(on_servers: Run, tmp_pa
     }
 
 
+def test_what_was_imported_by_mistake_is_taken_off_again_by_its_file(on_servers: Run, tmp_path: Path) -> None:
+    file = tmp_path / "stops.csv"
+    file.write_text("".join(f"+7916{n:07}\n" for n in range(12_345)))
+    on_servers("import", str(file))
+    on_servers("add", NUMBER)
+    assert said(on_servers("remove", "--file", str(file), "--json")) == {"removed": 12_345, "refused": 0}
+    assert [e["source"] for e in said(on_servers("list", "--json"))["entries"]] == ["operator"]
+    assert "Which numbers?" in on_servers("remove", code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [("a;b\nx;y\n", "name it `to`"), ("\n", "empty line"), ("to\n\xff", "UTF-8")],
@@ -94,6 +104,7 @@ async def test_a_client_handles_its_own_list_by_the_api(
         assert NUMBER in (await by_api("reader", "export", "--full")).stdout
         assert "nothing is stopped" in (await by_api("ops", "check", NUMBER)).stdout.replace("\n", " ")
         assert said(await by_api("acme", "remove", NUMBER, "--class", "marketing", "--json")) == {"removed": 1}
-        assert "alert, transactional," in (await by_api("acme", "check", NUMBER)).stdout
+        assert said(await by_api("acme", "remove", "--file", str(file), "--class", "alert", "--json"))["removed"] == 2
+        assert "stopped for transactional," in (await by_api("acme", "check", NUMBER)).stdout
         refused = await by_api("acme", "add", "12", code=1)
         assert "too short" in refused.stderr

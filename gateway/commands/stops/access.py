@@ -161,18 +161,11 @@ class ByHttp:
         return Added(fresh, changed)
 
     def remove(self, numbers: Sequence[str], client: str | None, classes: Sequence[str]) -> int:
-        removed = 0
-        for number in numbers:
-            gone = 0
-            for klass in classes or (None,):
-                given = {name: value for name, value in (("client", client), ("class", klass)) if value}
-                said = self._client.ask("DELETE", _path(number, given))
-                gone |= said["removed"]
-            removed += gone
-        return removed
+        said = self._client.post("/v1/stoplist/remove", {"numbers": numbers, "client": client, "classes": classes})
+        return int(said["removed"])
 
     def check(self, number: str, client: str | None) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.get(_path(number, {}), {"client": client})
+        found: dict[str, Any] = self._client.get(f"/v1/stoplist/{quote(number, safe='')}", {"client": client})
         return found
 
     def entries(self, client: str | None, limit: int | None, full: bool) -> Iterator[dict[str, Any]]:
@@ -188,11 +181,6 @@ class ByHttp:
                 if limit == 0:
                     return
             path = page["next"]
-
-
-def _path(number: str, query: dict[str, str]) -> str:
-    tail = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
-    return f"/v1/stoplist/{quote(number, safe='')}" + (f"?{tail}" if tail else "")
 
 
 def _listed(change: Change, source: stops.Source) -> Listed:
