@@ -77,6 +77,7 @@ class World:
             "SLUICE_REDIS_URL": self.valkey.url,
             "SLUICE_POSTGRES_URL": self.postgres.url,
             "SLUICE_CALLBACKS_ALLOW": "127.0.0.0/8",
+            "SLUICE_STATE_DIR": str(directory.state),
         }
         self.control = ""
         self.address = ""

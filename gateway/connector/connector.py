@@ -90,6 +90,7 @@ class Connector:
         self._journals = journals
         self._sieve = sieve
         self._journal: Journal | None = None
+        self._hearing = 0  # answers that are being judged
         self._partly: set[Flight] = set()  # answered in some parts
         self.committers: list[Committer] = []
         self.lease = Lease(redis.link(None), f"lease:carrier:{work.carrier}", owner, lease_s)
@@ -254,7 +255,7 @@ class Connector:
     @property
     def unsettled(self) -> int:
         """Entries whose outcome is known but not yet written down."""
-        return sum(committer.waiting for committer in self.committers)
+        return self._hearing + sum(committer.waiting for committer in self.committers)
 
     @property
     def journalled(self) -> bool:
@@ -280,6 +281,10 @@ class Connector:
         now = self.redis.clock_ms()
         if self._journal is not None:
             self._journal.append(batch, now, [committer.link.run_id for committer in self.committers])
+        if self.pump is not None:  # what is marked ahead goes out before the answers that made room for it are judged
+            self._hearing = len(batch)
+            self.pump.wake()
+            self._hearing = 0
         waited = heard = 0
         counts = Counter((outcome.kind, outcome.reason) for _, outcome in batch)
         for (kind, _), number in counts.items():

@@ -385,7 +385,7 @@ async def test_a_mark_that_redis_refuses_stops_the_connector_loudly_and_nothing_
     async with running(valkey_url) as path:
         path.start_router()
         path.start_connector()
-        await until(lambda: path.providers["north"], "the carrier")
+        await until(lambda: path.providers["north"] and path.carrier().started, "the carrier")
         with client(valkey_url) as c:
             c.set("{0}:marks:north", "spoilt")
             await path.accept(10)
