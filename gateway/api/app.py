@@ -153,7 +153,8 @@ async def serve(
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons, plan.ready)
         gate.rules.recipients = recipients
-        gate.around = lambda now_ms: Surroundings(now_ms=now_ms, used=used)
+        barred = None if recipients is None else recipients.barred
+        gate.around = lambda now_ms: Surroundings(now_ms=now_ms, used=used, barred=barred)
         allowances = Allowances(redis)
         gate.budgets = Budgets(redis, Purses(allowances, plan.current, redis.clock_ms, refuses=True))
         stack.push_async_callback(_end, asyncio.create_task(allowances.run(), name="budgets"))

@@ -27,6 +27,8 @@ class Recipients:
 
     def __init__(self, which: Which = nobody, plan: Callable[[], Compiled | None] = lambda: None) -> None:
         self._admission, self._plan = Admission(which), plan
+        self.barred: Final = Admission(which).barred
+        """(plan, message, time) → why it may not go, for whoever explains: under any plan."""
 
     def fault(self, m: Message, now_ms: int) -> Fault | None:
         """Why the message cannot be taken; None: it can."""

@@ -17,6 +17,7 @@ from gateway.store.pool import Pool
 from gateway.store.stops import Listed
 from gateway.streams.link import Redis
 from tests.api_server import Api, running
+from tests.core_path import plan
 
 NUMBER, OTHER = "+79161234567", "+79161234568"
 OPERATOR = Listed("", mask_of(("marketing",)), "operator", "test", "complained")
@@ -170,6 +171,18 @@ async def test_a_client_handles_its_own_list_and_no_other(valkey_url: str, postg
         assert [e["client"] for e in listed] == ["acme"]
         everything = (await api.get("/v1/stoplist", key="ops")).json["entries"]
         assert {e["number"] for e in everything} == {NUMBER} and len(everything) == 2
+
+
+async def test_explain_says_who_is_stopped(valkey_url: str, postgres_url: str) -> None:
+    async with api_with_lists(valkey_url, postgres_url) as (api, live):
+        api.plan.compiled = plan()
+        await api.post("/v1/stoplist", {"numbers": [NUMBER], "classes": ["marketing"]}, key="ops")
+        await until(lambda: live.count == 1)
+        asked = {"to": NUMBER, "text": "Spring", "class": "marketing"}
+        told = (await api.post("/v1/plans/explain", asked, key="ops")).json
+        assert told["held_back"]["reason"] == "stopped" and "stop list" in told["words"]
+        told = (await api.post("/v1/plans/explain", asked | {"class": "otp"}, key="ops")).json
+        assert told.get("held_back") is None and "`north`" in told["words"]
 
 
 async def test_many_are_taken_off_at_once_and_what_is_an_operators_stays(valkey_url: str, postgres_url: str) -> None:
