@@ -217,7 +217,7 @@ class Pump:
             return gather
         # A slow carrier's window stands empty while a mark is being made, so urgent classes are marked ahead: what is
         # marked and was never sent is sent again after a crash, and only once.
-        ahead = window // 4 if slow and urgent else 0
+        ahead = window // 2 if slow and urgent else 0
         if tokens < 1:
             return min(max(self.bucket.wait_s(1 if urgent else self.bucket.step), 0.001), _POLL_S)
         # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer; and bulk
