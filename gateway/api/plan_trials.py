@@ -30,7 +30,6 @@ from gateway.api.problems import Code, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
 from gateway.plan import problems as plan_problems
-from gateway.plan.choice import Compiled
 from gateway.plan.difference import difference
 from gateway.plan.document import Plan
 from gateway.plan.effect import Effect, Move
@@ -140,7 +139,7 @@ async def kept_plan(pool: Pool, version: int | None) -> tuple[int, Plan] | Probl
 async def _compare(
     c: Call, before: Plan, after: Plan, since_ms: int, until_ms: int, most: int
 ) -> what_if.WhatIf | Problem:
-    made = [Compiled(plan, 0) for plan in (before, after)]
+    made = [c.gate.compiled(plan, 0) for plan in (before, after)]
     return await _soon(what_if.compare(c.gate.pool, made[0], made[1], since_ms, until_ms, most), LOOK_S)
 
 

@@ -21,10 +21,10 @@ from gateway import live_plan, what_if
 from gateway.api.plan_documents import PlanEffect
 from gateway.api.plan_trials import effect_document
 from gateway.commands.client import Client, Refused
+from gateway.commands.live import with_data
 from gateway.commands.settings import names_servers, read_settings
 from gateway.commands.times import SPAN_HINT
 from gateway.config import Settings
-from gateway.plan.choice import Compiled
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse
 from gateway.plan.problems import Problem
@@ -141,7 +141,10 @@ class ByServers:
 
     async def replay(self, document: str, against: int, since: str | None, until: str | None, most: int) -> PlanEffect:
         """What a document would have done with messages."""
-        made = [Compiled(_readable(text), 0) for text in (await self.document(against), document)]
+        plans_asked = [_readable(text) for text in (await self.document(against), document)]
+        async with self._redis() as redis:
+            live = await with_data(self._settings, self._pool, redis)
+        made = [live.ready(plan, 0) for plan in plans_asked]
         span = [None if at is None else round(_moment(at).timestamp() * 1000) for at in (since, until)]
         return effect_document(await what_if.compare(self._pool, made[0], made[1], span[0], span[1], most))
 

@@ -16,16 +16,14 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
-from gateway import live_datasets, live_numbers
+from gateway import live_datasets
 from gateway.api.dataset_documents import DatasetView, NumberView, UnmappedView
 from gateway.api.datasets import view
 from gateway.api.numbers import number_view
-from gateway.cache_files import directory_of
 from gateway.commands.client import Client
+from gateway.commands.live import with_data
 from gateway.commands.settings import names_servers, read_settings
 from gateway.config import Settings
-from gateway.live_datasets import LiveDatasets
-from gateway.live_plan import LivePlan
 from gateway.numbering.directory import Directory
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse
@@ -37,7 +35,6 @@ from gateway.streams.link import Redis, RedisAwayError, ScriptError
 T = TypeVar("T")
 
 MAX_HISTORY = 500
-_SETTLE_S = 600.0
 
 
 class Access(Protocol):
@@ -117,16 +114,8 @@ class ByServers:
         return [UnmappedView(u.kind, u.name, u.country, u.count) for u in found]
 
     async def _directory(self, pool: Pool, redis: Redis) -> Directory:
-        """The tables that are in use, from the files that the processes of this machine have, too."""
-        place = directory_of(self._settings.cache_dir, self._settings.redis_url)
-        live, plan = LiveDatasets(redis, pool, place), LivePlan(redis)
-        live_numbers.attach(live, plan)
-        watching = asyncio.create_task(live.watch(), name="watch datasets")
-        try:
-            await live.settled(_SETTLE_S)
-        finally:
-            watching.cancel()
-            await asyncio.wait((watching,))
+        """The plan and the tables that are in use."""
+        plan = await with_data(self._settings, pool, redis)
         active = await plans.active(pool)
         document = parse(active.document) if active else Plan()
         return plan.directory_for(document if isinstance(document, Plan) else Plan())
