@@ -69,11 +69,14 @@ class LivePlan:
         """Follow the mirror. Runs until cancelled."""
         await self._mirror.watch(MIRROR, self._replace)
 
-    def use_sheet(self, rates: tuple[Rate, ...]) -> None:
-        """From now on prices are the plan's and those of this rate sheet."""
+    async def use_sheet(self, rates: tuple[Rate, ...]) -> None:
+        """From now on prices are the plan's and those of this rate sheet. A long one is made ready in a thread."""
         self._sheet = rates
-        if (current := self._current) is not None:
-            self._current = current.with_data(rates=Rates(current.plan, rates))
+        while (current := self._current) is not None:
+            made = await asyncio.to_thread(Rates, current.plan, rates)
+            if (latest := self._current) is not None and latest.plan is current.plan:
+                self._current = latest.with_data(rates=made)
+                return
 
     def use_registry(self, senders: tuple[Sender, ...]) -> None:
         """From now on senders are registered as the plan and this registry say."""

@@ -23,7 +23,7 @@ def attach(datasets: LiveDatasets, plan: LivePlan) -> None:
     async def take_rates(content: Content | None) -> None:
         sheet = rates.Sheet((), ()) if content is None else await asyncio.to_thread(rates.read, bytes(content.data))
         _warn("rates", content, sheet.faults)
-        plan.use_sheet(sheet.rates)
+        await plan.use_sheet(sheet.rates)
 
     async def take_senders(content: Content | None) -> None:
         found = (

@@ -311,7 +311,7 @@ class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):
     tag: Annotated[str | None, Meta(description="your dimension of the statistics")]
     carrier: Annotated[str | None, Meta(description="the carrier of the attempt under way, or of the last one")]
     operator: Annotated[str | None, Meta(description="the recipient's network, as the plan names it")]
-    price: Annotated[Price | None, Meta(description="what all accepted parts of all attempts cost")]
+    price: Annotated[Price | None, Meta(description="what its parts have cost, in the currency of the last attempt")]
     accepted_at: Annotated[datetime, Meta(description="when it became ours")]
     changed_at: Annotated[datetime | None, Meta(description="when it changed last")] = None
     validity_s: Annotated[int, Meta(description="seconds after which it is given up, from `send_at` or accepting")]
