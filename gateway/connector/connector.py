@@ -413,7 +413,8 @@ class Connector:
                 with contextlib.suppress(RedisAwayError):
                     self._queue_s = await self._queues()
                     self.set_mode((await carriers.modes(self.redis)).get(self.work.carrier, "running"))
-                    self._vitals.learn((await learnt.forms(self.redis)).get(self.work.carrier, {}))
+                    await learnt.add_forms(self.redis, {(carrier, learnt.RECEIVED): self._vitals.take_received()})
+                    self._vitals.learn((await learnt.forms(self.redis)).get(carrier, {}))
                     await carriers.report(self.redis, self.work.carrier, self.status())
                 await asyncio.sleep(0.5)
         finally:

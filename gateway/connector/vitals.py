@@ -35,7 +35,7 @@ class Vitals:
         self._codes: Counter[str] = Counter()
         self.form = ""
         """How the id of the submit answer is made of a receipt's; empty: they are the same, as far as one knows."""
-        self._hits = 0
+        self._hits = self._received = 0
 
     def answered(self, batch: Sequence[tuple[Submission, Outcome]], now_ms: int) -> None:
         """Answers as they came; what was not sent says nothing."""
@@ -54,13 +54,27 @@ class Vitals:
             metrics.answer_codes.labels(self._carrier, name).inc(number)
 
     def learn(self, hits: Mapping[str, int]) -> None:
-        """Forms of ids and how many receipts found their submission by each."""
-        form, self._hits = max(hits.items(), key=lambda item: item[1], default=("", 0))
-        self.form = form if self._hits >= _LEARNT_FROM else ""
+        """Forms of ids and how many receipts found their submission by each, and under "" how many receipts there were.
+
+        A form is believed when it holds for most receipts, and no other for many: a number may be another message's in
+        another spelling.
+        """
+        received = hits.get("", 0)
+        forms = {form: number for form, number in hits.items() if form}
+        form, self._hits = max(forms.items(), key=lambda item: item[1], default=("", 0))
+        others = sum(forms.values()) - self._hits
+        believed = self._hits >= _LEARNT_FROM and self._hits >= 2 * others and 2 * self._hits >= received
+        self.form = form if believed else ""
+
+    def take_received(self) -> int:
+        """How many receipts came since the last time, while no form was believed."""
+        received, self._received = self._received, 0
+        return received
 
     def respell(self, batch: Sequence[Receipt]) -> Sequence[Receipt]:
         """The receipts with ids as this carrier's submit answers have them."""
         if not self.form:
+            self._received += len(batch)
             return batch
         made = []
         for receipt in batch:

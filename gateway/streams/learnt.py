@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -20,9 +21,15 @@ class Awaited(msgspec.Struct, frozen=True):
     oldest_ms: int
 
 
+RECEIVED: Final = ""
+"""Stands in place of a form for all receipts that came, whatever became of them."""
+
+
 async def add_forms(redis: Redis, hits: Mapping[tuple[str, str], int]) -> None:
     """Receipts that found their submission: (carrier, form of its ids) → how many."""
     for (carrier, form), number in hits.items():
+        if not number:
+            continue
         await redis.link(None).call(b"HINCRBY", "{g}:ids", f"{carrier}|{form}", b"%d" % number)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from gateway.events import Parked, Received, Submitted
 from gateway.message import id_time_ms
 from gateway.provider import Outcome, Reason, Receipt, Submission, accepted, deferred, refused, uncertain
 from gateway.router import decide
+from gateway.streams import carriers, learnt
 from gateway.streams.cancel import cancel
 from tests.core_builders import message_id
 from tests.core_path import always_accepted, plan, running
@@ -340,3 +342,25 @@ async def test_an_outcome_told_twice_changes_nothing_the_second_time(valkey_url:
         await path.drained()
         rows = [f for f in await path.facts() if isinstance(f, Submitted) and f.id == one]
         assert [r.late for r in rows] == [False, True]
+
+
+async def test_receipts_are_written_down_with_the_ids_that_were_learnt_and_status_tells_how_the_carrier_does(
+    valkey_url: str,
+) -> None:
+    async with running(valkey_url) as path:
+        path.start_router()
+        path.start_connector(window=50)
+        await path.accept(20)
+        await path.drained()
+        await learnt.add_forms(path.redis, {("north", "hex"): 5, ("north", learnt.RECEIVED): 6})
+
+        async def shown() -> dict[str, Any]:
+            return (await carriers.statuses(path.redis)).get("north", {})
+
+        async with asyncio.timeout(20):
+            while (status := await shown()).get("message_ids") != "hex" or not status["rate_now_per_s"]:
+                await asyncio.sleep(0.02)
+        assert status["answer_p50_ms"] is not None and status["can_cancel"] is False
+        await path.carrier().reports.on_receipts([Receipt("26", "delivered")])
+        told = [fact for fact in await path.facts() if isinstance(fact, Received)]
+        assert [fact.receipt.carrier_message_id for fact in told] == ["1A"]

@@ -57,6 +57,10 @@ def test_the_form_of_ids_is_believed_after_some_hits_and_then_every_receipt_is_r
     receipts = [Receipt("26", "delivered"), Receipt("m1", "delivered")]
     vitals.learn({"hex": 2})
     assert vitals.respell(receipts) is receipts
-    vitals.learn({"hex": 9, "padded_8": 3})
+    vitals.learn({"hex": 9, "": 19})  # most receipts found theirs as they came
+    assert vitals.respell(receipts) is receipts and vitals.take_received() == 4
+    vitals.learn({"hex": 9, "padded_8": 5, "": 14})  # it is sometimes this, sometimes that
+    assert vitals.respell(receipts) is receipts
+    vitals.learn({"hex": 9, "padded_8": 3, "": 14})
     assert [r.carrier_message_id for r in vitals.respell(receipts)] == ["1A", "m1"]
     assert (figures(vitals)["message_ids"], figures(vitals)["message_ids_hits"]) == ("hex", 9)
