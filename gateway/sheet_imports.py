@@ -10,11 +10,15 @@ import asyncio
 import time
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from gateway import live_volumes
 from gateway.dataset_report import Report
 from gateway.plan.document import Plan, Rate, Sender
+from gateway.plan.months import month_start_ms
 from gateway.plan.parse import parse
+from gateway.plan.rates import Rates
 from gateway.sheets import changes, kinds, rates, sender_changes, senders
 from gateway.sheets.changes import Summary
+from gateway.sheets.month import Ladder, ladders
 from gateway.sheets.rates import Given
 from gateway.sheets.sender_changes import SenderSummary
 from gateway.store import datasets, plans
@@ -89,6 +93,16 @@ async def active_rates(pool: Pool) -> tuple[Rate, ...]:
 async def active_senders(pool: Pool) -> tuple[Sender, ...]:
     """Rows of the registry in use. Raises StoreAwayError."""
     return (await asyncio.to_thread(senders.read, await _active(pool, "senders"))).senders
+
+
+async def month(pool: Pool) -> list[Ladder]:
+    """Where the ladders of the plan and the sheet in use stand, by the roll-ups. Raises StoreAwayError."""
+    plan, rows, now_ms = await active_plan(pool), await active_rates(pool), round(time.time() * 1000)
+    made = await asyncio.to_thread(Rates, plan, rows)
+    late = [carrier.name for carrier in plan.carriers if carrier.billed_on == "delivered"]
+    since_ms = month_start_ms(now_ms, plan.defaults.timezone)
+    sent = live_volumes.sums(await volumes(pool, since_ms, None, sorted(made.by_volume), late))
+    return ladders(made, now_ms, lambda *key: sent.get(key, 0))
 
 
 async def content(pool: Pool, version: int) -> bytes:

@@ -63,6 +63,7 @@ _OWN: Final[Mapping[str, str]] = {
     "POST /v1/messages/retry": "retryFailedMessages",
     "GET /v1/uncertain": "listUncertain",
     "POST /v1/rates/import": "importRates",
+    "GET /v1/rates/month": "getLadders",
     "POST /v1/senders/import": "importSenders",
     "POST /v1/plans/check": "checkPlan",
     "POST /v1/plans/diff": "diffPlans",

@@ -96,6 +96,27 @@ class RatesSummary(msgspec.Struct):
     money: Annotated[WeekCost | None, Meta(description="null: nothing was sent in the last week")]
 
 
+class LadderView(msgspec.Struct, rename={"klass": "class"}):
+    """Where a month ladder stands."""
+
+    carrier: Annotated[str, Meta(description="the carrier", examples=["north"])]
+    operator: Annotated[str, Meta(description="the operator; empty: every one", examples=["mts"])]
+    klass: Annotated[str, Meta(description="the class; empty: every one", examples=["otp"])]
+    kind: Annotated[str, Meta(description="marginal or whole_month", examples=["marginal"])]
+    parts: Annotated[int, Meta(description="parts of this month that it counts", examples=[98500])]
+    price: Annotated[str, Meta(description="of the next part", examples=["2.15"])]
+    currency: Annotated[str, Meta(description="of the prices", examples=["RUB"])]
+    next_over: Annotated[int | None, Meta(description="after so many parts the next step begins; null: no more")]
+    next_price: Annotated[str | None, Meta(description="its price; null: no more")]
+    invoice: Annotated[str, Meta(description="what these parts cost by the carrier's rules", examples=["211775.00"])]
+
+
+class Ladders(msgspec.Struct):
+    """Month ladders that count now."""
+
+    ladders: Annotated[Sequence[LadderView], Meta(description="by carrier, operator and class")]
+
+
 class SendersSummary(msgspec.Struct):
     """What a registry changes."""
 

@@ -7,7 +7,7 @@ from typing import Final
 from gateway.api import sheets
 from gateway.api.problems import Code
 from gateway.api.routes import Route
-from gateway.api.sheet_documents import NewRates, NewSenders, RatesImported, SendersImported
+from gateway.api.sheet_documents import Ladders, NewRates, NewSenders, RatesImported, SendersImported
 
 _CODES: Final = (Code.DATASET_INVALID, Code.FORBIDDEN_CHARACTER, Code.POSTGRES_AWAY, Code.REDIS_AWAY)
 
@@ -21,6 +21,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         {200: RatesImported},
         NewRates,
         codes=_CODES,
+    ),
+    Route(
+        "GET",
+        "/v1/rates/month",
+        "plan",
+        sheets.month,
+        "Where month ladders stand: parts sent, the price of the next one, the next step.",
+        {200: Ladders},
+        codes=(Code.POSTGRES_AWAY,),
     ),
     Route(
         "POST",

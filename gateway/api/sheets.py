@@ -1,7 +1,7 @@
 """`/v1/rates/import` and `/v1/senders/import`: price lists and registries of senders, beside what is in use.
 
-In: CSV as text. Out: what it changes, and the version that was kept of it; versions are those of `/v1/datasets`. Never: a
-file with a wrong row kept.
+In: CSV as text. Out: what it changes, and the version that was kept of it, as `/v1/datasets` has them; where month
+ladders stand. Never: a file with a wrong row kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from gateway.api.intake import why
 from gateway.api.problems import Code, Problem, RowFault, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.sheet_documents import (
+    Ladders,
+    LadderView,
     NewRates,
     NewSenders,
     RatesImported,
@@ -60,6 +62,14 @@ async def import_rates(c: Call) -> Answer:
     found["without_price"] = [Unpriced(*pair) for pair in done.summary.without_price]
     summary = msgspec.convert(found, RatesSummary)
     return call.answer(RatesImported(done.version, live, done.report.rows, done.report.remarks, summary))
+
+
+async def month(c: Call) -> Answer:
+    """Where month ladders stand."""
+    found = await ask(sheet_imports.month(c.gate.pool))
+    if isinstance(found, Problem):
+        return found
+    return call.answer(Ladders(msgspec.convert(msgspec.to_builtins(found), list[LadderView])))
 
 
 async def import_senders(c: Call) -> Answer:

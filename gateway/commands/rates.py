@@ -152,6 +152,33 @@ def _cells(rate: Rate) -> tuple[str, ...]:
     return (*what, rate.price, rate.currency or "", rate.valid_from or "", ladder, kind)
 
 
+@command.command("month", epilog=lesson("sluice rates month", source=EITHER))
+@_JSON
+@_CONFIG
+def month_command(as_json: bool, config: Path | None) -> None:
+    """Show where month ladders stand: parts sent, the price of the next one, the next step, the invoice so far."""
+    found = find_access(config).month()
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    if not found:
+        click.echo("No rate that is valid now has a ladder.")
+        return
+    columns = [*(Column(name) for name in ("carrier", "operator", "class", "kind"))]
+    columns += [Column(name, right=True) for name in ("parts", "price", "next over", "next price", "invoice")]
+    rows = [
+        (
+            *(ladder.carrier, ladder.operator or "all", ladder.klass or "all", ladder.kind, f"{ladder.parts:,}"),
+            f"{ladder.price} {ladder.currency}",
+            f"{ladder.next_over:,}" if ladder.next_over else "",
+            ladder.next_price or "",
+            ladder.invoice,
+        )
+        for ladder in found
+    ]
+    show(columns, rows)
+
+
 @command.command("export", epilog=lesson("sluice rates export > rates.csv", source=EITHER))
 @_VERSION
 @_CONFIG

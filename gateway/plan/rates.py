@@ -203,6 +203,13 @@ class Rates:
                         return series[1][max(place, 0)]
         return None
 
+    def version(self, key: Key, now_ms: int) -> Tariff | None:
+        """Of the rates for exactly this the newest that is valid."""
+        table = self._carriers.get(key[0])
+        series = table.series.get(key[1:]) if table is not None else None
+        place = bisect_right(series[0], now_ms) - 1 if series is not None else -1
+        return series[1][place] if series is not None and place >= 0 else None
+
     def prefix(self, to: str) -> str:
         """The longest prefix of any rate that a number begins with: all that its digits mean for prices."""
         digits = to[1:] if to[:1] == "+" else to

@@ -138,6 +138,21 @@ async def test_wrong_rows_are_told_by_line_and_nothing_is_kept(shell: Shell) -> 
     assert "Usage" in (await shell.run("rates", "import", file, "--valid-from", "soon", exit_code=2)).output
 
 
+async def test_the_month_shows_where_ladders_stand(shell: Shell, api: Api) -> None:
+    assert "No rate that is valid now has a ladder." in (await shell.run("rates", "month")).stdout
+    await api.pool.fetch(
+        "insert into stats_hour (at, messages, parts, cost_micro, shard, client, class, carrier, operator, state, tag,"
+        " currency) values (date_trunc('hour', now()), 9, 1000, 0, 0, 'shop', 'otp', 'north', 'mts', 'submitted', '',"
+        " 'RUB')"
+    )
+    file = shell.file(b"carrier;operator;price;ladder\nnorth;mts;2;900:1,50|5000:1\n")
+    await shell.run("rates", "import", file, "--activate")
+    (ladder,) = await shell.json("rates", "month")
+    assert (ladder["parts"], ladder["price"], ladder["next_over"]) == (1000, "1.50", 5000)
+    assert ladder["invoice"] == "1950.00"
+    assert "1,000" in (await shell.run("rates", "month")).stdout
+
+
 async def test_a_registry_says_where_a_sender_may_be_used(shell: Shell) -> None:
     file = shell.file("Имя отправителя;Оператор;Класс\nBANK;ПАО «МТС»;otp\n".encode())
     done = await shell.run("senders", "import", file, "--carrier", "north", "--activate")

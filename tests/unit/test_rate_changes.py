@@ -2,8 +2,10 @@
 
 from gateway.plan.document import Carrier, Defaults, Operator, Plan, Rate, Sender, Step
 from gateway.plan.months import moment_ms
+from gateway.plan.rates import Rates
 from gateway.sheets import sender_changes
 from gateway.sheets.changes import Money, compare
+from gateway.sheets.month import Ladder, ladders
 
 NOW_MS = moment_ms("2026-12-10", "Europe/Moscow")
 PLAN = Plan(
@@ -77,6 +79,20 @@ def test_the_effect_in_money_is_that_of_last_weeks_parts() -> None:
     assert found.biggest[0].parts == 100
     cheaper = compare(PLAN, after, before, NOW_MS, sent)
     assert cheaper.money is not None and cheaper.money.difference == "-50.00"
+
+
+def test_ladders_say_where_the_month_stands_and_what_the_invoice_would_be() -> None:
+    steps = (Step(over=100, price="1.50"), Step(over=1000, price="1.00"))
+    rows = [
+        Rate(carrier="north", operator="mts", price="2", ladder=steps),
+        Rate(carrier="north", operator="mts", price="9", ladder=steps, valid_from="2027-01-01"),
+        Rate(carrier="north", klass="otp", price="2", ladder=steps, ladder_kind="whole_month"),
+        Rate(carrier="north", operator="tele2", price="2"),
+    ]
+    sent = {("north", "mts", ""): 150, ("north", "", "otp"): 1500}
+    every_class, whole = ladders(Rates(PLAN, rows), NOW_MS, lambda *key: sent.get(key, 0))[::-1]
+    assert every_class == Ladder("north", "mts", "", "marginal", 150, "1.50", "RUB", 1000, "1.00", "275.00")
+    assert whole == Ladder("north", "", "otp", "whole_month", 1500, "1.00", "RUB", None, None, "1500.00")
 
 
 def test_a_registry_says_what_is_new_gone_and_in_another_state() -> None:

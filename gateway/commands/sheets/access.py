@@ -27,6 +27,7 @@ from gateway.plan.document import Plan
 from gateway.plan.parse import parse
 from gateway.sheet_imports import Imported, Wish
 from gateway.sheets.changes import Summary
+from gateway.sheets.month import Ladder
 from gateway.sheets.sender_changes import SenderSummary
 from gateway.sheets.table import decode
 from gateway.store import datasets
@@ -45,6 +46,9 @@ class Access(Protocol):
 
     def import_senders(self, data: bytes, wish: Wish) -> Imported[SenderSummary]:
         """Bring in a registry."""
+
+    def month(self) -> list[Ladder]:
+        """Where month ladders stand."""
 
     def history(self, kind: str, limit: int) -> list[Dataset]:
         """Versions, newest first."""
@@ -78,6 +82,9 @@ class ByServers:
 
     def import_senders(self, data: bytes, wish: Wish) -> Imported[SenderSummary]:
         return self._kept(lambda pool: sheet_imports.import_senders(pool, data, wish, _who()))
+
+    def month(self) -> list[Ladder]:
+        return self._run(sheet_imports.month)
 
     def history(self, kind: str, limit: int) -> list[Dataset]:
         return self._run(lambda pool: datasets.history(pool, kind, limit))
@@ -178,6 +185,9 @@ class ByHttp:
             faults = tuple(Fault(row["line"], row["sentence"]) for row in e.document.get("row_faults", ()))
             return Report(rows=0, errors=len(faults), faults=faults), {}
         return Report(rows=found["read"], remarks=tuple(found["remarks"])), found
+
+    def month(self) -> list[Ladder]:
+        return msgspec.convert(self._client.get("/v1/rates/month")["ladders"], list[Ladder])
 
     def history(self, kind: str, limit: int) -> list[Dataset]:
         found = self._client.get("/v1/datasets", {"kind": kind, "limit": str(limit)})["datasets"]
