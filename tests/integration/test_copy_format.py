@@ -222,7 +222,9 @@ async def test_every_value_of_a_submission_reaches_its_column(pool: Pool, repeat
 async def test_every_value_of_a_receipt_reaches_its_column(pool: Pool, found: bool) -> None:
     one = make_id(NOW_MS, id_tail(0))
     said = Receipt("c-ё", "expired", "011", "unreachable", NOW_MS + 1, "7916", "Sluice", -7, "raw 🎉", "alpha-1")
-    await write(pool, Changes(receipts=[(Received("alpha", NOW_MS, said), (one, 2, 3, "echo", 0, "RUB") if found else None)]))
+    await write(
+        pool, Changes(receipts=[(Received("alpha", NOW_MS, said), (one, 2, 3, "echo", 0, "RUB") if found else None)])
+    )
     assert await only_row(pool, "receipts") == {
         "message_id": one if found else None, "at": NOW_MS, "done_at": NOW_MS + 1, "echo": -7,
         "attempt": 2 if found else 0, "part": 3 if found else 0, "carrier": "alpha", "carrier_message_id": "c-ё",
