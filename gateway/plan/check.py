@@ -81,8 +81,8 @@ def _check_operators(plan: Plan, problems: Problems) -> None:
                         f"Prefix `{prefix}` already belongs to operator `{owner}`.",
                     )
                     break
-        if not operator.prefixes and not operator.aliases:
-            right = "give it `prefixes`, or `aliases` that numbering data has."
+        if not operator.prefixes and not operator.aliases and operator.mcc_mnc is None:
+            right = "give it `prefixes`, `mcc_mnc`, or `aliases` that numbering data has."
             sentence = f"No number belongs to operator `{operator.name}`: {right}"
             problems.add(("operator", index), "operator_without_numbers", sentence)
     _check_aliases(plan, problems)
