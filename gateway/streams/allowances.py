@@ -24,8 +24,10 @@ from gateway.streams.link import Arg, Link, Redis, RedisAwayError
 
 _EVERY_S: Final = 0.005
 _SECOND_MS, _ASK_MS, _DRY_MS, _IDLE_MS = 40, 5, 300, 1_000
+_LATE_MS: Final = 100
 _MOST: Final = 1_000  # parts of one slice
 _SCRIPT: Final = 200  # slices in one script
+_AHEAD: Final = 100  # messages that money is leased for at once, where a hundredth of the budget is less
 _FORGET_MS: Final = 10_000
 _TIGHT_MS: Final = 2  # between two parts that come back when a minute or more begins
 _TIDY_S: Final = 1.0
@@ -50,6 +52,7 @@ class Allowance:
         self._begin = self._end = 0
         self._dry = False  # nothing was left when we asked
         self._needed = self._spent = self._mine = 0
+        self._late = 0  # parts taken when the period was nearly over
         self._next_ask_ms = 0
         self._tail = self._tail_parts = self._tail_count = 0  # the period that messages are placed in, what it has
 
@@ -86,7 +89,8 @@ class Allowance:
         left = room - min(cost, self.limit)
         if left >= 0:
             return True
-        self.need(-left)
+        # Each that waits wants its own, but not so much is leased that other processes go without.
+        self.need(min(self._needed + cost, max(self._most, _AHEAD * cost)))
         return not self._dry and (room >= 0 or left >= -self._most)
 
     @property
@@ -99,6 +103,8 @@ class Allowance:
         self.tokens -= min(parts, max(self.limit, self.tokens))
         self._spent += parts
         self.spent_ms = now_ms
+        if self.is_brief and self._end - now_ms < _LATE_MS:
+            self._late += parts
         if self.tokens < self._slice() and not self._dry:
             self._changed(self)
 
@@ -156,9 +162,12 @@ class Allowance:
     # Between this process and Redis --------------------------------------------------------------------------------
 
     def _roll(self, now_ms: int) -> None:
-        """Another period: a slice of the old one is worth nothing in it."""
+        """Another period: a slice of the old one is worth nothing in it. What was taken at the very end of a second may
+        be on the wire only now, so it counts in this one too."""
+        before = self._end
         self._begin, self._end = bounds(now_ms, self.count.rule.per, self.count.zone)
-        self.tokens = self.out = self._mine = 0
+        self.tokens, self._late = -self._late if before == self._begin else 0, 0
+        self.out = self._mine = 0
         self._dry = False
         self._next_ask_ms = 0
 
