@@ -306,6 +306,7 @@ class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):
     klass: ClassName = msgspec.field(name="class")
     text: Annotated[str, Meta(description="the text as it was given")]
     parts: Parts
+    parts_delivered: Annotated[int, Meta(description="parts that are known to have reached the phone")] = 0
     encoding: Encoding
     ref: Annotated[str | None, Meta(description="your own id")]
     tag: Annotated[str | None, Meta(description="your dimension of the statistics")]

@@ -42,6 +42,7 @@ def found(row: Found, timeline: Timeline | None = None) -> MessageView:
         klass=row.klass,  # type: ignore[arg-type]
         text=row.text,
         parts=row.parts,
+        parts_delivered=row.parts_delivered,
         encoding=row.encoding,
         ref=row.ref or None,
         tag=row.tag or None,

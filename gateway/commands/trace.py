@@ -87,6 +87,8 @@ def show_message(out: Console, m: dict[str, Any]) -> None:
     head = Text.assemble((m["id"], "bold"), "  ", (m["state"], STATES.get(m["state"], "yellow")))
     out.print(head + Text(f": {why}" if why else ""), soft_wrap=True)
     parts = "1 part" if m["parts"] == 1 else f"{m['parts']} parts"
+    if 0 < m.get("parts_delivered", 0) < m["parts"]:
+        parts += f", {m['parts_delivered']} of them delivered"
     facts = [
         ("to", f"{m['to']} from {m['from']}, {m['class']}"),
         ("text", f"{m['text']!r} ({parts}, {m['encoding']})"),

@@ -56,6 +56,7 @@ class Found(msgspec.Struct, frozen=True):
     key_id: str
     test: bool
     traceparent: str
+    parts_delivered: int = 0  # of the attempt under way, or of the last one
 
     @property
     def accepted_ms(self) -> int:
@@ -173,7 +174,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _COLUMNS = """id, client, class, recipient, sender, text, encoding, parts, state, reason, ref, tag, meta, callback_url,
     batch_id, send_at, deadline, attempt, carrier, operator, route, plan_version, price_micro, cost_micro, currency,
-    routed_at, submitted_at, final_at, changed_at, seq, key_id, test, traceparent"""
+    routed_at, submitted_at, final_at, changed_at, seq, key_id, test, traceparent,
+    case when units = 1 and delivered_mask <> 0 then parts else bit_count(delivered_mask::bit(64)) end"""
 
 
 def _rows(kind: type[T], records: Sequence[Sequence[Any]]) -> list[T]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from gateway.provider import Inbound, Receipt
 from gateway.receipts.assembly import PARTS_MS
 from gateway.receipts.inbound import hear
 from gateway.receipts.retry import retry
+from gateway.store import messages
 from gateway.store.days import Days
 from tests.api_server import Api, running
 from tests.ledger_bench import Bench, message, open_bench, submitted
@@ -136,6 +137,26 @@ async def test_one_receipt_for_all_parts_speaks_for_them_after_waiting_too(bench
     await bench.until_recorded()
     await retry(bench.pool, Days(bench.pool), now + 60_000)
     assert await bench.state(one) == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("states", "state", "delivered"),
+    [
+        (("delivered", "undeliverable", "delivered"), "undeliverable", 2),
+        (("delivered", "delivered", "delivered"), "delivered", 3),
+        (("undeliverable",), "undeliverable", 0),
+    ],
+)
+async def test_an_undeliverable_part_decides_and_the_delivered_ones_are_counted(
+    bench: Bench, states: Sequence[str], state: str, delivered: int
+) -> None:
+    one, now = bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(1, parts=3)))
+    await bench.tell(*(submitted(one, f"c{n}", part=n, parts=3, sent_ms=now) for n in (1, 2, 3)))
+    await bench.tell(*(Received("alpha", now, Receipt(f"c{n}", told)) for n, told in enumerate(states, 1)))
+    await bench.until_recorded()
+    found = await messages.get(bench.pool, one, "shop")
+    assert found is not None and (found.state, found.parts_delivered) == (state, delivered)
 
 
 @pytest.fixture

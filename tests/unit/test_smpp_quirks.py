@@ -232,6 +232,7 @@ LINES: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
         (
             (FOLD, "test_a_message_is_delivered_when_every_part_is"),
             (FOLD, "test_any_undeliverable_part_makes_the_message_undeliverable"),
+            ("integration/test_inbound.py", "test_an_undeliverable_part_decides_and_the_delivered_ones_are_counted"),
             (FOLD, "test_the_one_receipt_of_a_carrier_speaks_for_all_parts"),
             (FOLD, "test_it_speaks_for_no_part_that_the_carrier_does_not_have_yet"),
             ("integration/test_inbound.py", "test_one_receipt_for_all_parts_speaks_for_them_after_waiting_too"),
