@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
+import asyncpg
 import msgspec
 
 from gateway import logs, metrics
@@ -31,6 +32,10 @@ EVERYBODY, CLIENT = "global", "client"
 _LOOK_EVERY_S: Final = 5.0
 _FIRST_S: Final = 3.0
 _AT_ONCE: Final = 32  # buckets
+
+
+NOT_NOW: Final = (StoreAwayError, RedisAwayError, ScriptError, asyncpg.PostgresError)
+"""Why publishing may have to wait: a server is away, full or only to be read from. Sending goes on meanwhile."""
 
 
 class Overview(msgspec.Struct, array_like=True, frozen=True):
@@ -141,7 +146,7 @@ class LiveStops:
 async def publish(pool: Pool, redis: Redis) -> bool:
     """Mirror in Redis what PostgreSQL has and the mirror has not; False when there was nothing to do.
 
-    Raises StoreAwayError, RedisAwayError, ScriptError; then what changed is still noted as such.
+    Raises one of NOT_NOW; then what changed is still noted as such.
     """
     mirror, key = Mirror(redis), await pool.recipient_key()
     async with pool.transaction() as connection:
@@ -178,7 +183,7 @@ async def publish_first(pool: Pool, redis: Redis) -> None:
     try:
         async with asyncio.timeout(_FIRST_S):
             await publish(pool, redis)
-    except (StoreAwayError, RedisAwayError, ScriptError, TimeoutError) as e:
+    except (*NOT_NOW, TimeoutError) as e:
         log.warning("stops_not_published", reason=e)
 
 
@@ -201,7 +206,7 @@ class Publisher:
             try:
                 if await publish(self._pool, self._redis):
                     log.info("stops_published")
-            except (StoreAwayError, RedisAwayError, ScriptError) as e:
+            except NOT_NOW as e:
                 log.warning("stops_not_published", reason=e)
                 await asyncio.sleep(1.0)
                 continue

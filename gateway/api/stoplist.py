@@ -29,9 +29,7 @@ from gateway.api.webhooks import ask, document
 from gateway.message import CLASSES
 from gateway.stops.classes import BITS, UNLESS_SAID, classes_of, mask_of
 from gateway.store import stops
-from gateway.store.pool import StoreAwayError
 from gateway.store.stops import Listed, Source, StopRow
-from gateway.streams.link import RedisAwayError, ScriptError
 from gateway.text import numbers
 
 log = logs.stage("api")
@@ -200,7 +198,7 @@ async def _publish(c: Call) -> None:
     try:
         async with asyncio.timeout(_PUBLISH_S):
             await live_stops.publish(c.gate.pool, c.gate.redis)
-    except (StoreAwayError, RedisAwayError, ScriptError, TimeoutError) as e:
+    except (*live_stops.NOT_NOW, TimeoutError) as e:
         log.warning("stops_not_published", reason=e)
 
 
