@@ -135,7 +135,7 @@ WRONG = [
     ('price = "2.15"', 'price = "2.15"\nvalid_from = "2026-13-01"', "wrong_value", "valid_from", "no such day"),
     ('price = "2.15"', 'price = "2.15"\nvalid_from = "tomorrow"', "wrong_value", "valid_from", "a day such as"),
     ('class = "otp"', 'prefix = "7916"', "rate_for_two", "prefix = ", "not for both"),
-    ('prefixes = ["7910-7919", "+7980"]', "", "operator_without_numbers", '[[operator]]\nname = "mts"', "aliases"),
+    ('mcc_mnc = "25001"\nprefixes = ["7910-7919", "+7980"]', "", "operator_without_numbers", '[[operator]]\nname = "mts"', "aliases"),
     ('[defaults]', '[defaults]\ntimezone = "Europe/Muscovy"', "unknown_zone", "timezone", "Europe/Moscow"),
     ('[defaults]', '[currencies]\nEUR = "98"\nRUB = "1"\n[defaults]', "own_currency", "RUB = ", "leave it out"),
     ('[defaults]', '[currencies]\nEUR = 98\n[defaults]', "wrong_value", "EUR = ", 'EUR = "98.5"'),
