@@ -7,7 +7,9 @@ choice. Never: accepts or sends anything.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -35,10 +37,12 @@ from gateway.message import CLASSES, Message, Treatment
 from gateway.plan.admission import Barred
 from gateway.plan.choice import Choice, Compiled
 from gateway.plan.explain import Candidate, Explanation, explain
-from gateway.plan.surroundings import Whose
+from gateway.plan.surroundings import Surroundings, Whose
 from gateway.plan.windows import NEVER
 from gateway.provider import RULES, Reason
 from gateway.store.pool import StoreAwayError
+from gateway.streams.link import RedisAwayError
+from gateway.streams.outlook import outlook
 from gateway.text.treatment import treat
 
 SOURCES: Final = {
@@ -70,7 +74,11 @@ async def explain_plan(c: Call) -> Answer:
     message = _message(c, wanted, now_ms)
     if isinstance(message, Problem):
         return message
-    return call.answer(_explained(c, plan, message, now_ms))
+    around = c.gate.around(now_ms)
+    health: Callable[[str], str] = _unknown
+    with contextlib.suppress(RedisAwayError):  # then it is told as if every carrier could send
+        around, health = await outlook(c.gate.redis, around)
+    return call.answer(_explained(plan, message, around, health))
 
 
 async def _plan(c: Call, wanted: PlanExplain) -> Compiled | Problem:
@@ -99,11 +107,14 @@ def _message(c: Call, wanted: PlanExplain, now_ms: int) -> Message | Problem:
     return checked if isinstance(checked, Message) else from_faults(checked)
 
 
-def _explained(c: Call, plan: Compiled, message: Message, now_ms: int) -> PlanExplained:
-    around = c.gate.around(now_ms)
-    found = explain(plan, message, around)
+def _unknown(carrier: str) -> str:
+    return ""
+
+
+def _explained(plan: Compiled, message: Message, around: Surroundings, health: Callable[[str], str]) -> PlanExplained:
+    found = explain(plan, message, around, health=health)
     choice = found.choice
-    barred = None if around.barred is None else around.barred(plan, message, now_ms)
+    barred = None if around.barred is None else around.barred(plan, message, around.now_ms)
     chosen = _chosen(choice, message) if isinstance(choice, Choice) else None
     reason = None if isinstance(choice, Choice) else choice.reason
     return PlanExplained(

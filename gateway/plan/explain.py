@@ -6,6 +6,7 @@ agree; it decides nothing itself. Pure. Never the text of a message, nor its who
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from math import inf
 
@@ -78,9 +79,10 @@ def explain(
     around: Surroundings = NOWHERE,
     exclude: frozenset[str] = NOTHING,
     lot: bytes = b"",
+    health: Callable[[str], str] = lambda carrier: "",
 ) -> Explanation:
     """What `compiled.choose` answers to the same arguments, and why. `lot`: of a message that is there; without it the
-    draw of strategies by lot is one of many."""
+    draw of strategies by lot is one of many. `health`: in a word what limits a carrier."""
     choice = compiled.choose(facts, around, exclude, NOTHING, lot)
     whose, taken = compiled.directory.find(facts.to), compiled.taken(facts, around)
     routes = () if facts.test else _routes(compiled, facts, whose, around.now_ms)
@@ -89,7 +91,7 @@ def explain(
     place = choice
     if isinstance(choice, NoRoute) and choice.reason == Reason.NO_CARRIER and choice.wait:
         place = compiled.choose(facts, around, exclude, NOTHING, lot, waiting=True)
-    candidates = _candidates(compiled, taken, facts, around, exclude, lot, place)
+    candidates = _candidates(compiled, taken, facts, around, exclude, lot, place, health)
     route = taken.route
     return Explanation(whose, routes, route.name, route.strategy, route.when_none, tuple(candidates), choice)
 
@@ -148,15 +150,19 @@ def _candidates(
     exclude: frozenset[str],
     lot: bytes,
     choice: Choice | NoRoute,
+    health: Callable[[str], str],
 ) -> list[Candidate]:
     ranking, found = compiled.rank(taken, around), []
     chosen = choice.carrier if isinstance(choice, Choice) else ""
     for option in compiled.order(taken, ranking, facts, lot):
         why, until_ms = compiled.why_not(option, taken, facts, around, exclude)
         live = around.live is None or around.live(option.carrier)
-        verdict, words = why, f"Not taken: {WHY.get(why, '')}."
+        limited = f" ({health(option.carrier)})" if why == "down" and health(option.carrier) else ""
+        verdict, words = why, f"Not taken: {WHY.get(why, '')}{limited}."
         if option.carrier == chosen:
-            verdict, words = ("waits", "It waits here: no other can send.") if why == "down" else ("taken", "Taken.")
+            verdict, words = (
+                ("waits", f"It waits here: none can send{limited}.") if why == "down" else ("taken", "Taken.")
+            )
         elif not why:
             verdict, words = "left", "Not asked: another comes before it."
         found.append(_candidate(option, verdict, words, live, until_ms, facts.parts))

@@ -5,13 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from gateway.streams import carriers
+from gateway.streams import carriers, outlook
 from gateway.streams.link import Redis, RedisAwayError
-
-_STALE_MS = 5_000  # a connector reports twice a second; one silent this long is dead or cut off
-
-SLOW_S: Final = {"otp": 2.0, "alert": 5.0, "transactional": 15.0, "marketing": 60.0}
-"""A carrier that has so much of a class before it, in seconds of sending, comes after the others."""
 
 TRIALS: Final = 5
 """Messages that a router gives to a carrier whose breaker is half open, until it hears more of it."""
@@ -39,25 +34,20 @@ class Liveness:
         self._live = frozenset(
             name
             for name, status in self._status.items()
-            if self._can_send(name, status, now) and _breaker(status) == "closed"
+            if self._can_send(name, status, now) and outlook.breaker(status) == "closed"
         )
-        self._slow = frozenset(
-            (name, klass)
-            for name, status in self._status.items()
-            for klass, seconds in status.get("queue_s", {}).items()
-            if seconds > SLOW_S.get(klass, 60.0)
-        )
+        self._slow = outlook.slow(self._status)
         self._try(now)
 
     def _can_send(self, name: str, status: dict[str, Any], now: int) -> bool:
-        return bool(status["live"] and now - status["at_ms"] < _STALE_MS and name not in self._modes)
+        return outlook.can_send(status, self._modes.get(name, "running"), now)
 
     def _try(self, now: int) -> None:
         """Give trials where a breaker is half open."""
         half_open = {
             name: int(status["breaker"].get("since_ms", 0))
             for name, status in self._status.items()
-            if _breaker(status) == "half_open" and self._can_send(name, status, now)
+            if outlook.breaker(status) == "half_open" and self._can_send(name, status, now)
         }
         for name, since in half_open.items():
             known, given = self._tried.get(name, (-1, 0))
@@ -108,20 +98,11 @@ class Liveness:
         status = self._status.get(carrier)
         if status is None:
             return 1 << 40
-        breaker = status["breaker"]["since_ms"] if _breaker(status) == "open" else 0
+        breaker = status["breaker"]["since_ms"] if outlook.breaker(status) == "open" else 0
         since = status["down_since_ms"] or breaker or status["at_ms"]
         return max(self._redis.clock_ms() - int(since), 1)
 
     def why(self, carrier: str) -> str:
-        """What limits it: paused, draining, no_bind, breaker, rate, window, memory or nothing."""
-        if carrier in self._modes:
-            return self._modes[carrier].replace("running", "")
-        status = self._status.get(carrier)
-        if status is None or self._redis.clock_ms() - status["at_ms"] >= _STALE_MS:
-            return "no_connector"
-        return str(status["limited_by"])
-
-
-def _breaker(status: dict[str, Any]) -> str:
-    """closed, open or half_open; a connector of an older release has none."""
-    return str(status.get("breaker", {}).get("state", "closed"))
+        """What limits it, a word of `outlook.limit`; empty: nothing."""
+        mode = self._modes.get(carrier, "running")
+        return outlook.limit(self._status.get(carrier), mode, self._redis.clock_ms())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from gateway.deliveries import DELIVERED, FAILED, LATER, SENT, WIDTH, bucket_ms, slot
@@ -14,6 +15,7 @@ from gateway.router.chances import watch_chances
 from gateway.router.liveness import Liveness
 from gateway.router.world import World
 from gateway.store import deliveries
+from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams import chances
 from tests.ledger_bench import Bench, message, open_bench, receipt, submitted
 
@@ -121,6 +123,23 @@ async def test_the_estimate_reaches_the_routers(bench: Bench) -> None:
     assert world.around(now).chance is world.around(now + 1).chance is not None
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_while_postgres_is_away_the_last_estimate_stays_with_its_age(bench: Bench) -> None:
+    now = bench.redis.clock_ms()
+    await chances.publish(bench.redis, now - 60_000, {("otp", "alpha", "mts"): Chance(0.5, 0.6, 70)})
+
+    class Away(Pool):
+        def __init__(self) -> None:
+            pass
+
+        async def fetch(self, sql: str, *values: object) -> list[asyncpg.Record]:
+            raise StoreAwayError("away")
+
+    with pytest.raises(StoreAwayError):
+        await Estimator(bench.redis, Away()).once()
+    at_ms, known = await chances.load(bench.redis)
+    assert at_ms == now - 60_000 and known.chance("alpha", "mts", "otp") == Chance(0.5, 0.6, 70)
 
 
 async def test_counts_are_dropped_after_a_day(bench: Bench) -> None:

@@ -11,8 +11,7 @@ from gateway.connector import breaker as breaker_module
 from gateway.events import Ended
 from gateway.plan.choice import Compiled
 from gateway.provider import Outcome, Reason, Submission, accepted, deferred
-from gateway.router import liveness as liveness_module
-from gateway.streams import carriers
+from gateway.streams import carriers, outlook
 from tests.core_path import Path, plan, running
 from tests.core_redis import until
 
@@ -78,7 +77,7 @@ async def test_a_carrier_that_fails_is_left_alone_and_tried_again_until_it_works
 async def test_what_is_slow_comes_behind_and_is_used_when_there_is_no_other(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(liveness_module.SLOW_S, "marketing", 0.5)
+    monkeypatch.setitem(outlook.SLOW_S, "marketing", 0.5)
     async with running(valkey_url) as path:
         path.plan = plan(("north", "south"))
         path.start_connector("north", rate=20)

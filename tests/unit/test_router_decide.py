@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from gateway.events import Ended, Parked
-from gateway.message import Journey, Message, Try, pack_journey, pack_message, unpack_journey
+from gateway.message import CLASSES, Journey, Message, Try, pack_journey, pack_message, unpack_journey
 from gateway.plan.choice import Compiled
-from gateway.plan.document import Carrier, Operator, Plan, Rate, Route
+from gateway.plan.document import Carrier, Operator, Plan, Rate, Route, Sender
 from gateway.plan.surroundings import Surroundings
 from gateway.provider import Reason
+from gateway.router.batch import judged
 from gateway.router.decide import MAX_ATTEMPTS, ROUND, Move, decide, tried_now
+from gateway.streams.packs import Entry
 from gateway.streams.reader import Queued
 from tests.core_builders import NOW_MS, journey, message, message_id, queued
 
@@ -190,3 +192,63 @@ def test_a_journey_of_a_newer_release_with_more_fields_is_read() -> None:
     longer = b"\x01" + msgspec.msgpack.encode([*msgspec.to_builtins(journey(attempt=4)), "new field", 5])
     move = decide(Queued(b"1-1", message_id() + GOOD, longer), PLAN, NOW)
     assert unpack_journey(move.journey).attempt == 5
+
+
+def routed(**fields: object) -> Compiled:
+    route = msgspec.structs.replace(PLAN.plan.routes[1], **fields)
+    return Compiled(msgspec.structs.replace(PLAN.plan, routes=(route,)), 9)
+
+
+def full_until(until_ms: int) -> Surroundings:
+    return Surroundings(now_ms=NOW_MS, live=everyone, full=lambda *_: until_ms)
+
+
+def test_a_message_for_which_no_limit_has_room_waits_until_one_has_or_fails_as_the_route_says() -> None:
+    entry = queued(message())
+    move = decide(entry, routed(), full_until(NOW_MS + 60_000))
+    assert (move.op, move.where, move.journey) == ("l", str(NOW_MS + 60_000), b"")
+    assert isinstance(move.fact, Parked) and (move.fact.reason, move.fact.attempt) == (Reason.LIMIT, 0)
+    late = decide(entry, routed(), full_until(NOW_MS + 10**9))
+    assert late.where == str(NOW_MS + 3_600_000), "never longer than its validity"
+    ended = decide(entry, routed(when_none="fail"), full_until(NOW_MS + 60_000))
+    assert ended.fact == Ended(entry.message_id, "failed", "limit")
+
+
+def test_a_route_may_want_an_end_when_no_carrier_can_send() -> None:
+    entry = queued(message())
+    around = Surroundings(now_ms=NOW_MS, live=nobody)
+    assert decide(entry, routed(when_none="fail"), around).fact == Ended(entry.message_id, "failed", "no_carrier")
+    assert decide(entry, routed(), around).where == "north:marketing:shop"
+
+
+def test_a_failure_that_allows_it_is_repeated_at_the_same_carrier_three_times_where_the_route_says_so() -> None:
+    plan, tried, went = routed(retry_same=True), (), []
+    for attempt in range(1, 5):
+        j = journey(attempt=attempt, tried=tried) if tried else None
+        move = decide(queued(message(), j), plan, NOW)
+        went.append(move.where.partition(":")[0])
+        tried = (*tried, Try(went[-1], "temporary"))
+    assert went == ["north"] * 3 + ["south"]
+    refused = journey(tried=(Try("north", "blocked"),))
+    assert decide(queued(message(), refused), plan, NOW).where == "south:marketing:shop"
+
+
+def test_a_batch_is_decided_under_one_plan_and_says_which() -> None:
+    entries = [
+        Entry(b"1-1", [queued(message(klass=klass, client=client)) for klass in CLASSES], True)
+        for client in ("a", "b", "c")
+    ]
+    for version in (3, 4):
+        plan = Compiled(PLAN.plan, version)
+        batch = judged(entries, set(), plan, NOW)
+        versions = {unpack_journey(move.journey).plan_version for move in batch.targets}
+        assert versions == {version} and len(batch.numbers) == 12
+
+
+def test_the_record_and_the_sender_of_a_choice_travel_with_the_message() -> None:
+    plan = msgspec.structs.replace(
+        routed(strategy="cheapest", unregistered="replace", sender="INFO").plan, senders=(Sender(name="INFO"),)
+    )
+    move = decide(queued(message()), Compiled(plan, 9), NOW, {})
+    onward = unpack_journey(move.journey)
+    assert (onward.sender, onward.record) == ("INFO", "cheapest,plan,|north,2150000,,|south,3000000,,")
