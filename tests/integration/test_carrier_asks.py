@@ -15,7 +15,7 @@ from gateway.message import id_tail, id_text, make_id
 from gateway.provider import Kind, Provider, Sent
 from gateway.receipts.overdue import Asked, ask_overdue
 from gateway.smpp import pdu
-from gateway.streams import asks, carriers
+from gateway.streams import asks, carriers, learnt
 from gateway.streams.asks import Ask, Reply, Unit
 from gateway.streams.link import Redis
 from providers import smpp
@@ -183,3 +183,11 @@ async def test_a_submitted_message_is_cancelled_where_its_carrier_takes_it_back(
     await bench.tell(*told)
     await bench.until_recorded()
     assert await bench.state(one) == ("cancelled" if status == 200 else "submitted")
+
+
+async def test_what_a_carrier_owes_is_shown_with_its_state(api: Api) -> None:
+    await carriers.report(api.redis, "alpha", {"live": True})
+    await learnt.put_awaited(api.redis, {"alpha": learnt.Awaited(7, 1_795_300_000_000)})
+    (shown,) = (await api.get("/v1/carriers", key="ops")).json["carriers"]
+    assert shown["status"]["receipts_awaited"] == 7
+    assert shown["status"]["receipts_awaited_since_ms"] == 1_795_300_000_000

@@ -62,21 +62,23 @@ class Paper(asyncio.Transport):
 class Bench:
     """A bound wire, and a list of all that happened in order."""
 
-    def __init__(self, window: int = 100) -> None:
+    def __init__(self, window: int = 100, version: bytes = b"\x34") -> None:
         self.happened: list[tuple[str, Any]] = []
         self.durable = asyncio.Event()
         self.durable.set()
         reports = Reports(self._outcomes, self._receipts, self._inbound, lambda link: None)
         line = Line(
-            "acme", Encoder(SETTINGS), DeliveryReader(SETTINGS), reports, lambda: self.happened.append(("room", 0))
-        )
+            "acme", Encoder(SETTINGS), DeliveryReader(SETTINGS), reports, lambda: self.happened.append(("room", 0)),
+            Encoder(SETTINGS, optional=False),
+        )  # fmt: skip
         loop = asyncio.get_running_loop()
         self.session: Session[Submission] = Session(Limits(window=window), loop.time())
         self.wire = Wire(line, "trx1", pdu.BIND_TRANSCEIVER, pdu.Bind(b"account", b"password"), self.session)
         self.paper = Paper()
         self.paper.wire = self.wire
         self.wire.connection_made(self.paper)
-        self.wire.data_received(pdu.encode_bind_answer(pdu.BIND_TRANSCEIVER, 1, b"smsc"))
+        answer = b"smsc\0" + (b"\x02\x10\0\x01" + version if version else b"")
+        self.wire.data_received(pdu.encode(pdu.BIND_TRANSCEIVER | pdu.ANSWER, 1, 0, answer))
         self.paper.pdus()
         self.happened.clear()
 
@@ -234,3 +236,27 @@ async def test_a_refused_bind_is_left_with_its_status() -> None:
     ended = await bench.wire.ended
     assert ended.refused == 0x0E and "ESME_RINVPASWD" in ended.why
     await bench.close()
+
+
+@pytest.mark.parametrize(("version", "given"), [(b"", True), (b"\x33", False), (b"\x34", True), (b"\x50", True)])
+async def test_a_peer_that_says_it_is_older_than_3_4_gets_no_optional_parameters(version: bytes, given: bool) -> None:
+    bench = Bench(version=version)
+    bench.wire.submit(make(1))
+    (written,) = bench.paper.writes
+    body = written[pdu.HEADER_BYTES :]
+    assert bool(pdu.decode_short_message(body, 0, len(body)).tlvs) is given
+    await bench.close()
+
+
+async def test_a_question_waits_for_its_answer_and_no_longer_than_the_connection(bench: Bench) -> None:
+    asking = asyncio.ensure_future(bench.wire.ask(pdu.QUERY_SM, b"", 5.0))
+    await asyncio.sleep(0)
+    ((_, _, sequence),) = bench.paper.pdus()
+    bench.wire.data_received(pdu.encode(pdu.QUERY_SM_RESP, sequence, 0x67))
+    answer = await asking
+    assert answer is not None and answer.status == 0x67
+    assert await bench.wire.ask(pdu.QUERY_SM, b"", 0.01) is None
+    asking = asyncio.ensure_future(bench.wire.ask(pdu.QUERY_SM, b"", 5.0))
+    await asyncio.sleep(0)
+    bench.wire.abort("over")
+    assert await asyncio.wait_for(asking, 5) is None and await bench.wire.ask(pdu.QUERY_SM, b"", 5.0) is None

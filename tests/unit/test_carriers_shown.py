@@ -1,0 +1,40 @@
+"""What `sluice carriers check` prints of a carrier's state."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from gateway.commands import carriers
+from gateway.commands.watch.carrier import judge
+
+
+def shown(capsys: pytest.CaptureFixture[str], **more: Any) -> str:
+    now_ms = int(time.time() * 1000)
+    link = {"bind": "trx1", "state": "bound", "since_ms": now_ms - 60_000, "error": "", "in_flight": 3, "window": 10}
+    status = {"at_ms": now_ms, "live": True, "links": [link], "rate_per_s": 100.0} | more
+    carrier = {"name": "north", "mode": "running", "status": status}
+    carriers._show(carrier, judge(carrier, now_ms))
+    return capsys.readouterr().out
+
+
+def test_rate_answers_receipts_codes_and_ids_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(
+        capsys,
+        rate_now_per_s=42.5,
+        answer_p50_ms=11,
+        answer_p99_ms=250,
+        receipts_awaited=1234,
+        receipts_awaited_since_ms=int(time.time() * 1000) - 3_600_000,
+        message_ids="hex",
+        codes={"0x58": 12},
+    )
+    for words in ("42.5 parts a second", "after 11 ms", "250 ms", "1,234 messages", "1 h", '"hex"', "12 of 0x58"):
+        assert words in text
+
+
+def test_what_is_not_known_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, message_ids=None, codes={}, receipts_awaited=0, receipts_awaited_since_ms=None)
+    assert not any(words in text for words in ("message ids", "codes", "receipts", "answers"))
