@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import csv
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
-from gateway.commands.bulk.watching import EVERY_S, RateAndLeft
 from gateway.commands.client import Client, print_json
 from gateway.commands.settings import names_servers, read_settings
 from gateway.commands.stops.access import Access, ByHttp, ByServers, Change
 from gateway.commands.stops.numbers_file import Numbers, Wrong
-from gateway.commands.tables import Column, show
+from gateway.commands.stops.shown import table, tell_wrong, watched
 from gateway.commands.teaching import EITHER, lesson
-from gateway.commands.times import clock
 from gateway.config import Settings
 from gateway.message import CLASSES
 from gateway.stops.classes import UNLESS_SAID
 from gateway.text import numbers as text_numbers
 
-_SHOWN: Final = 20
 _PARTLY: Final = {3: "done, but some lines have no number: they are shown"}
 _ALL: Final = "all"
 _COLUMNS: Final = ("number", "client", "classes", "source", "reason", "who", "at")
@@ -129,13 +123,13 @@ def remove(
         removed = access.remove(_parsed(given, access), client, classes)
     else:
         removed = 0
-        for one in _watched(Numbers(path, access.region or Settings().default_region, column)):
+        for one in watched(Numbers(path, access.region or Settings().default_region, column)):
             wrong.extend(one.wrong)
             removed += access.remove(one.numbers, client, classes) if one.numbers else 0
     if as_json:
         print_json({"removed": removed, "refused": len(wrong)} if path is not None else {"removed": removed})
     else:
-        _tell_wrong(wrong)
+        tell_wrong(wrong)
         click.echo(f"{removed:,} taken off.")
     if wrong:
         context.exit(3)
@@ -175,7 +169,7 @@ def import_(
 
     def slices() -> Iterator[list[str]]:
         nonlocal count
-        for one in _watched(file):
+        for one in watched(file):
             wrong.extend(one.wrong)
             count += len(one.numbers)
             yield one.numbers
@@ -187,7 +181,7 @@ def import_(
             {"numbers": count, "added": made.fresh, "changed": made.changed, "refused": len(wrong), "lines": shown}
         )
     else:
-        _tell_wrong(wrong)
+        tell_wrong(wrong)
         there = count - made.fresh - made.changed
         click.echo(
             f"{count:,} numbers: {made.fresh:,} added, {made.changed:,} changed, {there:,} were there or came twice;"
@@ -210,7 +204,7 @@ def list_(client: str | None, limit: int, as_json: bool, config: Path | None) ->
     if as_json:
         print_json({"entries": found})
         return
-    _table(found)
+    table(found)
 
 
 @command.command(
@@ -256,7 +250,7 @@ def check(number: str, client: str | None, as_json: bool, config: Path | None) -
         f"{found['number']}: {f'stopped for {stopped}, of {whose}' if stopped else f'nothing is stopped of {whose}'}."
     )
     if found["entries"]:
-        _table(found["entries"])
+        table(found["entries"])
 
 
 def _access(config: Path | None) -> Access:
@@ -278,51 +272,3 @@ def _parsed(given: Sequence[str], access: Access) -> list[str]:
 
 def _named(classes: Sequence[str]) -> tuple[str, ...]:
     return CLASSES if _ALL in classes else tuple(dict.fromkeys(classes)) or UNLESS_SAID
-
-
-def _tell_wrong(wrong: Sequence[Wrong]) -> None:
-    for one in wrong[:_SHOWN]:
-        click.echo(f"line {one.line}: {one.sentence}", err=True)
-    if len(wrong) > _SHOWN:
-        click.echo(f"… and {len(wrong) - _SHOWN:,} more lines", err=True)
-
-
-def _watched(file: Numbers) -> Iterator[Any]:
-    """The slices, with a bar on a terminal and a line now and then elsewhere."""
-    total, out = file.count(), Console(stderr=True, highlight=False)
-    if out.is_terminal:
-        columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), RateAndLeft())
-        with Progress(*columns, console=out, transient=True) as bar:
-            task = bar.add_task("", total=total)
-            for one in file.slices():
-                yield one
-                bar.advance(task, one.lines)
-        out.print("All lines are read; writing them down …")
-        return
-    said, done = time.monotonic(), 0
-    for one in file.slices():
-        yield one
-        done += one.lines
-        if time.monotonic() - said > EVERY_S:
-            said = time.monotonic()
-            out.print(f"{done:,} of {total:,} lines", soft_wrap=True)
-
-
-def _table(found: Sequence[dict[str, Any]]) -> None:
-    columns = [
-        Column("number", whole=True),
-        Column("client", whole=True),
-        Column("stops"),
-        Column("source", whole=True),
-    ]
-    show(
-        [*columns, Column("since", whole=True), Column("who", spare=True), Column("why", spare=True)],
-        map(_cells, found),
-    )
-
-
-def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
-    classes = "all" if set(entry["classes"]) == set(CLASSES) else ", ".join(entry["classes"])
-    since = clock(entry["at"], day=True)[:10]
-    whose = entry["client"] or "everybody"
-    return entry["number"], whose, classes, entry["source"], since, entry["who"] or "", entry["reason"] or ""
