@@ -32,7 +32,7 @@ MARK = 500
 QUICK_S = 0.005  # answers faster than this: wait for a fifth of the window, so that batches are worth their script
 _POLL_S = 0.25
 _BESIDE_URGENT, _URGENT_S = 50, 1.0  # parts of bulk in one step, and how long after the last urgent message
-_ON_WIRE_BESIDE_URGENT = 150  # of a quick carrier's window, then: what is on its way comes back in one turn of the loop
+_ON_WIRE_BESIDE_URGENT = 150  # at a quick carrier, then, with what is not settled: all of it comes back in one turn
 _LINGER_S = 0.004  # between two marks of bulk to a quick carrier, so that scripts are worth their cost
 _CLOSED_S = 0.1
 DISCOVER_S = 5.0
@@ -226,7 +226,8 @@ class Pump:
         step = _BESIDE_URGENT if now - self._urgent_at < _URGENT_S else MARK
         bulk = min(max(room - int(window * RESERVED), 0), step)
         if step < MARK and not slow:
-            bulk = min(bulk, max(_ON_WIRE_BESIDE_URGENT - (window - room), 0))
+            on_its_way = window - self.provider.room + self._owner.unsettled + self.pending + self._ready_count
+            bulk = min(bulk, max(_ON_WIRE_BESIDE_URGENT - on_its_way, 0))
         count = min(room + ahead, tokens, MARK, self._owner.allowance)
         plan = self.shares.divide(count, backlog, bulk) if count > 0 else {}
         if not plan:
