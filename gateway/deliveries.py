@@ -15,6 +15,8 @@ DEADLINE_S: Final = {"otp": 60, "alert": 300, "transactional": 3_600, "marketing
 ENDS_S: Final = (10, 30, 60, 300, 900, 3_600, 14_400)
 """Deliveries are counted by the time they took: up to each of these. The deadlines are among them."""
 
+_ENDS_MS: Final = tuple(end * 1000 for end in ENDS_S)
+
 BUCKET_S: Final = {"otp": 60, "alert": 60, "transactional": 300, "marketing": 300}
 """Messages of this span of sending are counted together."""
 
@@ -30,18 +32,10 @@ Delta = dict[Counted, list[int]]
 
 def slot(delay_ms: int) -> int:
     """The place of a delivery that took so long."""
-    return DELIVERED + bisect_left(ENDS_S, delay_ms / 1000)
+    return DELIVERED + bisect_left(_ENDS_MS, delay_ms)
 
 
 def bucket_ms(klass: str, sent_ms: int) -> int:
     """Where a message that was sent then is counted."""
     width = BUCKET_S.get(klass, 300) * 1000
     return sent_ms - sent_ms % width
-
-
-def count(delta: Delta, counted: Counted, place: int) -> None:
-    """One more."""
-    row = delta.get(counted)
-    if row is None:
-        row = delta[counted] = [0] * WIDTH
-    row[place] += 1
