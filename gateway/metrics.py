@@ -93,6 +93,8 @@ chances_age = gauge(
 )
 carrier_mode = gauge("router", "carrier_mode", "1 for what an operator ordered", "carrier", "mode")
 
+paused = gauge("router", "paused", "1 for a class, client or tag that an operator paused", "kind", "name")
+
 # stop lists
 stop_entries = gauge("api router connector", "stop_list_numbers", "Numbers on the stop lists, as this process has them")
 stopped = counter(

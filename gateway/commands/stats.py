@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 from rich.console import Console
 
-from gateway.commands.client import Client, print_json
+from gateway.commands.client import Client, Refused, print_json
 from gateway.commands.figures import (
     Figures,
     highest,
@@ -22,6 +22,7 @@ from gateway.commands.figures import (
     step_for,
     whole,
 )
+from gateway.commands.pausing import in_words
 from gateway.commands.tables import Column, screen, show
 from gateway.commands.teaching import TARGET, lesson
 from gateway.commands.times import past, short
@@ -95,6 +96,16 @@ def command(since: str, until: str | None, by: str, step: str | None, as_json: b
         _table(out, keys, groups)
     else:
         click.echo("Nothing was sent in this time." + (" (Of what you asked for.)" if chosen else ""))
+    if not as_json and (paused := _paused(client)):
+        click.echo(f"\nPaused now: {paused}. What waits for that counts as open.")
+
+
+def _paused(client: Client) -> str:
+    """What is paused, in words; a gateway that does not say so is asked about nothing else."""
+    try:
+        return in_words(client.get("/v1/pauses")["pauses"])
+    except Refused:
+        return ""
 
 
 def _plot(out: Console, points: Sequence[Figures], step: str, since: str) -> None:

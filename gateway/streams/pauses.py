@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from gateway import metrics
 from gateway.streams.link import Link, Redis, RedisAwayError
 
 KINDS: Final = ("class", "client", "tag")
@@ -85,6 +86,9 @@ class Pauses:
             return
         self._known = known
         self.classes, self.clients, self.tags = (frozenset(p.name for p in known if p.kind == kind) for kind in KINDS)
+        metrics.paused.clear()
+        for order in known:
+            metrics.paused.labels(order.kind, order.name).set(1)
         for hear in list(self._hear):
             hear()
 

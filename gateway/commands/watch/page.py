@@ -23,7 +23,7 @@ def page(v: View, limit: Limit) -> Group:
     """For a terminal of 80 columns and more."""
     parts: list[RenderableType] = [_rates(v), Text()]
     verdict = Text.assemble(("limit  ", "bold"), (limit.sentence, _COLOURS.get(limit.what, "bold red")))
-    parts += [verdict, Text()]
+    parts += [verdict, *([Text(_paused(v), "bold yellow")] if v.paused else []), Text()]
     for columns, rows in _tables(v):
         if rows:
             parts += [rich_table(columns, rows), Text()]
@@ -42,7 +42,8 @@ def line_of(v: View, limit: Limit) -> str:
     """One line a look."""
     rates = " ".join(f"{stage}={_per_s(rate)}" for stage, rate in v.rates.items())
     at = time.strftime("%H:%M:%S", time.localtime(v.at))
-    return f"{at} {rates} waiting={_waiting(v)} lag={v.recorder_lag_s:.1f}s limit: {limit.sentence}"
+    paused = f" {_paused(v)}" if v.paused else ""
+    return f"{at} {rates} waiting={_waiting(v)} lag={v.recorder_lag_s:.1f}s limit: {limit.sentence}{paused}"
 
 
 def document(v: View, limit: Limit) -> dict[str, Any]:
@@ -100,6 +101,10 @@ def _footer(v: View) -> str:
     words += [f"refused {_per_s(per_s)} {code}" for code, per_s in sorted(v.refused.items())]
     words += [f"carriers not known: {v.refusal}"] if v.refusal else []
     return ", ".join(words)
+
+
+def _paused(v: View) -> str:
+    return f"paused: {', '.join(v.paused)}"
 
 
 def _waiting(v: View) -> int:

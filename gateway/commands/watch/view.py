@@ -76,6 +76,8 @@ class View(msgspec.Struct, frozen=True):
     failed_checks: tuple[str, ...]
     plan_version: int
     refusal: str
+    paused: tuple[str, ...] = ()
+    """Classes, clients and tags, such as `class marketing`; carriers say it themselves."""
 
 
 def view(before: Sample | None, now: Sample) -> View:
@@ -99,6 +101,7 @@ def view(before: Sample | None, now: Sample) -> View:
         tuple(sorted({s["check"] for r in now.readings for s, v in r.of("check_ok") if not v})),
         int(_largest(now, "plan_version")),
         now.refusal,
+        tuple(sorted({f"{s['kind']} {s['name']}" for r in now.readings for s, v in r.of("paused") if v})),
     )
 
 
