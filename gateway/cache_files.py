@@ -14,7 +14,9 @@ import hashlib
 import mmap
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +26,9 @@ from urllib.parse import SplitResult, urlsplit
 _MAGIC: Final = b"SLUICE1\n"
 _TRAILER: Final = 32 + len(_MAGIC)
 _WAIT_S: Final = 0.05
+_LEFT_S: Final = 86_400.0
+UPLOAD: Final = "upload-"
+"""Folders in the directory whose names begin so belong to one upload each, and to nobody after a day."""
 _NAME: Final = re.compile(r"(?P<kind>[a-z][a-z0-9_]*)-v(?P<version>[0-9]+)-[0-9a-f]+\.[a-z0-9]+")
 
 
@@ -70,6 +75,7 @@ class CacheFiles:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.directory):
+                self._tidy()
                 return ""
         except OSError as e:
             why = f"{self.directory} cannot be written: {e.strerror}"
@@ -79,6 +85,13 @@ class CacheFiles:
             private = Path(tempfile.mkdtemp(prefix="sluice-cache-"))
         self.directory = private
         return why
+
+    def _tidy(self) -> None:
+        """Uploads of processes that were killed."""
+        for left in self.directory.glob(f"{UPLOAD}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _LEFT_S:
+                    shutil.rmtree(left)
 
     def map(self, name: str) -> Mapped | None:
         """The file, when it is there and whole. Reads all of it: not for the event loop."""

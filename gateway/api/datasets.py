@@ -22,7 +22,7 @@ from gateway.api.problems import Code, Problem, RowFault, problem
 from gateway.api.reading import store_away
 from gateway.api.render import time_of
 from gateway.api.webhooks import ask, document
-from gateway.cache_files import CacheFiles, directory_of
+from gateway.cache_files import UPLOAD, CacheFiles, directory_of
 from gateway.dataset_kinds import KINDS, ChildError
 from gateway.dataset_report import Report
 from gateway.store import datasets
@@ -58,7 +58,7 @@ async def keep_dataset(c: Call) -> Answer:
     files = CacheFiles(directory_of(c.gate.settings.cache_dir, c.gate.settings.redis_url))
     try:
         await asyncio.to_thread(files.open)
-        with tempfile.TemporaryDirectory(prefix="upload-", dir=files.directory) as name:
+        with tempfile.TemporaryDirectory(prefix=UPLOAD, dir=files.directory) as name:
             return await _kept(c, kind, Path(name))
     except OSError as e:
         return problem(Code.NOT_READY, f"This server has no room for the file: {e.strerror}.")

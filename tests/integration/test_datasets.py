@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -277,6 +278,15 @@ async def test_one_process_makes_a_file_and_the_others_wait_for_it(tmp_path: Pat
     go.set()
     assert [bytes(mapped.data) for mapped in await asyncio.gather(*asking)] == [b"content"] * 4
     assert made == 1
+
+
+def test_uploads_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
+    for name, age_s in (("upload-old", 100_000), ("upload-new", 10)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "given").write_text("half a file")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    assert CacheFiles(tmp_path).open() == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["upload-new"]
 
 
 def test_an_installation_has_a_directory_of_its_own() -> None:

@@ -187,6 +187,19 @@ async def test_wrong_rows_are_told_by_line(api: Api) -> None:
     assert (await api.get("/v1/datasets", key="ops")).json == {"datasets": []}
 
 
+async def test_a_dry_run_of_a_file_reckons_with_the_operators_that_were_imported(api: Api, tmp_path: Path) -> None:
+    for kind, text in (("numbers", REGISTRY), ("ported", MOVED)):
+        assert (await api.post(f"/v1/datasets/{kind}?activate=true", key="ops", data=text.encode())).status == 201
+    (tmp_path / "to.csv").write_text("to\n+79000000001\n+79000062001\n+79000062002\n")
+    env = {"SLUICE_URL": api.server.url, "SLUICE_KEY": api.secrets["ops"]}
+    command = ["send", "--file", str(tmp_path / "to.csv"), "--text", "Hello", "--dry-run"]
+    said = await asyncio.to_thread(CliRunner().invoke, main, command, env=env)
+    assert said.exit_code == 0, said.output
+    lines = [line.split() for line in said.output.splitlines()]
+    assert [line[1] for line in lines if line[:1] == ["t2"]] == ["a"] and ["t2", "a", "2"] in [x[:3] for x in lines]
+    assert ["rest", "a", "1"] in [line[:3] for line in lines]
+
+
 async def test_an_upload_that_breaks_off_keeps_nothing(api: Api) -> None:
     host, _, port = api.server.url.removeprefix("http://").partition(":")
     _reader, writer = await asyncio.open_connection(host, int(port))

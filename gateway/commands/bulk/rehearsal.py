@@ -17,7 +17,9 @@ from gateway.api.documents import MessageFields
 from gateway.commands.bulk.rows import Row, Sheet
 from gateway.commands.bulk.wish import Refusal, Wish, Writer
 from gateway.commands.client import Client, Refused
+from gateway.commands.numbering.tables import fetch as fetch_tables
 from gateway.message import CLASSES, Message
+from gateway.numbering.directory import Directory
 from gateway.plan.choice import Choice, Compiled
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse
@@ -108,9 +110,12 @@ def live_plan(client: Client) -> Compiled | str:
         if version is None:
             return "no plan is active"
         plan = parse(client.get(f"/v1/plans/{version}")["document"])
+        known = fetch_tables(client)
     except Refused as e:
         return "the key may not read the plan (scope plan)" if e.status == 403 else e.message
-    return Compiled(plan, version) if isinstance(plan, Plan) else "this release cannot read the plan"
+    if not isinstance(plan, Plan):
+        return "this release cannot read the plan"
+    return Compiled(plan, version, Directory(plan.operators, known))
 
 
 def amount(micro: int, currency: str) -> str:
