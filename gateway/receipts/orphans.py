@@ -17,16 +17,23 @@ def candidate(receipt: Receipt, at_ms: int, uncertain: Sequence[Uncertain]) -> t
 
     Exactly one must fit in everything that the receipt says: recipient, sender, time and echo.
     """
-    recipient = _NOT_DIGITS.sub("", receipt.recipient)
-    if len(recipient) < _LEAST_DIGITS:
-        return None
-    fitting = [u for u in uncertain if u.fact.sent_ms <= at_ms and _same_number(u.recipient, recipient)]
-    if receipt.sender:
-        fitting = [u for u in fitting if _same_sender(u.sender, receipt.sender)]
+    sent = [u for u in uncertain if u.fact.sent_ms <= at_ms]
+    fitting = _between(sent, receipt.recipient, receipt.sender)
+    if not fitting and receipt.sender:
+        fitting = _between(sent, receipt.sender, receipt.recipient)  # addresses as they were in the submit
     by = "recipient"
     if receipt.echo >= 0:
         fitting, by = [u for u in fitting if u.fact.echo == receipt.echo], "echo"
     return (fitting[0], by) if len(fitting) == 1 else None
+
+
+def _between(uncertain: Sequence[Uncertain], recipient: str, sender: str) -> list[Uncertain]:
+    """Those to this recipient, and from this sender where there is one."""
+    digits = _NOT_DIGITS.sub("", recipient)
+    if len(digits) < _LEAST_DIGITS:
+        return []
+    fitting = [u for u in uncertain if _same_number(u.recipient, digits)]
+    return [u for u in fitting if _same_sender(u.sender, sender)] if sender else fitting
 
 
 def _same_number(ours: str, theirs: str) -> bool:

@@ -71,7 +71,7 @@ _TEXT: Final = re.compile(rb"(?:^|[\s,;|])text\s*[:=]", re.IGNORECASE)
 class ReceiptReader:
     """Reads one carrier's receipts. `timezone` is that of its dates; `states` adds spellings of `stat` to STATES;
     `codes` are reasons by `bare_code`; `form` makes the submit answer's id of a receipt's; `whole`: one speaks for all
-    parts.
+    parts; `unflagged`: they are told by their text alone.
 
     `unmapped` counts the spellings that no table knows: their state is `unknown`.
     """
@@ -84,8 +84,10 @@ class ReceiptReader:
         codes: Mapping[str, str] | None = None,
         form: str = "auto",
         whole: bool = False,
+        unflagged: bool = False,
     ) -> None:
         self._timezone, self._codes, self._whole = timezone, codes, whole
+        self.unflagged = unflagged
         self._form = "" if form in ("auto", "same") else form
         self._states = {name.encode(): state for name, state in {**STATES, **(states or {})}.items()}
         self._dates: dict[bytes, int] = {}
@@ -95,7 +97,7 @@ class ReceiptReader:
         """The receipt that `m` is; None when it is a message from a subscriber."""
         tlvs = tlv.decode(m.tlvs) if m.tlvs else None
         kind = m.esm_class & _TYPE
-        if kind != _RECEIPT and kind != _INTERMEDIATE and (tlvs is None or tlv.RECEIPTED_MESSAGE_ID not in tlvs):
+        if kind != _RECEIPT and kind != _INTERMEDIATE and not self._is_one(m, tlvs or {}):
             return None
         text = m.message
         if m.data_coding or not text or m.esm_class & _UDH:
@@ -130,6 +132,10 @@ class ReceiptReader:
             self._whole,
         )
 
+    def _is_one(self, m: ShortMessage, tlvs: Mapping[int, bytes]) -> bool:
+        """Whether what has no flag of a receipt is one all the same."""
+        return tlv.RECEIPTED_MESSAGE_ID in tlvs or (self.unflagged and looks_like_one(m.message))
+
     def _spelling(self, stat: bytes) -> str:
         """The state behind a spelling that is not in capitals, or that nobody knows."""
         found = self._states.get(stat.upper(), "")
@@ -145,6 +151,12 @@ class ReceiptReader:
                 self._dates.clear()
             found = self._dates[digits] = _date_ms(digits, self._timezone)
         return found
+
+
+def looks_like_one(text: bytes) -> bool:
+    """Whether a text has what every receipt has, an id and a state; a subscriber could have written it all the same."""
+    found = _BY_THE_BOOK(text)
+    return found is not None or all(_dialect(text)[1:3])
 
 
 def reason_of(state: str) -> str:

@@ -18,7 +18,7 @@ import msgspec
 
 from gateway.smpp import pdu, tlv
 from gateway.smpp.ids import form, spellings
-from gateway.smpp.receipt import ReceiptReader
+from gateway.smpp.receipt import ReceiptReader, looks_like_one
 from providers.smpp.probe import Answer, Delivered
 
 ZONES: Final = (
@@ -60,13 +60,19 @@ class Findings(msgspec.Struct):
         self.settings.update(settings)
 
 
-def about_receipts(found: Findings, messages: Sequence[Tried], delivered: Sequence[Delivered]) -> None:
+def about_receipts(
+    found: Findings, messages: Sequence[Tried], delivered: Sequence[Delivered], reader: ReceiptReader | None = None
+) -> None:
     """Form of the ids, form of receipts, their zone, the parts that they are for."""
-    reader = ReceiptReader()
+    reader = reader or ReceiptReader()
     receipts = [(one, receipt) for one in delivered if (receipt := reader.read(one.message)) is not None]
     ids = {a.message_id: (m, n) for m in messages for n, a in enumerate(m.answers, 1) if a.message_id}
     hits = [(one, receipt, _own(receipt.carrier_message_id, ids)) for one, receipt in receipts]
     ours = [(one, receipt, name) for one, receipt, name in hits if name]
+    if not ours and not reader.unflagged and any(looks_like_one(one.message.message) for one in delivered):
+        found.settings["unflagged_receipts"] = True
+        about_receipts(found, messages, delivered, ReceiptReader(unflagged=True))
+        return
     if not ours:
         found.say("receipts", "none came for the test messages; wait longer with --wait")
         return

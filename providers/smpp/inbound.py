@@ -32,6 +32,7 @@ class DeliveryReader:
             codes=tables.receipt_codes(settings.receipt_codes),
             form=settings.message_ids,
             whole=settings.receipts_for != "all",
+            unflagged=settings.unflagged_receipts,
         )
         self._packed = settings.gsm7_alphabet == "gsm7_packed"
         self._latin = not settings.gsm7_alphabet.startswith("gsm7")

@@ -155,6 +155,9 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Literal["all", "first", "last", "any"],
         Meta(description="parts that get a receipt; if not all, one speaks for the whole message"),
     ] = "all"
+    unflagged_receipts: Annotated[
+        bool, Meta(description="receipts come as if subscribers had written them, and are told by their text")
+    ] = False
     receipt_timezone: Annotated[str, Meta(description="time zone of dates in receipts, such as Europe/Moscow")] = "UTC"
     receipt_states: Annotated[
         dict[str, str], Meta(description="this carrier's own words in `stat`, each with the state that it means")

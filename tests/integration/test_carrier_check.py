@@ -94,6 +94,12 @@ async def test_a_carrier_that_cannot_be_bound_to_says_why() -> None:
     assert "0x0E" in found.trouble
 
 
+async def test_receipts_without_their_flag_are_found_by_their_text() -> None:
+    async with sandbox("clean", receipt={"esm_class": 0, "where": "text"}) as made:
+        found = await found_at(made)
+    assert found.settings["unflagged_receipts"] is True and "text by deliver_sm" in dict(found.lines)["receipts"]
+
+
 async def test_query_and_cancel_are_found_where_they_are_answered() -> None:
     async with sandbox("clean", query=True, cancel=True) as made:
         found = await found_at(made)

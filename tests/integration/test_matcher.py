@@ -151,6 +151,13 @@ async def test_an_orphan_heals_the_only_uncertain_submission_that_fits(bench: Be
     await rollups_equal_rows(bench)
 
 
+async def test_an_orphan_with_addresses_as_in_the_submit_heals_what_it_is_about(bench: Bench) -> None:
+    one = await _held(bench, 1)
+    await _held(bench, 2)
+    await _orphan(bench, recipient="Sluice", sender="79160000001")
+    assert await bench.state(one) == "delivered"
+
+
 async def test_an_orphan_that_fits_two_uncertain_submissions_matches_neither(bench: Bench) -> None:
     one, two = await _held(bench, 1), await _held(bench, 1)
     await _orphan(bench, recipient="79160000001")

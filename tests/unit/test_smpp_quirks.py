@@ -266,6 +266,13 @@ LINES: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
     48: ("an id with blanks around it, fields on lines of their own", ((HERE, "test_48_receipts_in_lines"),)),
     49: ("a header in front that is longer than the text", ((HERE, "test_49_a_header_longer_than_the_text"),)),
     50: ("a bind refused by another command's answer", ((HERE, "test_50_a_bind_is_refused_by_whatever_answer"),)),
+    52: (
+        "receipts without their flag, with addresses as in the submit",
+        (
+            (HERE, "test_52_receipts_without_a_flag_are_a_setting"),
+            (MATCHER, "test_an_orphan_with_addresses_as_in_the_submit_heals_what_it_is_about"),
+        ),
+    ),
     51: ("bytes after we have gone", ((HERE, "test_51_what_comes_after_the_end_is_nothing"),)),
 }
 
@@ -458,3 +465,19 @@ def test_51_what_comes_after_the_end_is_nothing() -> None:
     assert [context for context, _ in made.lose()] == ["a"]
     assert made.feed(pdu.encode_submit_answers([(2, b"m1")]), 1.0) == Fed()
     assert made.acknowledge([(pdu.DELIVER_SM, 1, b"")]) == b"" and not made.sweep(100.0).events
+
+
+@pytest.mark.parametrize(
+    ("text", "is_receipt"),
+    [
+        (b"id:7 sub:001 dlvrd:001 submit date:2401010000 done date:2401010001 stat:DELIVRD err:000 text:", True),
+        (b"id:7 stat:DELIVRD", True),
+        (b"my id: 7, please", False),
+        (b"what is the stat: of it?", False),
+        (b"Yes", False),
+    ],
+)
+def test_52_receipts_without_a_flag_are_a_setting(text: bytes, is_receipt: bool) -> None:
+    m = pdu.ShortMessage(source=b"79161234567", dest=b"Sluice", message=text)
+    assert len(reader(unflagged_receipts=True).sort([(pdu.DELIVER_SM, 1, m)], "trx1")[0]) == is_receipt
+    assert len(reader().sort([(pdu.DELIVER_SM, 1, m)], "trx1")[1]) == 1
