@@ -114,7 +114,9 @@ intake_wait = histogram(
 )
 routed = counter("router", "messages_routed", "Messages moved to an outbox", "carrier", "class")
 recalled = counter("router", "messages_recalled", "Messages taken back from an outbox", "carrier", "reason")
-parked = counter("router", "messages_parked", "Messages put off until later, by why: all carriers tried, hours, limits", "reason")
+parked = counter(
+    "router", "messages_parked", "Messages put off until later, by why: all carriers tried, hours, limits", "reason"
+)
 ended = counter("router receipts", "messages_ended", "Messages ended by router or matcher", "state", "reason")
 
 # connector
