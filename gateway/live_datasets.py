@@ -31,6 +31,7 @@ log = logs.stage("datasets")
 MIRROR: Final = "datasets"
 _PUBLISH_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 1.0
+_AGAIN_AT_MOST_S: Final = 8.0
 _SWEEP_EVERY_S: Final = 60.0
 _HEAR_S: Final = 1.0
 
@@ -131,7 +132,7 @@ class LiveDatasets:
 
     async def _follow(self, kind: str) -> None:
         told = self._told[kind]
-        pause = _HEAR_S
+        pause, failed_s = _HEAR_S, 0.0
         while True:
             try:
                 async with asyncio.timeout(pause):
@@ -141,11 +142,12 @@ class LiveDatasets:
             told.clear()
             try:
                 await self._catch_up(kind)
-                pause = _SWEEP_EVERY_S if self._standing else _HEAR_S
+                pause, failed_s = _SWEEP_EVERY_S if self._standing else _HEAR_S, 0.0
             except (StoreAwayError, ChildError, OSError, asyncpg.PostgresError) as e:
                 log.warning("dataset_not_fetched", kind=kind, reason=e)
                 await self._make_do(kind)
-                pause = _AGAIN_S
+                failed_s = min(2 * failed_s, _AGAIN_AT_MOST_S) if failed_s else _AGAIN_S
+                pause = failed_s
             self._looked[kind].set()
             await asyncio.to_thread(self._sweep, kind)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.dataset_report import Report
 from gateway.numbering import kept, moved, registry
-from gateway.numbering.columns import WANTED, Columns
+from gateway.numbering.columns import Columns
 from gateway.numbering.lines import DELIMITERS, Reading, Source, SourceError, fields
 from gateway.numbering.ranges import Record, fill_up
 from gateway.numbering.sorting import in_order
@@ -151,6 +151,3 @@ def _twice(one: str, other: str) -> str:
         f"number {number[:4]}…{number[-4:]} is there for `{owner}` and for `{other.rstrip().partition(',')[2]}`: the"
         " former is kept"
     )
-
-
-__all__ = ["FORMATS", "WANTED", "check_numbers", "check_ported", "read_numbers", "read_ported"]
