@@ -20,6 +20,7 @@ from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.routes import Parameter, Route
 from gateway.message import id_text, id_time_ms
+from gateway.plan.inbound import number_of
 from gateway.store import inbound
 from gateway.store.inbound import InboundRow
 from gateway.store.pool import StoreAwayError
@@ -34,7 +35,7 @@ class InboundView(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
 
     id: Annotated[str, Meta(description="the message's id", examples=["0199c1a2-7a3e-7c11-8f00-5a1d2e3f4a5b"])]
     received_at: Annotated[datetime, Meta(description="when its first part reached us")]
-    from_: Annotated[str, Meta(description="the subscriber, as the carrier wrote it", examples=["79161234567"])]
+    from_: Annotated[str, Meta(description="the subscriber", examples=["+79161234567"])]
     to: Annotated[str, Meta(description="our number or short code that was written to", examples=["1234"])]
     text: Annotated[str, Meta(description="what was written, all parts that came", examples=["Yes"])]
     parts: Annotated[int, Meta(description="parts that came")]
@@ -90,7 +91,7 @@ def _view(row: InboundRow) -> InboundView:
     return InboundView(
         id=id_text(row.id),
         received_at=datetime.fromtimestamp(row.at_ms / 1000, UTC),
-        from_=row.sender,
+        from_=number_of(row.sender),
         to=row.recipient,
         text=row.text,
         parts=row.parts,

@@ -6,8 +6,11 @@ In: the rules, our number or sender that was written to, the text. Out: a client
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.plan.document import InboundRule
+
+_LEAST_DIGITS: Final = 9  # what has fewer is a short code, not a number of its own
 
 
 def client_of(rules: Sequence[InboundRule], number: str, text: str) -> str:
@@ -23,6 +26,11 @@ def client_of(rules: Sequence[InboundRule], number: str, text: str) -> str:
             continue
         return rule.client
     return ""
+
+
+def number_of(sender: str) -> str:
+    """A subscriber's number with its +, which carriers leave out; short codes and names stay as they are."""
+    return "+" + sender if sender.isascii() and sender.isdigit() and len(sender) >= _LEAST_DIGITS else sender
 
 
 def bare(number: str) -> str:

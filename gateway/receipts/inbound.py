@@ -17,7 +17,7 @@ from gateway.callbacks.event import INBOUND, Event
 from gateway.ledger.rows import CallbackDue
 from gateway.message import id_text
 from gateway.plan.document import InboundRule, StopWords
-from gateway.plan.inbound import client_of
+from gateway.plan.inbound import client_of, number_of
 from gateway.receipts.assembly import PARTS_MS, SAME_MS, Assembled, Piece, Whole, assemble
 from gateway.receipts.stop_requests import StopRequests
 from gateway.store import callbacks, inbound, quarantine
@@ -29,7 +29,6 @@ from gateway.store.recipients import recipient_hash
 log = logs.stage("receipts")
 
 TURN = 200
-_LEAST_DIGITS = 9  # what has fewer is a short code, not a number of its own
 
 
 async def hear(
@@ -84,11 +83,6 @@ async def _whose(
     number = recipient_hash(key, number_of(head.sender) if head.sender[:1] != "+" else head.sender)
     last = await inbound.last_sent(connection, number, head.recipient, client, now_ms)
     return client or (last.client if last is not None else ""), last
-
-
-def number_of(sender: str) -> str:
-    """A subscriber's number with its +, as carriers leave it out; short codes and names stay as they are."""
-    return "+" + sender if sender.isascii() and sender.isdigit() and len(sender) >= _LEAST_DIGITS else sender
 
 
 def _places(whole: Whole, client: str, last: Last | None) -> list[Place]:

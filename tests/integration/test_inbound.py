@@ -179,7 +179,7 @@ async def test_a_client_reads_what_was_written_to_it_page_by_page(api: Api, benc
     assert [m["text"] for m in third.json["messages"]] == ["text 0"] and third.json["next"] is None
     found = await api.get("/v1/inbound?from=%2B79160000003&to=1234&since=2020-01-01T00:00:00Z")
     (shown,) = found.json["messages"]
-    assert (shown["from"], shown["to"], shown["carrier"], shown["missing"]) == ("79160000003", "1234", "alpha", 0)
+    assert (shown["from"], shown["to"], shown["carrier"], shown["missing"]) == ("+79160000003", "1234", "alpha", 0)
     assert (await api.get("/v1/inbound?to=4321")).json["messages"] == []
     assert (await api.get("/v1/inbound?since=yesterday")).code == "query_invalid"
     assert (await api.get("/v1/inbound?colour=red")).code == "query_invalid"
