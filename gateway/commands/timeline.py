@@ -88,6 +88,8 @@ def says(m: Moment) -> str:
                 f"to {m['carrier']}" + (f" by {m['bind']}" if m.get("bind") else ""),
                 f"{m['outcome']}{_took(m)}" if m.get("outcome") else "",
                 _named("route", m.get("route")),
+                _decided(m),
+                _named("from", m.get("sender")),
                 _named("operator", m.get("operator")),
                 _named("plan", m.get("plan_version")),
                 _price(m.get("price")),
@@ -111,6 +113,17 @@ def says(m: Moment) -> str:
 
 def _part(m: Moment) -> str:
     return f"part {m['part']} of {m['parts']}" if m.get("part") and m.get("parts", 1) > 1 else ""
+
+
+def _decided(m: Moment) -> str:
+    """How the carrier was chosen, and who was passed over for it."""
+    decision = m.get("decision")
+    if not decision:
+        return ""
+    passed = [c for c in decision.get("candidates", ()) if c.get("why_not")]
+    over = ", ".join(f"{c['carrier']} {c['why_not'].partition(':')[0]}" for c in passed)
+    explored = " to learn how it does" if decision.get("explored") else ""
+    return f"chosen by {decision['strategy']}{explored}" + (f" ({over})" if over else "")
 
 
 def _took(m: Moment) -> str:

@@ -111,3 +111,14 @@ def test_lengths_of_time_are_read_and_written_as_people_do() -> None:
     assert future("2030-01-31T09:00:00+03:00") is not None
     with pytest.raises(click.BadParameter, match="a span such as"):
         future("soon")
+
+
+def test_a_decision_is_told_with_who_was_passed_over() -> None:
+    decision = {
+        "strategy": "best_value",
+        "explored": True,
+        "candidates": [{"carrier": "east", "why_not": "down: it cannot send now"}, {"carrier": "north"}],
+    }
+    told = says(SUBMITTED | {"decision": decision, "sender": "INFO"})
+    assert "chosen by best_value to learn how it does (east down), from INFO" in told
+    assert "chosen" not in says(SUBMITTED)
