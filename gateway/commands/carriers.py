@@ -51,6 +51,7 @@ def _list(carriers: list[dict[str, Any]]) -> None:
         Column("mode"),
         Column("links", whole=True),
         Column("in flight", right=True),
+        Column("a second", right=True),
         Column("limited by"),
         Column("last error"),
     ]
@@ -59,7 +60,8 @@ def _list(carriers: list[dict[str, Any]]) -> None:
         verdict, status = judge(c, _now_ms()), c["status"]
         links = f"{verdict.bound} of {verdict.links} up" if verdict.links else ("up" if status.get("live") else "none")
         flight = f"{verdict.in_flight}/{verdict.window}" if verdict.window else str(verdict.in_flight)
-        rows.append((c["name"], c["mode"], links, flight, verdict.limited_by, status.get("last_error") or ""))
+        error = status.get("last_error") or ""
+        rows.append((c["name"], c["mode"], links, flight, _rate(status), verdict.limited_by, error))
     show(columns, rows)
 
 
@@ -148,6 +150,12 @@ def _show(carrier: dict[str, Any], verdict: Verdict) -> None:
             ],
             out,
         )
+
+
+def _rate(status: dict[str, Any]) -> str:
+    """Parts a second, now and allowed."""
+    now, allowed = status.get("rate_now_per_s"), status.get("rate_per_s")
+    return "" if now is None else f"{now:g}/{allowed:g}" if allowed else f"{now:g}"
 
 
 def _answers(status: dict[str, Any]) -> str | None:

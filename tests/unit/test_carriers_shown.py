@@ -38,3 +38,9 @@ def test_rate_answers_receipts_codes_and_ids_are_told(capsys: pytest.CaptureFixt
 def test_what_is_not_known_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, message_ids=None, codes={}, receipts_awaited=0, receipts_awaited_since_ms=None)
     assert not any(words in text for words in ("message ids", "codes", "receipts", "answers"))
+
+
+def test_the_list_shows_what_is_sent_and_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    status = {"at_ms": int(time.time() * 1000), "live": True, "links": [], "rate_now_per_s": 42.5, "rate_per_s": 100.0}
+    carriers._list([{"name": "north", "mode": "running", "status": status}])
+    assert "42.5/100" in capsys.readouterr().out
