@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final
 
 import phonenumbers
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
@@ -17,8 +17,6 @@ from phonenumbers.tzdata import TIMEZONE_DATA
 
 from gateway.numbering.ranges import NOTHING, Ranges, Record, compiled, span
 from gateway.numbering.zones import RUSSIA
-
-T = TypeVar("T")
 
 SHARED: Final = "??"
 """Stands for the country in records of a calling code that several countries share: `country_of` tells."""
@@ -36,14 +34,28 @@ _known: dict[str, str] = {}
 @cache
 def ranges() -> Ranges:
     """The table. Each prefix has what the longest prefix above it says, field by field."""
-    codes = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
-    records: dict[Record, int] = {NOTHING: 0}
+    codes = {str(code): _country(regions) for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
+    records: dict[tuple[str, str, tuple[str, ...]], int] = {("", "", ()): 0}
     pieces = []
-    for prefix in {*codes, *TIMEZONE_DATA, *CARRIER_DATA}:
-        code = next((prefix[:n] for n in (1, 2, 3) if prefix[:n] in codes), "")
-        record = Record(_carrier(prefix), _country(codes.get(code, ())), "", _zones(prefix))
-        pieces.append((*span(prefix, prefix), records.setdefault(record, len(records))))
-    return compiled(pieces, list(records))
+    above: list[tuple[str, str, str, tuple[str, ...]]] = [
+        ("", "", "", ())
+    ]  # a prefix and what it says, below those that it begins with
+    for prefix in sorted({*codes, *TIMEZONE_DATA, *CARRIER_DATA}):
+        while not prefix.startswith(above[-1][0]):
+            above.pop()
+        _, name, country, zones = above[-1]
+        if prefix in CARRIER_DATA:
+            name = _english(CARRIER_DATA[prefix])
+        if prefix in codes:
+            country = codes[prefix]
+        if prefix in TIMEZONE_DATA:
+            zones = _zones(prefix)
+        above.append((prefix, name, country, zones))
+        record = records.setdefault((name, country, zones), len(records))
+        pieces.append((*span(prefix, prefix), record))
+    made = [Record(name, country, "", zones) for name, country, zones in records]
+    assert made[0] == NOTHING
+    return compiled(pieces, made)
 
 
 def country_of(to: str) -> str:
@@ -67,8 +79,7 @@ def _asked(to: str) -> str:
     return known
 
 
-def _carrier(prefix: str) -> str:
-    names = _longest(prefix, CARRIER_DATA) or {}
+def _english(names: Mapping[str, str]) -> str:
     return str(names.get("en") or next(iter(names.values()), ""))
 
 
@@ -79,11 +90,6 @@ def _country(regions: tuple[str, ...]) -> str:
 
 
 def _zones(prefix: str) -> tuple[str, ...]:
-    if prefix.startswith("79"):
+    if prefix == "79":
         return RUSSIA  # mobile codes are of the whole country; the table says Moscow
-    zones = _longest(prefix, TIMEZONE_DATA) or ()
-    return tuple(zone for zone in zones if zone != _UNKNOWN_ZONE)
-
-
-def _longest(prefix: str, table: Mapping[str, T]) -> T | None:
-    return next((table[prefix[:n]] for n in range(len(prefix), 0, -1) if prefix[:n] in table), None)
+    return tuple(zone for zone in TIMEZONE_DATA[prefix] if zone != _UNKNOWN_ZONE)
