@@ -89,7 +89,7 @@ class Tally:
             for cell, row in rows.items():
                 seen = cells.get(cell)
                 if seen is None:
-                    seen = cells[cell] = _Seen([0.0] * self.intervals, [0.0] * self.intervals)
+                    seen = cells[cell] = _nothing(self.intervals)
                 left, waited, arrived = row[SENT], seen.waited, seen.arrived
                 fit = min(1.0, _MOST / left) if left else 0.0
                 for k, weight in enumerate(weights):
@@ -115,9 +115,9 @@ class Tally:
 def estimated(klass: str, intervals: int, cells: dict[tuple[str, str], _Seen]) -> dict[Cell, Chance]:
     """The product-limit estimate (Kaplan and Meier, 1958) of delivery by the deadline, with the rate of each interval
     drawn towards the carrier's, and that towards the mean of all, where there is little to go by."""
-    everyone, by_carrier = _Seen([0.0] * intervals, [0.0] * intervals), dict[str, _Seen]()
+    everyone, by_carrier = _nothing(intervals), dict[str, _Seen]()
     for (carrier, _), seen in cells.items():
-        by_carrier.setdefault(carrier, _Seen([0.0] * intervals, [0.0] * intervals)).add(seen)
+        by_carrier.setdefault(carrier, _nothing(intervals)).add(seen)
     for seen in by_carrier.values():
         if seen.heard:  # who never says anything says nothing of the others
             everyone.add(seen)
@@ -126,15 +126,19 @@ def estimated(klass: str, intervals: int, cells: dict[tuple[str, str], _Seen]) -
         return found
     mean = [a / w if w else 0.0 for a, w in zip(everyone.arrived, everyone.waited, strict=True)]
     found[klass, "", ""] = unknown = _chance(mean, 0.0)
+    rates = {carrier: _drawn(seen, mean, _FROM_ALL) for carrier, seen in by_carrier.items()}
     for carrier, seen in by_carrier.items():
-        rates = _drawn(seen, mean, _FROM_ALL)
-        found[klass, carrier, ""] = _heard(_chance(rates, min(seen.waited[0], _FROM_CARRIER)), seen, unknown)
-        for (name, operator), own in cells.items():
-            if name == carrier:
-                borrowed = min(seen.waited[0] - own.waited[0], _FROM_CARRIER)
-                chance = _chance(_drawn(own, rates, _FROM_CARRIER), own.waited[0] + borrowed)
-                found[klass, carrier, operator] = _heard(chance, seen, unknown)
+        found[klass, carrier, ""] = _heard(_chance(rates[carrier], min(seen.waited[0], _FROM_CARRIER)), seen, unknown)
+    for (carrier, operator), own in cells.items():
+        seen = by_carrier[carrier]
+        borrowed = min(seen.waited[0] - own.waited[0], _FROM_CARRIER)
+        chance = _chance(_drawn(own, rates[carrier], _FROM_CARRIER), own.waited[0] + borrowed)
+        found[klass, carrier, operator] = _heard(chance, seen, unknown)
     return found
+
+
+def _nothing(intervals: int) -> _Seen:
+    return _Seen([0.0] * intervals, [0.0] * intervals)
 
 
 def _drawn(seen: _Seen, towards: Sequence[float], strength: float) -> list[float]:

@@ -105,8 +105,9 @@ def _share(options: Sequence[Option], explore: float) -> None:
     others = [(o, o.cost / hoped(o.chance)) for o in options[1:] if o.cost < FOREVER and not o.barred]
     better = [o for o, hope in others if hope < beat]
     spare = [o for o, hope in others if beat <= hope < beat * _NEAR and _messages(o) < _KNOWN]
+    whole = explore * (1 - _SPARE) if spare else explore
     for option in better:
-        option.share = explore / len(better) * min(1.0, _LITTLE / max(_messages(option), 1))
+        option.share = whole / len(better) * min(1.0, _LITTLE / max(_messages(option), 1))
     for option in spare:
         option.share = explore * _SPARE / len(spare)
 
