@@ -37,9 +37,8 @@ def ranges() -> Ranges:
     codes = {str(code): _country(regions) for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
     records: dict[tuple[str, str, tuple[str, ...]], int] = {("", "", ()): 0}
     pieces = []
-    above: list[tuple[str, str, str, tuple[str, ...]]] = [
-        ("", "", "", ())
-    ]  # a prefix and what it says, below those that it begins with
+    # A prefix and what it says, below those that it begins with.
+    above: list[tuple[str, str, str, tuple[str, ...]]] = [("", "", "", ())]
     for prefix in sorted({*codes, *TIMEZONE_DATA, *CARRIER_DATA}):
         while not prefix.startswith(above[-1][0]):
             above.pop()
