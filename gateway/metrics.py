@@ -140,6 +140,12 @@ limited = gauge("connector", "carrier_limited", "1 for what limits sending now; 
 answer_codes = counter("connector", "answer_codes", "Answers that were no yes, by the carrier's own code",
                        "carrier", "code")  # fmt: skip
 rate_limit = gauge("connector", "carrier_rate_limit", "Submissions a second that the plan allows; 0: any", "carrier")
+balance = gauge(
+    "connector", "carrier_balance", "What the account at the carrier has left, as last read", "carrier", "currency"
+)
+balance_low = gauge(
+    "connector", "carrier_balance_low", "Below it somebody should know, as the plan says", "carrier", "currency"
+)
 unsettled = gauge("connector", "carrier_unsettled", "Submissions with an outcome not yet written to Redis", "carrier")
 limit_parked = counter("connector", "limit_parked_messages",
                        "Messages taken out of an outbox because a limit had no room for them, or their tag is paused",

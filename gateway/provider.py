@@ -233,6 +233,16 @@ class Reports:
     """Where carriers reach `/v1/receipts/` from outside, such as https://sms.example.com; empty: nowhere."""
 
 
+class Nudge(msgspec.Struct, frozen=True):
+    """A message of which a webhook tells no state that could be trusted: the carrier is asked. `part` as submitted."""
+
+    message_id: bytes
+    attempt: int
+    part: int
+    carrier_message_id: str
+    recipient: str = ""
+
+
 class CallbackRequest(msgspec.Struct, frozen=True):
     """A carrier's webhook request, as any process received it."""
 
@@ -251,9 +261,11 @@ class Callback(msgspec.Struct, frozen=True):
 
     receipts: Sequence[Receipt] = ()
     inbound: Sequence[Inbound] = ()
+    """What cannot be read among what can is an `Inbound` with nothing but its raw bytes, so that it is kept."""
     status: int = 200
     body: bytes = b""
     content_type: str = "text/plain"
+    nudges: Sequence[Nudge] = ()
 
 
 class CallbackRefusedError(Exception):
@@ -340,6 +352,23 @@ class Asks(Protocol):
     async def cancel(self, sent: Sent) -> Outcome:
         """Take it back: `accepted` when the carrier did, `refused` when it would not, else `uncertain`."""
         ...
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What an account at a carrier had left at a moment. `low`: below it somebody should know."""
+
+    amount: float
+    currency: str
+    at_ms: int
+    low: float = 0.0
+
+
+@runtime_checkable
+class Prepaid(Protocol):
+    """A provider that reads now and then what its account has left."""
+
+    balance: Balance | None
+    """As last read; None: never yet, or the carrier does not say."""
 
 
 @runtime_checkable

@@ -23,13 +23,16 @@ from gateway.provider import (
     Callback,
     CallbackRefusedError,
     CallbackRequest,
+    Nudge,
     ReadsCallbacks,
     Reports,
     SecretText,
+    Sent,
     SettingsError,
 )
 from gateway.provider_modules import open_provider
-from gateway.streams import facts
+from gateway.streams import asks, facts
+from gateway.streams.asks import Ask, Unit
 from gateway.streams.link import Redis, RedisAwayError, ScriptError
 
 log = logs.stage("api")
@@ -125,6 +128,8 @@ class Keeper:
             by_shard.setdefault(self._shard(receipt.recipient), []).append(Received(carrier, now, receipt))
         for inbound in said.inbound:
             by_shard.setdefault(self._shard(inbound.sender), []).append(Came(carrier, now, inbound))
+        if said.nudges:
+            await asks.put(self._redis, carrier, [_question(nudge, now) for nudge in said.nudges])
         futures = [self._put(shard, some) for shard, found in by_shard.items() for some in _pieces(found)]
         async with asyncio.timeout(KEEP_S):
             for future in futures:
@@ -166,6 +171,11 @@ class Keeper:
         finally:
             del self._waiting[shard]
             _settle([*batch, *(future for _, future in waiting)], RedisAwayError("the gateway stops"))
+
+
+def _question(nudge: Nudge, now_ms: int) -> Ask:
+    unit = Unit(nudge.part, Sent(nudge.carrier_message_id, "", nudge.recipient))
+    return Ask("query", nudge.message_id, nudge.attempt, [unit], until_ms=now_ms + asks.KEPT_S * 1000)
 
 
 def _pieces(found: Sequence[AnyFact]) -> list[list[AnyFact]]:

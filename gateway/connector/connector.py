@@ -34,6 +34,7 @@ from gateway.events import AnyFact, Came, Ended, Received
 from gateway.message import State, UnknownVersionError, id_shard, unpack_journey, unpack_message
 from gateway.provider import (
     Asks,
+    Balance,
     Inbound,
     Kind,
     Link,
@@ -103,6 +104,7 @@ class Connector:
         self._vitals = Vitals(work.carrier)
         self._breaker = Breaker()
         self._queue_s: dict[str, float] = {}
+        self._balance: Balance | None = None
         self._counts = {"accepted": 0, "deferred": 0, "refused": 0, "uncertain": 0, "receipts": 0}
 
     async def run(self) -> None:
@@ -410,6 +412,7 @@ class Connector:
             while True:
                 shown = gauges.show_links(carrier, self.provider.links() if self.provider is not None else (), shown)
                 gauges.show_limits(carrier, self.status()["limited_by"], self.work.rate_per_s, self.unsettled)
+                self._balance = gauges.show_balance(carrier, self.provider)
                 with contextlib.suppress(RedisAwayError):
                     self._queue_s = await self._queues()
                     self.set_mode((await carriers.modes(self.redis)).get(self.work.carrier, "running"))
@@ -419,6 +422,7 @@ class Connector:
                 await asyncio.sleep(0.5)
         finally:
             gauges.end(carrier, shown)
+            gauges.hide_balance(carrier, self._balance)
             if self.provider is not None and self.redis.link(None).is_up:
                 with contextlib.suppress(RedisAwayError):
                     self._down_since = self._down_since or self.redis.clock_ms()
@@ -455,6 +459,7 @@ class Connector:
             "last_error": self._error,
             "counts": dict(self._counts),
             **self._vitals.figures(now),
+            "balance": msgspec.to_builtins(self._balance),
             "can_cancel": isinstance(provider, Asks) and provider.can_cancel,
             "can_query": isinstance(provider, Asks) and provider.can_query,
             "links": [  # each bind as the provider sees it

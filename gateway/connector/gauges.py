@@ -12,7 +12,7 @@ from gateway.connector.flight import Flight
 from gateway.connector.lanes import Taken
 from gateway.instruments import Count
 from gateway.message import CLASSES, RESEND_CLASSES, id_time_ms
-from gateway.provider import RECEIPT_STATES, Link, Submission
+from gateway.provider import RECEIPT_STATES, Balance, Link, Prepaid, Submission
 
 STATES: Final = ("connecting", "binding", "bound", "unbinding", "closed", "refused")
 LIMITS: Final = ("none", "paused", "draining", "no_bind", "breaker", "memory", "rate", "window")
@@ -65,6 +65,22 @@ def show_limits(carrier: str, limited_by: str, rate_per_s: float, unsettled: int
         metrics.limited.labels(carrier, limit).set(limit == (limited_by or "none"))
     metrics.rate_limit.labels(carrier).set(rate_per_s)
     metrics.unsettled.labels(carrier).set(unsettled)
+
+
+def show_balance(carrier: str, provider: object) -> Balance | None:
+    """What the carrier's account has left, where the carrier says it."""
+    found = provider.balance if isinstance(provider, Prepaid) else None
+    if found is not None:
+        metrics.balance.labels(carrier, found.currency).set(found.amount)
+        metrics.balance_low.labels(carrier, found.currency).set(found.low)
+    return found
+
+
+def hide_balance(carrier: str, shown: Balance | None) -> None:
+    """This process serves the carrier no more."""
+    if shown is not None:
+        metrics.balance.remove(carrier, shown.currency)
+        metrics.balance_low.remove(carrier, shown.currency)
 
 
 def count_outcomes(carrier: str, counts: Mapping[tuple[str, str], int]) -> None:

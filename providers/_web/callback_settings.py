@@ -101,6 +101,7 @@ class Receipts(Table, frozen=True, kw_only=True):
     recipient: Annotated[Pointer, Meta(description="the recipient's number")] = ""
     sender: Annotated[Pointer, Meta(description="the sender")] = ""
     echo: Annotated[Pointer, Meta(description="what we sent as {echo}")] = ""
+    echo_parameter: Annotated[str, Meta(description="parameter of our URL that brings {echo} back, see `suffix`")] = ""
 
 
 class Inbox(Table, frozen=True, kw_only=True):
@@ -128,8 +129,11 @@ class Callbacks(Table, frozen=True, kw_only=True):
         Proof, Meta(description='how the carrier proves who it is: { kind = "path", token = … } and so on')
     ]
     networks: Annotated[tuple[str, ...], Meta(description="networks that may call; empty: any")] = ()
-    format: Annotated[Literal["json", "form", "query"], Meta(description="where the values are")] = "json"
-    charset: Annotated[str, Meta(description="of a form or a query")] = "utf-8"
+    format: Annotated[
+        Literal["json", "form", "query", "any"],
+        Meta(description="where the values are; any: wherever they come, those of the URL last"),
+    ] = "json"
+    charset: Annotated[str, Meta(description="of a form or a query; with `any`, of what is not UTF-8")] = "utf-8"
     suffix: Annotated[str, Meta(description="what follows in {callback_url}, such as ?ref={reference}")] = ""
     receipts: Annotated[Receipts | None, Meta(description="where a receipt has what")] = None
     inbound: Annotated[Inbox | None, Meta(description="where a subscriber's message has what")] = None

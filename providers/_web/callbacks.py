@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from gateway.provider import Callback, CallbackRefusedError, CallbackRequest, Inbound, Reason, Receipt
+from gateway.provider import Callback, CallbackRefusedError, CallbackRequest, Inbound, Reason, Receipt, Sent
 from gateway.smpp.receipt import STATES
 from providers._web import signing
 from providers._web.callback_settings import (
@@ -37,6 +38,7 @@ from providers._web.spots import pointer, words
 MOST_REPORTS: Final = 10_000
 _RAW_LIMIT: Final = 300
 _LONGEST_TEXT: Final = 100_000
+_LONGEST_RAW: Final = 20_000
 _REASONS: Final = {
     "undeliverable": Reason.UNREACHABLE.value,
     "rejected": Reason.CARRIER_ERROR.value,
@@ -45,15 +47,39 @@ _REASONS: Final = {
 }
 
 
+Bad = tuple[str, Any]
+"""Why a report cannot be read, and the report."""
+
+
+class Read(NamedTuple):
+    """What a document's receipts were, and what could not be one."""
+
+    receipts: list[Receipt]
+    unreadable: list[Bad]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What tables cannot say of a carrier's reports. Both are pure.
+
+    verify: a proof beside the settings' own; raises CallbackRefusedError. translate: a document, whatever is in it, as
+    the settings' places expect it; raises ValueError for one that cannot be read.
+    """
+
+    verify: Callable[[CallbackRequest], None] | None = None
+    translate: Callable[[Any], Any] | None = None
+
+
 class CallbackReader:
     """Reads one carrier's requests. Raises Fault for settings that cannot work."""
 
-    def __init__(self, settings: Callbacks, public_url: str) -> None:
+    def __init__(self, settings: Callbacks, public_url: str, dialect: Dialect | None = None) -> None:
+        self._dialect = dialect or Dialect()
         self._format, self._charset = settings.format, charset(settings.charset, "callbacks.charset")
         if settings.receipts is None and settings.inbound is None:
             raise Fault("callbacks", "needs `receipts` or `inbound`: where a report has what")
-        self._guard = Guard(settings, public_url)
-        self._receipts = _ReceiptMap(settings.receipts) if settings.receipts is not None else None
+        self.guard = Guard(settings, public_url)
+        self._receipts = ReceiptMap(settings.receipts) if settings.receipts is not None else None
         self._inbound = settings.inbound
         if self._inbound is not None:
             i = self._inbound
@@ -65,87 +91,119 @@ class CallbackReader:
         self._reply = settings.reply
 
     def read(self, request: CallbackRequest) -> Callback:
-        """The receipts and messages of a request."""
-        self._guard.check(request)
-        document = self._document(request)
-        inbound, taken = self._messages(document)
-        receipts = list(self._receipts.read(document, taken)) if self._receipts is not None else []
+        """The receipts and messages of a request; what cannot be read among them as raw bytes."""
+        self.guard.check(request)
+        dialect = self._dialect
+        if dialect.verify is not None:
+            dialect.verify(request)
+        document = self.document(request)
+        if dialect.translate is not None:
+            document = dialect.translate(document)
+        inbound, taken, bad = self._messages(document)
+        receipts: list[Receipt] = []
+        if self._receipts is not None:
+            read = self._receipts.read(document, taken, None, request.query)
+            receipts, bad = read.receipts, bad + read.unreadable
+        if bad and not receipts and not inbound:
+            raise ValueError(bad[0][0])
         reply = self._reply
-        return Callback(receipts, inbound, reply.status, reply.body.encode(), reply.content_type)
+        found = [*inbound, *(Inbound("", "", "", (), "http", raw_of(report)) for _, report in bad)]
+        return Callback(receipts, found, reply.status, reply.body.encode(), reply.content_type)
 
-    def _document(self, request: CallbackRequest) -> Any:
+    def document(self, request: CallbackRequest) -> Any:
+        """What a request says, decoded. Raises ValueError."""
         if self._format == "query":
             return dict(request.query)
+        if self._format == "any":
+            return anything(request, self._charset)
         if request.method == "GET":
             raise ValueError("this carrier's reports come in a body, by POST")
         if self._format == "form":
             return form(request.body, self._charset)
-        try:
-            return msgspec.json.decode(request.body)
-        except (msgspec.DecodeError, RecursionError, ValueError):
-            raise ValueError("the body is no JSON") from None
+        return json_of(request.body)
 
-    def _messages(self, document: Any) -> tuple[list[Inbound], list[Any]]:
-        """Subscribers' messages, and the reports that they were made of."""
+    def _messages(self, document: Any) -> tuple[list[Inbound], list[Any], list[Bad]]:
+        """Subscribers' messages, the reports that they were made of, and those that look like messages and are none."""
         if self._inbound is None:
-            return [], []
-        found, taken = [], []
+            return [], [], []
+        found: list[Inbound] = []
+        taken: list[Any] = []
+        bad: list[Bad] = []
         for report in reports(self._inbox.find(document)):
             text = self._text.find(report)
             if not (self._is_inbound(report) if self._is_inbound else isinstance(text, str)):
                 continue
+            taken.append(report)
             sender = self._sender.text_at(report)
             if not sender or not isinstance(text, str):
-                raise ValueError("a subscriber's message has no sender or no text")
+                bad.append(("a subscriber's message has no sender or no text", report))
+                continue
             to = self._recipient.text_at(report) if self._recipient else ""
             found.append(Inbound(sender, to, text[:_LONGEST_TEXT].replace("\0", "")))
-            taken.append(report)
-        return found, taken
+        return found, taken, bad
 
 
-class _ReceiptMap:
+class ReceiptMap:
     """Where a receipt has what, compiled."""
 
-    def __init__(self, r: Receipts) -> None:
+    def __init__(self, r: Receipts, where: str = "callbacks.receipts") -> None:
         def at(field: str) -> Callable[[Any], str] | None:
             text = getattr(r, field)
-            return pointer(text, f"callbacks.receipts.{field}").text_at if text else None
+            return pointer(text, f"{where}.{field}").text_at if text else None
 
-        states(r.states, "callbacks.receipts.states")
+        states(r.states, f"{where}.states")
         self._states = {k.lower(): v for k, v in {**STATES, **r.states}.items()}
-        self._codes = {code: reason(why, f"callbacks.receipts.codes.{code}").value for code, why in r.codes.items()}
-        self._list = pointer(r.list, "callbacks.receipts.list")
-        self._when = _condition(r.when, "callbacks.receipts.when")
+        self._codes = {code: reason(why, f"{where}.codes.{code}").value for code, why in r.codes.items()}
+        self._list = pointer(r.list, f"{where}.list")
+        self._when = _condition(r.when, f"{where}.when")
         self._message_id, self._state, self._code = at("message_id"), at("state"), at("code")
         self._recipient, self._sender, self._echo = at("recipient"), at("sender"), at("echo")
+        self._echo_parameter = r.echo_parameter
         self._done = at("done")
-        self._moment = moment_reader(r.done_format, r.timezone, "callbacks.receipts")
+        self._moment = moment_reader(r.done_format, r.timezone, where)
 
-    def read(self, document: Any, taken: Sequence[Any]) -> Iterable[Receipt]:
-        """Every receipt. ValueError when there is a report that cannot be one."""
-        for report in reports(self._list.find(document)):
+    def read(
+        self,
+        document: Any,
+        taken: Sequence[Any],
+        alone: Sent | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Read:
+        """Every receipt, and what cannot be one. `taken`: reports that are something else; `alone`: the only message
+        that there was a question about; `query`: of our URL. Raises ValueError when there are no reports at all."""
+        receipts: list[Receipt] = []
+        bad: list[Bad] = []
+        echoed = (query or {}).get(self._echo_parameter, "") if self._echo_parameter else ""
+        for report in reports(self._list.find(document), others=bad):
             if any(report is other for other in taken) or (self._when is not None and not self._when(report)):
                 continue
-            word = _at(self._state, report)
             message_id, recipient = _at(self._message_id, report), _at(self._recipient, report)
-            if not word or not (message_id or recipient):
-                raise ValueError("a receipt has no state, or neither an id nor a recipient")
-            state = self._states.get(word.lower(), "unknown")
-            code = _at(self._code, report)
-            why = self._codes.get(code, _REASONS.get(state, "")) if state in _REASONS else ""
-            echo = _at(self._echo, report)
-            yield Receipt(
-                message_id,
-                state,
-                code[:64],
-                why,
-                self._moment(self._done(report)) if self._done else 0,
-                recipient[:32],
-                _at(self._sender, report)[:32],
-                int(echo) if echo.isascii() and echo.isdigit() and len(echo) < 6 else -1,
-                f"state:{word} code:{code}"[:_RAW_LIMIT],
-                "http",
-            )
+            if alone is not None and not message_id:
+                message_id, recipient = alone.carrier_message_id, recipient or alone.to
+            word = _at(self._state, report)
+            if word and (message_id or recipient):
+                receipts.append(self._receipt(report, word, message_id, recipient, echoed))
+            else:
+                bad.append(("a receipt has no state, or neither an id nor a recipient", report))
+        return Read(receipts, bad)
+
+    def _receipt(self, report: Any, word: str, message_id: str, recipient: str, echoed: str) -> Receipt:
+        state = self._states.get(word.lower(), "unknown")
+        code = _at(self._code, report)
+        why = self._codes.get(code, _REASONS.get(state, "")) if state in _REASONS else ""
+        echo = _at(self._echo, report) or echoed
+        return Receipt(
+            message_id,
+            state,
+            code[:64],
+            why,
+            self._moment(self._done(report)) if self._done else 0,
+            recipient[:32],
+            _at(self._sender, report)[:32],
+            int(echo) if echo.isascii() and echo.isdigit() and len(echo) < 6 else -1,
+            f"state:{word} code:{code}"[:_RAW_LIMIT],
+            "http",
+        )
 
 
 class Guard:
@@ -251,6 +309,39 @@ def sorted_fields(body: bytes, charset: str) -> bytes:
     return "".join(name + value for name, value in sorted(set(_pairs(body, charset)))).encode()
 
 
+def anything(request: CallbackRequest, charset: str) -> Any:
+    """JSON, a form, or the query of the URL, which also stands in for fields that a body does not have. UTF-8, or in
+    `charset` what is not. Raises ValueError."""
+    query = request.target.partition("?")[2].encode("ascii", "replace")
+    fields = _in_either(query, charset)
+    if request.method == "GET" or not request.body:
+        return fields
+    if request.body.lstrip()[:1] in (b"{", b"["):
+        found = json_of(request.body)
+        return {**fields, **found} if isinstance(found, dict) else found
+    return {**fields, **_in_either(request.body, charset)}
+
+
+def _in_either(raw: bytes, charset: str) -> dict[str, str]:
+    try:
+        return form(raw, "utf-8")
+    except ValueError:
+        return form(raw, charset)
+
+
+def json_of(body: bytes) -> Any:
+    """Raises ValueError."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        raise ValueError("the body is no JSON") from None
+
+
+def raw_of(report: Any) -> bytes:
+    """A report that could not be read, as it is kept."""
+    return msgspec.json.encode(report)[:_LONGEST_RAW]
+
+
 def _pairs(body: bytes, charset: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
@@ -260,12 +351,14 @@ def _pairs(body: bytes, charset: str) -> list[tuple[str, str]]:
         raise ValueError("the body is no form") from None
 
 
-def reports(found: Any) -> list[Mapping[str, Any]]:
-    """One report or a list of them. Raises ValueError."""
+def reports(found: Any, others: list[Bad] | None = None) -> list[Mapping[str, Any]]:
+    """One report or a list of them; what is none among them goes to `others`. Raises ValueError."""
     made = found if isinstance(found, list) else [found]
-    if len(made) > MOST_REPORTS or not all(isinstance(report, dict) for report in made):
+    if len(made) > MOST_REPORTS or (made and not any(isinstance(report, dict) for report in made)):
         raise ValueError("there is no report where the plan says that there is one")
-    return made
+    if others is not None:
+        others += [("it is no report", report) for report in made if not isinstance(report, dict)]
+    return [report for report in made if isinstance(report, dict)]
 
 
 def _condition(when: When | None, name: str) -> Callable[[Any], bool] | None:

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gateway.provider import (
     RULES,
+    Balance,
     Kind,
     Link,
     Outcome,
     Reason,
+    Receipt,
     Reports,
+    Sent,
     Submission,
     deferred,
     refused,
@@ -26,8 +29,12 @@ from gateway.provider import (
 from gateway.smpp.pace import Pace
 from gateway.text import parts
 from providers._web.answers import AnswerReader
+from providers._web.callbacks import ReceiptMap
+from providers._web.errands import ErrandMaker
 from providers._web.line import BIND, Line
 from providers._web.placeholders import Context, Facts
+from providers._web.polling import Poller, Translate
+from providers._web.purse import Purse
 from providers._web.requests import RequestMaker
 from providers._web.settings import WebSettings
 from providers._web.spots import Answer
@@ -48,15 +55,38 @@ class WebCarrier:
         maker: RequestMaker,
         reader: AnswerReader,
         reports: Reports,
+        translate: Translate | None = None,
     ) -> None:
+        """`translate`: what the carrier answers to questions, as the settings' places expect it."""
         self.carrier = carrier
         self.whole = settings.long_messages == "whole"
         self._settings, self._maker, self._reader = settings, maker, reader
         self._reports = reports
         self._wake: Callable[[], None] = _nothing
-        ask = settings.check
-        check = None if ask is None else (lambda: maker.plain(ask.method, ask.url, reports.clock_ms()))
+        check = None
+        if settings.check is not None:
+            checks = ErrandMaker(maker.head, settings.check, "check")
+            check = lambda: checks.make(reports.clock_ms())  # noqa: E731
         self._line = Line(carrier, settings, maker.target, check, self._changed, self._pump, reports.clock_ms)
+        self._poller = self._purse = None
+        if settings.ask is not None:
+            asks = ErrandMaker(maker.head, settings.ask, "ask", asks=True)
+            receipts = ReceiptMap(settings.ask.receipts, "ask.receipts")
+            self._poller = Poller(
+                carrier,
+                settings.ask,
+                asks,
+                receipts,
+                translate,
+                self._line.visit,
+                reports.on_receipts,
+                reports.clock_ms,
+            )
+        if settings.balance is not None:
+            balances = ErrandMaker(maker.head, settings.balance, "balance")
+            self._purse = Purse(carrier, settings.balance, balances, self._line.visit, reports.clock_ms)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.can_query, self.can_cancel = self._poller is not None, False
         self._pace = Pace(settings.window * maker.size)
         self._backlog: deque[Submission] = deque()  # taken from the connector, not on the wire yet
         self._flying: set[_Flying] = set()
@@ -78,6 +108,24 @@ class WebCarrier:
     async def start(self) -> None:
         """Begin to connect."""
         self._line.start()
+        for errands, name in ((self._poller, "questions to"), (self._purse, "balance at")):
+            if errands is not None:
+                self._tasks.append(asyncio.create_task(errands.run(), name=f"{name} {self.carrier}"))
+
+    @property
+    def balance(self) -> Balance | None:
+        """What the account has left, as last read."""
+        return self._purse.balance if self._purse is not None else None
+
+    async def query(self, sent: Sent) -> Receipt | None:
+        """What became of it; None: the carrier did not say."""
+        if self._poller is None or self._closing or not self._tasks:
+            return None
+        return await self._poller.ask(sent)
+
+    async def cancel(self, sent: Sent) -> Outcome:
+        """Nothing that is reached by HTTP can be taken back yet."""
+        return refused(Reason.UNSUPPORTED)
 
     @property
     def room(self) -> int:
@@ -124,6 +172,11 @@ class WebCarrier:
             flight.broken("we closed the connection")
         if self._resume is not None:
             self._resume.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._poller is not None:
+            self._poller.close()
         await self._line.close()
         self._flush()
 
@@ -207,6 +260,14 @@ class WebCarrier:
             self._report_soon((s, o) for s, o in zip(flight.batch, outcomes, strict=True) if o.kind in healing)
         self._learn(flight, outcomes)
         self.landed(flight)
+        if self._poller is not None:
+            self._poller.watch(
+                [
+                    Sent(o.carrier_message_id, s.sender, s.to, BIND)
+                    for s, o in zip(flight.batch, outcomes, strict=True)
+                    if o.carrier_message_id
+                ]
+            )
 
     def landed(self, flight: _Flying) -> None:
         """Nothing more will come for this request."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -23,6 +24,7 @@ log = logging.getLogger("web")
 
 BIND: Final = "http"
 _REFUSED_GROWTH: Final = 10
+_SEARCHED: Final = 16_384  # characters of an answer that a regular expression looks at
 _random: Final = random.SystemRandom()
 
 
@@ -137,22 +139,31 @@ class Line:
             if self._check is None:
                 self.put_back(connection)
                 return "bound", ""
-            status = await self._visit(connection, self._check())
+            answer = await self._visit(connection, self._check())
         except (OSError, TimeoutError) as problem:
             return "closed", f"cannot connect: {_words(problem)}"
-        assert self._settings.check is not None
-        if any(_is(status, word) for word in self._settings.check.status):
+        check = self._settings.check
+        assert check is not None
+        if check.refused and re.search(check.refused, answer.text[:_SEARCHED]):
+            return "refused", "the carrier refused our credentials"
+        if any(_is(answer.status, word) for word in check.status):
             return "bound", ""
-        state = "refused" if status in (401, 403, 407) else "closed"
-        return state, f"the check of the credentials was answered with {status}"
+        state = "refused" if answer.status in (401, 403, 407) else "closed"
+        return state, f"the check of the credentials was answered with {answer.status}"
 
-    async def _visit(self, connection: Connection, request: bytes) -> int:
-        """Send a request of our own; the status of its answer."""
+    async def visit(self, request: bytes) -> Answer:
+        """Send a request of our own while the carrier is there. Raises OSError or TimeoutError."""
+        if not self.up:
+            raise ConnectionError("the carrier is not there")
+        return await self._visit(self.take() or await self._connect(), request)
+
+    async def _visit(self, connection: Connection, request: bytes) -> Answer:
+        """Send a request of our own."""
         visit = _Visit()
         connection.send(request, visit)
         try:
             async with asyncio.timeout(self._settings.answer_timeout_s):
-                return (await visit.done).status
+                return await visit.done
         except BaseException:
             connection.close()
             raise

@@ -8,12 +8,12 @@ from urllib.parse import quote, quote_plus
 from gateway.provider import Callback, CallbackRequest, Reports, SettingsError
 from providers._web.answers import AnswerReader
 from providers._web.callback_settings import PathToken, QueryToken
-from providers._web.callbacks import CallbackReader
+from providers._web.callbacks import CallbackReader, Dialect
 from providers._web.carrier import WebCarrier
 from providers._web.placeholders import SINGLE, Context, Facts
 from providers._web.reading import Fault
 from providers._web.requests import RequestMaker, compiled
-from providers._web.settings import FormSettings, JsonSettings
+from providers._web.settings import AnySettings
 from providers._web.template import compile_url
 
 
@@ -27,8 +27,15 @@ class CallingCarrier(WebCarrier):
         return self.reader.read(request)
 
 
-def make(carrier: str, settings: JsonSettings | FormSettings, reports: Reports) -> WebCarrier:
-    """The provider of one account."""
+def make(
+    carrier: str,
+    settings: AnySettings,
+    reports: Reports,
+    dialect: Dialect | None = None,
+    kind: type[CallingCarrier] = CallingCarrier,
+) -> WebCarrier:
+    """The provider of one account. `dialect` and `kind`: for carriers by name whose reports are peculiar. Raises
+    SettingsError."""
     try:
         context = Context(
             carrier,
@@ -39,16 +46,17 @@ def make(carrier: str, settings: JsonSettings | FormSettings, reports: Reports) 
             callback_url(carrier, settings, reports.callbacks_url),
         )
         maker, reader = RequestMaker(settings, context), AnswerReader(settings)
+        translate = dialect.translate if dialect is not None else None
         if settings.callbacks is None:
-            return WebCarrier(carrier, settings, maker, reader, reports)
-        made = CallingCarrier(carrier, settings, maker, reader, reports)
-        made.reader = CallbackReader(settings.callbacks, reports.callbacks_url)
+            return WebCarrier(carrier, settings, maker, reader, reports, translate)
+        made = kind(carrier, settings, maker, reader, reports, translate)
+        made.reader = CallbackReader(settings.callbacks, reports.callbacks_url, dialect)
         return made
     except Fault as fault:
         raise SettingsError(f"carrier {carrier}: {fault}") from None
 
 
-def callback_url(carrier: str, settings: JsonSettings | FormSettings, public_url: str) -> Callable[[Facts], str]:
+def callback_url(carrier: str, settings: AnySettings, public_url: str) -> Callable[[Facts], str]:
     """What {callback_url} is; empty where nobody can reach us or the plan has no callbacks."""
     callbacks = settings.callbacks
     if callbacks is None or not public_url:

@@ -13,6 +13,7 @@ from typing import Any, get_args
 import msgspec
 
 from providers._web import callback_settings, settings
+from providers._web.errands import OF_A_QUESTION
 from providers._web.placeholders import OF_A_REQUEST, OF_A_SUBMISSION
 from providers._web.reading import CARRIERS_REASONS
 
@@ -28,6 +29,8 @@ _KINDS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "errors": (settings.ErrorRule,),
     "batch": (settings.Batch,),
     "check": (settings.Ask,),
+    "ask": (settings.Question,),
+    "balance": (settings.BalanceQuestion,),
     "callbacks": (callback_settings.Callbacks,),
     "proof": tuple(get_args(callback_settings.Proof)),
     "receipts": (callback_settings.Receipts,),
@@ -42,6 +45,8 @@ def tables() -> dict[str, str]:
     made = {name: _table(kinds) for name, kinds in _KINDS.items()}
     rows = [f"| `{{{name}}}` | {words} |" for name, (_, words) in {**OF_A_SUBMISSION, **OF_A_REQUEST}.items()]
     made["placeholders"] = "\n".join(("| placeholder | is |", "|---|---|", *rows)) + "\n"
+    rows = [f"| `{{{name}}}` | {words} |" for name, (_, words) in OF_A_QUESTION.items()]
+    made["asking"] = "\n".join(("| placeholder | is |", "|---|---|", *rows)) + "\n"
     made["reasons"] = ", ".join(f"`{reason}`" for reason in CARRIERS_REASONS) + "\n"
     return made
 

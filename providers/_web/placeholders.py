@@ -81,6 +81,11 @@ OF_A_SUBMISSION: Final[Mapping[str, tuple[Value, str]]] = {
     "from_digits": (lambda f: f.s.sender.removeprefix("+"), "the sender without +"),
     "text": (_text, 'the text; UTF-16 in hex for `ucs2_text = "hex"`'),
     "text_hex": (lambda f: _hex(f.s.text), "the text as UTF-16 (big endian) in hex"),
+    "gsm7_text": (lambda f: f.s.text if f.s.encoding != "ucs2" else "", "the text if it is gsm7, else empty"),
+    "ucs2_hex": (
+        lambda f: _hex(f.s.text) if f.s.encoding == "ucs2" else "",
+        "the text as UTF-16 (big endian) in hex if it is ucs2, else empty",
+    ),
     "id": (lambda f: id_text(f.s.message_id), "our message's id"),
     "reference": (lambda f: f.reference, "our submission's id: message, attempt and part"),
     "echo": (lambda f: f.s.echo, "16 bits (a number) that a receipt may bring back"),
@@ -109,5 +114,5 @@ OF_A_REQUEST: Final[Mapping[str, tuple[Value, str]]] = {
 }
 SINGLE: Final[Mapping[str, Value]] = {n: v for n, (v, _) in {**OF_A_SUBMISSION, **OF_A_REQUEST}.items()}
 SHARED: Final[Mapping[str, Value]] = {n: v for n, (v, _) in OF_A_REQUEST.items()}
-LEFT_OUT: Final = frozenset({"from", "from_digits", "callback_url", "udh_hex"})
+LEFT_OUT: Final = frozenset({"from", "from_digits", "callback_url", "udh_hex", "gsm7_text", "ucs2_hex"})
 """A field that is nothing but one of these is left out where it is empty."""

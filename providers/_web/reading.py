@@ -14,9 +14,10 @@ import msgspec
 
 from gateway.provider import RECEIPT_STATES, Reason, SettingsError
 from providers._web.secret import Secret
-from providers._web.settings import WebSettings
+from providers._web.settings import Errand, WebSettings
 
 S = TypeVar("S", bound=WebSettings)
+T = TypeVar("T")
 
 CARRIERS_REASONS: Final = (
     Reason.THROTTLED,
@@ -51,12 +52,17 @@ class Fault(Exception):
         super().__init__(f"`{name}` {sentence}")
 
 
-def convert(carrier: str, table: Mapping[str, Any], kind: type[S]) -> S:
-    """Typed settings. Raises SettingsError."""
+def typed(carrier: str, table: Mapping[str, Any], kind: type[T]) -> T:
+    """The table as its types say. Raises SettingsError."""
     try:
-        settings = msgspec.convert(dict(table), kind, dec_hook=_secret)
+        return msgspec.convert(dict(table), kind, dec_hook=_secret)
     except msgspec.ValidationError as problem:
         raise SettingsError(f"carrier {carrier}: {_words(str(problem), kind)}") from None
+
+
+def convert(carrier: str, table: Mapping[str, Any], kind: type[S]) -> S:
+    """Typed settings that make sense together. Raises SettingsError."""
+    settings = typed(carrier, table, kind)
     try:
         check(settings)
     except Fault as fault:
@@ -67,10 +73,11 @@ def convert(carrier: str, table: Mapping[str, Any], kind: type[S]) -> S:
 def check(settings: WebSettings) -> None:
     """What types cannot say. Raises Fault."""
     url(settings.url, "url")
+    for name, errand in (("check", settings.check), ("ask", settings.ask), ("balance", settings.balance)):
+        if errand is not None:
+            _errand(errand, name, settings)
     if settings.check is not None:
-        url(settings.check.url, "check.url")
-        if _origin(settings.check.url) != _origin(settings.url):
-            raise Fault("check.url", "must be on the same host as `url`")
+        expression(settings.check.refused, "check.refused")
     charset(settings.answer_charset, "answer_charset")
     for index, rule in enumerate(settings.errors):
         reason(rule.reason, f"errors[{index}].reason")
@@ -82,6 +89,24 @@ def check(settings: WebSettings) -> None:
             raise Fault(f"signature.{part}_header", f"is needed, because {part} is signed: the carrier must see it")
     if settings.batch is not None and settings.long_messages == "parts":
         raise Fault("batch", "cannot be had with long_messages in parts")
+
+
+def _errand(errand: Errand, name: str, settings: WebSettings) -> None:
+    url(errand.url, f"{name}.url")
+    if _origin(errand.url) != _origin(settings.url):
+        raise Fault(f"{name}.url", "must be on the same host as `url`")
+    if errand.body is not None and errand.fields:
+        raise Fault(f"{name}.body", "and `fields` cannot both be sent")
+    if errand.body is not None and errand.method == "GET":
+        raise Fault(f"{name}.body", 'needs method = "POST"')
+
+
+def expression(text: str, name: str) -> re.Pattern[str]:
+    """Raises Fault for what is no regular expression."""
+    try:
+        return re.compile(text)
+    except re.error as e:
+        raise Fault(name, f"is no regular expression: {e.msg}") from None
 
 
 def url(text: str, name: str) -> None:

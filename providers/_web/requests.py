@@ -13,11 +13,21 @@ from urllib.parse import quote_plus, urlsplit
 
 import msgspec
 
+from gateway.provider import SecretText
 from providers._web import signing
 from providers._web.placeholders import SHARED, SINGLE, Context, Facts, Value
 from providers._web.pointer import as_text
 from providers._web.reading import Fault, charset
-from providers._web.settings import Basic, Bearer, FormSettings, HeaderKey, JsonSettings, QueryKey
+from providers._web.settings import (
+    AnySettings,
+    Basic,
+    Bearer,
+    FormSettings,
+    HeaderKey,
+    JsonSettings,
+    QueryKey,
+    TextSettings,
+)
 from providers._web.template import NOTHING, Fill, TemplateError, compile_document, compile_text, compile_url
 
 ITEMS: Final = "{items}"
@@ -44,19 +54,23 @@ class Target:
 class RequestMaker:
     """Makes one carrier's requests. Raises Fault for settings that cannot work."""
 
-    def __init__(self, settings: JsonSettings | FormSettings, context: Context) -> None:
+    def __init__(self, settings: AnySettings, context: Context) -> None:
         self._settings, self.context = settings, context
         self.target = Target(settings.url)
         if not _is_name(self.target.host):
             raise Fault("url", "names no host that there could be: a label of it is empty or too long")
-        self._head = Head(settings, self.target)
+        self.head = Head(settings, self.target)
         batch = settings.batch
         self.size = batch.size if batch is not None else 1
         known = SINGLE if batch is None else SHARED
-        self._url = compiled(compile_url, _after_host(settings.url) or "/", known, "url")
+        self._url = compiled(compile_url, after_host(settings.url) or "/", known, "url")
         self._query = form_fields(settings.query, known, "query")
-        self._headers = [(n, compiled(compile_text, v, known, f"headers.{n}")) for n, v in settings.headers.items()]
-        self._body = JsonBody(settings, known) if isinstance(settings, JsonSettings) else FormBody(settings, known)
+        self._headers = [
+            (n, compiled(compile_text, v, known, f"headers.{n}"))
+            for n, v in settings.headers.items()
+            if not is_constant(v)
+        ]
+        self._body = _body(settings, known)
         self._in_url = isinstance(settings, FormSettings) and settings.method == "GET"
 
     def make(self, batch: Sequence[Facts]) -> bytes:
@@ -67,17 +81,13 @@ class RequestMaker:
         if self._in_url:
             query, body = "&".join(filter(None, (query, body.decode("ascii")))), b""
         headers = [(name, header_value(fill(first))) for name, fill in self._headers]
-        return self._head.make(self._settings.method, str(self._url(first)), query, headers, body, first.now_ms)
-
-    def plain(self, method: str, url: str, now_ms: int) -> bytes:
-        """A request without a body, such as the check of the credentials."""
-        return self._head.make(method, _after_host(url) or "/", "", [], b"", now_ms)
+        return self.head.make(self._settings.method, str(self._url(first)), query, headers, body, first.now_ms)
 
 
 class Head:
     """Request line and headers, with what proves who we are."""
 
-    def __init__(self, settings: JsonSettings | FormSettings, target: Target) -> None:
+    def __init__(self, settings: AnySettings, target: Target) -> None:
         self._target, self._signature = target, settings.signature
         given = {name.lower() for name in settings.headers}
         if found := sorted(given & _RESERVED):
@@ -99,19 +109,29 @@ class Head:
                 self._query = f"{quote_plus(name)}={quote_plus(key.reveal())}"
             case Basic(user=user, password=password):
                 fixed.append(f"Authorization: {signing.basic(user, password.reveal())}")
+        for name, value in settings.headers.items():
+            if is_constant(value):
+                fixed.append(f"{name}: {_visible(str(value), f'headers.{name}')}")
         self._fixed = "\r\n".join(fixed)
 
     def make(
-        self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, now_ms: int
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        now_ms: int,
+        kind: str | None = None,
     ) -> bytes:
-        """The whole request."""
+        """The whole request. `kind`: its Content-Type, where it is not that of a message's."""
         if self._query:
             query = "&".join(filter(None, (query, self._query)))
         target = path if not query else f"{path}{'&' if '?' in path else '?'}{query}"
         lines = [f"{method} {target} HTTP/1.1", self._fixed, *(f"{name}: {value}" for name, value in headers)]
         if body or method in ("POST", "PUT"):
-            if self._type:
-                lines.append(f"Content-Type: {self._type}")
+            if kind := self._type if kind is None else kind:
+                lines.append(f"Content-Type: {kind}")
             lines.append(f"Content-Length: {len(body)}")
         if self._signature is not None:
             lines += self._sign(method, target, body, now_ms)
@@ -139,6 +159,13 @@ class Head:
         made = signing.sign(s.secret.reveal(), s.digest, s.encoding, (parts[name] for name in s.over), s.separator)
         lines.append(f"{s.header}: {s.prefix}{made}")
         return lines
+
+
+def is_constant(text: str) -> bool:
+    """Whether a header is the same in every request."""
+    return isinstance(text, SecretText) or bool(
+        text and text.isascii() and text.isprintable() and not set(text) & {*"{}"}
+    )
 
 
 class JsonBody:
@@ -195,6 +222,23 @@ class FormBody:
         return "&".join(filter(None, made)).encode("ascii")
 
 
+class TextBody:
+    """The text itself, in UTF-8."""
+
+    def __init__(self, settings: TextSettings, known: Mapping[str, Value]) -> None:
+        self._fill = compiled(compile_text, settings.text, known, "text")
+
+    def fill(self, batch: Sequence[Facts]) -> bytes:
+        """The bytes. Raises UnicodeEncodeError."""
+        return str(self._fill(batch[0])).encode()
+
+
+def _body(settings: AnySettings, known: Mapping[str, Value]) -> JsonBody | FormBody | TextBody:
+    if isinstance(settings, JsonSettings):
+        return JsonBody(settings, known)
+    return FormBody(settings, known) if isinstance(settings, FormSettings) else TextBody(settings, known)
+
+
 def form_fields(table: Mapping[str, Any], known: Mapping[str, Value], where: str) -> Fields:
     """Compiled names and values; a list repeats its field. Raises Fault."""
     made: Fields = []
@@ -216,10 +260,12 @@ def encode_form(fields: Fields, facts: Facts, encoding: str) -> str:
     return "&".join(made)
 
 
-def content_type(settings: JsonSettings | FormSettings) -> str:
+def content_type(settings: AnySettings) -> str:
     """The Content-Type of requests."""
     if isinstance(settings, JsonSettings):
         return "application/json"
+    if isinstance(settings, TextSettings):
+        return settings.content_type
     said = "" if settings.charset.lower() in ("utf-8", "utf8") else f"; charset={settings.charset}"
     return f"application/x-www-form-urlencoded{said}"
 
@@ -263,7 +309,7 @@ def _is_name(host: str) -> bool:
         return False
 
 
-def _after_host(url: str) -> str:
+def after_host(url: str) -> str:
     """Path and query of a URL, as they are written."""
     rest = url.split("://", 1)[1]
     at = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from providers._web.callback_settings import Callbacks
+from providers._web.callback_settings import Callbacks, Receipts
 from providers._web.secret import Secret
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -121,12 +121,41 @@ class Batch(Table, frozen=True, kw_only=True):
     error_code: Annotated[Place | None, Meta(description="where a result has the carrier's code")] = None
 
 
-class Ask(Table, frozen=True, kw_only=True):
-    """A request that sends nothing: at the start, to see whether the credentials are good."""
+class Errand(Table, frozen=True, kw_only=True):
+    """A request that sends no message. It has the same `auth`, and those `headers` that hold no placeholders."""
 
     url: Annotated[str, Meta(description="its URL, on the same host")]
     method: Annotated[Literal["GET", "POST"], Meta(description="its method")] = "GET"
+    fields: Annotated[dict[str, Any], Meta(description="fields of a form; of a GET in the URL")] = {}
+    body: Annotated[dict[str, Any] | list[Any] | None, Meta(description="a JSON document instead of a form")] = None
+
+
+class Ask(Errand, frozen=True, kw_only=True):
+    """At the start, to see whether the credentials are good."""
+
     status: Annotated[Statuses, Meta(description="statuses that mean yes")] = ("2xx",)
+    refused: Annotated[str, Meta(description="regular expression: in a body it means that they are not")] = ""
+
+
+class Question(Errand, frozen=True, kw_only=True):
+    """What became of messages that the carrier took."""
+
+    size: Annotated[int, Meta(ge=1, le=1000, description="messages of one request at the most")] = 1
+    receipts: Annotated[Receipts, Meta(description="where the answer has what, as in callbacks.receipts")]
+    after_s: Annotated[
+        tuple[Annotated[float, Meta(gt=0)], ...],
+        Meta(description="when to ask, counted from the carrier's yes; empty: only when a receipt is overdue"),
+    ] = ()
+    every_s: Annotated[Seconds, Meta(description="the shortest pause between two such requests")] = 0.2
+
+
+class BalanceQuestion(Errand, frozen=True, kw_only=True):
+    """What the account has left."""
+
+    amount: Annotated[Place, Meta(description="where the answer has the amount")]
+    currency: Annotated[str, Meta(description="what it is in")] = ""
+    every_s: Annotated[Seconds, Meta(description="how often to ask")] = 300
+    low: Annotated[float, Meta(description="below it the alert SluiceCarrierBalanceLow fires")] = 0
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -189,6 +218,10 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Seconds, Meta(description="first pause after refused credentials; doubles up to ten times it")
     ] = 30
     check: Annotated[Ask | None, Meta(description="a request that shows whether the credentials are good")] = None
+    ask: Annotated[
+        Question | None, Meta(description="a request that asks what became of messages, where receipts may be missing")
+    ] = None
+    balance: Annotated[BalanceQuestion | None, Meta(description="a request that asks what the account has left")] = None
     tls_ca: Annotated[str, Meta(description="file with the authorities to trust; empty: the system's")] = ""
     callbacks: Annotated[
         Callbacks | None, Meta(description="receipts and subscribers' messages that the carrier sends us")
@@ -208,3 +241,13 @@ class FormSettings(WebSettings, frozen=True, kw_only=True):
         dict[str, Any], Meta(description="the fields of a request, with placeholders; a list repeats a field")
     ]
     charset: Annotated[str, Meta(description="of the fields' values, such as windows-1251")] = "utf-8"
+
+
+class TextSettings(WebSettings, frozen=True, kw_only=True):
+    """Of carriers whose request is the text itself, with all else in headers."""
+
+    text: Annotated[str, Meta(description="the body, with placeholders")]
+    content_type: Annotated[str, Meta(description="its type")] = "text/plain; charset=UTF-8"
+
+
+AnySettings = JsonSettings | FormSettings | TextSettings

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from providers._web.pointer import Pointer, as_text
-from providers._web.reading import Fault
+from providers._web.reading import Fault, expression
 from providers._web.settings import Place, Spot
 
 _SEARCHED: Final = 16_384  # characters of a body that a regular expression looks at
@@ -79,10 +79,7 @@ def pointer(text: str, name: str) -> Pointer:
 
 def pattern(text: str, name: str, groups: bool = False) -> re.Pattern[str]:
     """Raises Fault."""
-    try:
-        made = re.compile(text)
-    except re.error as e:
-        raise Fault(name, f"is no regular expression: {e.msg}") from None
+    made = expression(text, name)
     if groups and made.groups < 1:
         raise Fault(name, "needs a group (…) around what is wanted")
     return made

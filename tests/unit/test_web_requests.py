@@ -83,6 +83,7 @@ def test_every_placeholder_has_its_value_and_numbers_stay_numbers() -> None:
         "from": "Sluice",
         "from_digits": "Sluice",
         "text": "Hi",
+        "gsm7_text": "Hi",
         "text_hex": "00480069",
         "id": "018bcfe5-687b-7000-a4a7-f6d7b4d6e8c1",
         "reference": "018bcfe5-687b-7000-a4a7-f6d7b4d6e8c1-2-0",
