@@ -80,7 +80,7 @@ class Columns:
             country = world.country_of("+" + first.ljust(11, "0")) if place.country == world.SHARED else place.country
         region = of("region")
         if not zones:
-            zones = of_region(region) if country == "RU" and region else place.zones
+            zones = (of_region(region) if country == "RU" else ()) or place.zones
         return first, last, Record(of("operator"), country, region, zones, mcc_mnc)
 
 

@@ -16,7 +16,6 @@ from gateway.numbering.columns import Columns
 from gateway.numbering.lines import DELIMITERS, Reading, Source, SourceError, fields
 from gateway.numbering.ranges import Record, fill_up
 from gateway.numbering.sorting import in_order
-from gateway.numbering.zones import RUSSIA
 
 FORMATS: Final = ("auto", "ru", "csv")
 
@@ -44,8 +43,8 @@ def read_numbers(
     remarks = []
     if again:
         remarks.append(f"{again:,} ranges are there twice with something else: the later one counts.")
-    if vague := sum(1 for record in rows.values() if record.country == "RU" and record.zones == RUSSIA):
-        remarks.append(f"{vague:,} ranges have a region of no known time zone: they may be in any of Russia's.")
+    if vague := sum(1 for record in rows.values() if record.country == "RU" and not record.zones):
+        remarks.append(f"{vague:,} ranges have a region of no known time zone: that of [defaults] counts for them.")
     return reading.report(written, remarks)
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.numbering.ranges import Record
-from gateway.numbering.zones import RUSSIA, of_region
+from gateway.numbering.zones import of_region
 
 _NATIONAL: Final = 10
 _ALIKE: Final = str.maketrans("авс", "abc")  # Cyrillic and Latin letters look alike
@@ -49,5 +49,5 @@ def row(fields: Sequence[str], columns: int) -> tuple[str, str, Record] | str:
 def _record(operator: str, places: tuple[str, ...]) -> Record:
     """Of several columns with places the last is the clearest; the first is what people know."""
     named = [place for place in places if place not in _NOTHING]
-    zones = next((z for place in reversed(named) if (z := of_region(place)) != RUSSIA), RUSSIA)
+    zones = next((z for place in reversed(named) if (z := of_region(place))), ())
     return Record(operator, "RU", named[0] if named else "", zones)

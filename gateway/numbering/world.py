@@ -16,12 +16,13 @@ from phonenumbers.carrierdata import CARRIER_DATA
 from phonenumbers.tzdata import TIMEZONE_DATA
 
 from gateway.numbering.ranges import NOTHING, Ranges, Record, compiled, span
-from gateway.numbering.zones import RUSSIA
 
 SHARED: Final = "??"
 """Stands for the country in records of a calling code that several countries share: `country_of` tells."""
 
 _UNKNOWN_ZONE: Final = "Etc/Unknown"
+_TOO_MANY_ZONES: Final = 10
+"""A number that may be in more of them is in none that is known."""
 _NO_COUNTRY: Final = "001"  # satellite and other numbers of the whole world
 _BY_AREA: Final = (1, 7)
 """Calling codes whose three next digits tell the country; others need more."""
@@ -89,6 +90,6 @@ def _country(regions: tuple[str, ...]) -> str:
 
 
 def _zones(prefix: str) -> tuple[str, ...]:
-    if prefix == "79":
-        return RUSSIA  # mobile codes are of the whole country; the table says Moscow
+    if prefix == "79" or len(TIMEZONE_DATA[prefix]) > _TOO_MANY_ZONES:
+        return ()  # Russian mobile codes are of the whole country, though the table says Moscow
     return tuple(zone for zone in TIMEZONE_DATA[prefix] if zone != _UNKNOWN_ZONE)

@@ -45,16 +45,10 @@ _STEM: Final = re.compile(r"\b(" + "|".join(sorted(_ZONES, key=len, reverse=True
 _FIRST: Final = re.compile(r"\b(ямало|коми\W+пермяцк|усть\W+ордын)")
 _FIRST_ZONES: Final = {"я": ("Asia/Yekaterinburg",), "к": ("Asia/Yekaterinburg",), "у": ("Asia/Irkutsk",)}
 
-RUSSIA: Final = (
-    *("Europe/Kaliningrad", "Europe/Moscow", "Europe/Samara", "Asia/Yekaterinburg", "Asia/Omsk", "Asia/Krasnoyarsk"),
-    *("Asia/Irkutsk", "Asia/Yakutsk", "Asia/Vladivostok", "Asia/Magadan", "Asia/Kamchatka"),
-)
-"""One for each of the eleven zones of the law: for numbers of the whole country."""
-
 
 @lru_cache(maxsize=65_536)
 def of_region(region: str) -> tuple[str, ...]:
-    """Zones that a number of the region may be in; all of Russia's when the name is not known.
+    """Zones that a number of the region may be in; none when the name is not known.
 
     `region` may be several names with `|` between them, the subject last, as the registry has them.
     """
@@ -65,4 +59,4 @@ def of_region(region: str) -> tuple[str, ...]:
         zones = {_ZONES[m[1]]: None for m in _STEM.finditer(text)}
         if zones:
             return tuple(dict.fromkeys(zone for several in zones for zone in several))
-    return RUSSIA
+    return ()

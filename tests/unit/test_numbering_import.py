@@ -16,7 +16,6 @@ from gateway.numbering.ported import Ported
 from gateway.numbering.ranges import Ranges, Record, fill_up
 from gateway.numbering.reading import check_numbers, check_ported, read_numbers, read_ported
 from gateway.numbering.sorting import in_order
-from gateway.numbering.zones import RUSSIA
 
 NEW = """\ufeffАВС/ DEF;От;До;Емкость;Оператор;Регион;Территория ГАР;ИНН
 900;0000000;0061999;62000;ООО "Т2 Мобайл";Краснодарский край;Краснодарский край;7743895280
@@ -139,10 +138,10 @@ def test_what_is_wrong_with_a_row_is_said_in_a_sentence(tmp_path: Path, row: str
 
 def test_ranges_that_are_there_twice_and_regions_without_a_zone_are_remarked(tmp_path: Path) -> None:
     report, rows = numbers(tmp_path, "prefix;operator;country;region\n7900;a;RU;Atlantis\n7900;b;RU;Atlantis\n")
-    assert [(r[2].operator, r[2].zones) for r in rows] == [("b", RUSSIA)]
+    assert [(r[2].operator, r[2].zones) for r in rows] == [("b", ())]
     assert report.remarks == (
         "1 ranges are there twice with something else: the later one counts.",
-        "1 ranges have a region of no known time zone: they may be in any of Russia's.",
+        "1 ranges have a region of no known time zone: that of [defaults] counts for them.",
     )
 
 

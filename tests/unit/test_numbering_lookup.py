@@ -11,7 +11,7 @@ from gateway.numbering import ported, ranges, sections, world
 from gateway.numbering.directory import Directory, Tables
 from gateway.numbering.names import comparable
 from gateway.numbering.ranges import NOTHING, Record, fill_up, span
-from gateway.numbering.zones import RUSSIA, of_region
+from gateway.numbering.zones import of_region
 from gateway.plan import record as short
 from gateway.plan.choice import Choice, Compiled, NoRoute
 from gateway.plan.document import Carrier, Operator, Plan, Route
@@ -128,7 +128,7 @@ def test_a_ported_number_then_the_plans_prefixes_then_the_numbering_plan_then_th
         ("+14165550123", "CA", ("America/Toronto",)),
         ("+12425571234", "BS", ("America/Nassau",)),
         ("+77011234567", "KZ", ("Asia/Almaty", "Asia/Aqtobe")),
-        ("+79161234567", "RU", RUSSIA),
+        ("+79161234567", "RU", ()),
         ("+88213123456", "", ()),
     ],
 )
@@ -230,9 +230,9 @@ def test_a_russian_region_has_its_zone_however_it_is_spelt(region: str, zone: st
     assert of_region(region) == (zone,)
 
 
-def test_a_region_of_several_zones_has_all_and_an_unknown_one_has_russias() -> None:
+def test_a_region_of_several_zones_has_all_and_an_unknown_one_has_none() -> None:
     assert set(of_region("Республика Саха /Якутия/")) >= {"Asia/Yakutsk", "Asia/Srednekolymsk"}
-    assert of_region("Российская Федерация") == RUSSIA
+    assert of_region("Российская Федерация") == ()
 
 
 def test_the_record_of_a_choice_tells_the_source_of_this_number_and_nobodys_number_has_no_route() -> None:
