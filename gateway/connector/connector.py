@@ -23,7 +23,7 @@ from gateway.connector.admission import Barring, admits
 from gateway.connector.asking import serve_asks
 from gateway.connector.breaker import Breaker
 from gateway.connector.committer import Committer
-from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted
+from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted, unsent
 from gateway.connector.journal import Journal, Left
 from gateway.connector.lanes import Lanes
 from gateway.connector.pump import QUICK_S, Pump, entry_flight
@@ -277,6 +277,8 @@ class Connector:
         flight.settled = True
         if self._sieve is not None:
             self._sieve.left(flight.entry.message_id)
+            if verdict.op == "a":
+                self._sieve.refund(flight.entry, unsent(flight))
         self.committers[shard].put(flight, verdict)
 
     def _outcomes(self, batch: Sequence[tuple[Submission, Outcome]]) -> None:

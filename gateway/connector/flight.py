@@ -207,6 +207,11 @@ def judge(flight: Flight, now_ms: int) -> Verdict:
     return verdict
 
 
+def unsent(flight: Flight) -> int:
+    """How many parts the carrier certainly did not take."""
+    return sum(s.parts if s.part == 0 else 1 for s, o in flight.answers if o.kind == Kind.DEFERRED)
+
+
 def _slows(outcome: Outcome) -> bool:
     return outcome.reason in (Reason.THROTTLED, Reason.QUEUE_FULL, Reason.NOT_BOUND)
 

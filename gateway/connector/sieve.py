@@ -22,15 +22,15 @@ from gateway.streams.allowances import Allowance, Allowances
 from gateway.streams.pauses import Pauses
 from gateway.streams.reader import Queued
 
-HOLD_MS: Final = 2_000
+HOLD_MS: Final = 4_000
 """Whose place comes sooner is held here; others are parked."""
 
-LEAD_MS: Final = 1_500
+LEAD_MS: Final = 2_500
 """So much before its place a parked one is due: it has to come back through the router."""
 
 _BOUNCE_MS: Final = 1_000  # and so soon, where another carrier may have room for it
 _SOON_MS: Final = 200
-_LEAST_HELD: Final = 200
+_FEW_HELD, _LEAST_HELD = 20, 200
 _KEPT: Final = 10_000
 _ENDLESS: Final = 1 << 60
 
@@ -178,13 +178,13 @@ class Sieve:
         parts = len(known.journey.owed) or message.parts
         return self._to_its_place(entry, message, known, blocker, parts)
 
-    def refund(self, entry: Queued) -> None:
-        """It was counted and is not sent."""
+    def refund(self, entry: Queued, parts: int = 0) -> None:
+        """It was counted and is not sent, or only `parts` of it were not."""
         try:
             message, known = entry.message, self._journey(entry.journey)
         except (UnknownVersionError, msgspec.DecodeError):
             return
-        parts = len(known.journey.owed) or message.parts
+        parts = parts or len(known.journey.owed) or message.parts
         for blocker in self._blockers(message, known):
             if isinstance(blocker, Allowance):
                 blocker.refund(parts, self.now_ms)
@@ -250,7 +250,8 @@ class Sieve:
         self, entry: Queued, message: Message, known: _Known, blocker: Blocker, parts: int, held: Held
     ) -> Parking | Blocker:
         now, queue = self.now_ms, held.get(blocker, ())
-        most = max(_LEAST_HELD, int(2 * blocker.per_s * HOLD_MS / 1000))
+        least = _FEW_HELD if blocker.is_brief else _LEAST_HELD
+        most = max(least, int(2 * blocker.per_s * HOLD_MS / 1000))
         has_place = known.place == blocker.mark
         dry = blocker.is_dry(now)
         if has_place and (blocker.is_brief or not dry):
@@ -261,7 +262,7 @@ class Sieve:
         asked = blocker.is_brief and blocker.is_answered(now)
         if not dry and not asked and not blocker.is_behind(now):
             blocker.need(parts)
-            return blocker if len(queue) < most else _STALL
+            return blocker if len(queue) < least else _STALL
         if blocker.is_brief:
             slot = blocker.place(parts, now)
             if slot - now <= HOLD_MS and len(queue) < most:

@@ -44,8 +44,9 @@ class PauseWatch:
         while True:
             await self.release()
             if loop.time() >= sweep_at:
-                await self.sweep()
-                sweep_at = loop.time() + _SWEEP_S
+                began = loop.time()
+                await self.sweep()  # of a million messages it takes seconds, which others shall not miss
+                sweep_at = loop.time() + max(_SWEEP_S, 50 * (loop.time() - began))
             await asyncio.sleep(_EVERY_S)
 
     async def release(self) -> int:

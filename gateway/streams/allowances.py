@@ -24,7 +24,7 @@ from gateway.streams.link import Arg, Link, Redis, RedisAwayError
 
 _EVERY_S: Final = 0.005
 _SECOND_MS, _ASK_MS, _DRY_MS, _IDLE_MS = 40, 5, 300, 1_000
-_LATE_MS: Final = 100
+_LATE_MS, _REFUND_MS = 100, 60_000
 _MOST: Final = 1_000  # parts of one slice
 _SCRIPT: Final = 200  # slices in one script
 _AHEAD: Final = 100  # messages that money is leased for at once, where a hundredth of the budget is less
@@ -109,8 +109,8 @@ class Allowance:
             self._changed(self)
 
     def refund(self, parts: int, now_ms: int) -> None:
-        """It was not sent after all."""
-        if self._begin <= self.spent_ms < self._end and self._begin <= now_ms < self._end:
+        """It was not sent after all. Near the beginning of a period it may have been the last one's."""
+        if not self.is_brief and self._begin + _REFUND_MS < now_ms < self._end:
             self.tokens += min(parts, self.limit)
 
     def need(self, parts: int) -> None:

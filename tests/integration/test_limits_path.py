@@ -11,6 +11,7 @@ from gateway.plan.choice import Compiled
 from gateway.plan.document import Budget, Carrier, Limit, Operator, Plan, Rate, Route
 from gateway.plan.periods import bounds
 from gateway.provider import Outcome, Submission
+from gateway.streams.cancel import cancel
 from tests.core_path import Path, always_accepted, running
 from tests.core_redis import opened, until
 
@@ -170,3 +171,33 @@ async def test_what_a_budget_that_holds_has_no_money_for_waits_for_the_next_day(
         parked = {f.id: f for f in await path.facts() if isinstance(f, Parked) and f.until_ms >= midnight}
         assert {f.reason for f in parked.values()} == {"budget"} and set(parked) <= set(ids)
         assert len(parked) == path.later()
+
+
+async def test_what_is_cancelled_while_it_is_held_back_or_parked_is_never_sent(valkey_url: str) -> None:
+    async with running(valkey_url, shards=2) as path:
+        path.plan = limited(Limit(parts=20, per="second", client="shop"))
+        ids = await path.accept(400)
+        path.start_router()
+        path.start_connector()
+        await until(lambda: len(path.sent()) >= 20 and path.later() > 0, "the first ones")
+        verdicts = await cancel(path.redis, [(i, "marketing", "shop") for i in ids[100:]])
+        cancelled = {i for i, verdict in verdicts.items() if verdict == "cancelled"}
+        assert len(cancelled) > 200
+        await path.drained(40)
+        assert not cancelled & set(path.sent())
+        assert set(path.sent()) | cancelled == set(ids) and set(path.sent().values()) == {1}
+
+
+async def test_a_connector_that_dies_with_messages_held_back_loses_and_doubles_none(valkey_url: str) -> None:
+    async with running(valkey_url) as path, opened(valkey_url) as other:
+        path.plan = limited(Limit(parts=100, per="second", carrier="north"))
+        ids = await path.accept(600, klass="otp", validity_s=600)
+        path.start_router()
+        path.start_connector(redis=other)
+        await until(lambda: len(path.sent()) >= 150, "some")
+        path.kill(other)
+        path.start_connector(name="successor")
+        await until(lambda: set(path.sent()) == set(ids), "all", 40)
+        await path.drained(40)
+        doubled = [i for i, n in path.sent().items() if n > 1]
+        assert len(doubled) <= 100, "at most what was on the wire when it died"
