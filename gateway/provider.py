@@ -329,6 +329,16 @@ class Provider(Protocol):
         ...
 
 
+@runtime_checkable
+class Warns(Protocol):
+    """A provider that finds something in its settings that may not work as it is meant."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Each a sentence with the setting's name in backticks, never its value."""
+        ...
+
+
 class Sent(msgspec.Struct, array_like=True, frozen=True):
     """A submission that a carrier took, as one asks the carrier for it. Fields grow only at the end, with defaults."""
 

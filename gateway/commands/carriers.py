@@ -126,6 +126,8 @@ def _show(carrier: dict[str, Any], verdict: Verdict) -> None:
     for name, value in facts:
         if value:
             out.print(f"  {name:<11} {value}", soft_wrap=True)
+    for warning in status.get("warnings", ()):
+        out.print(f"  warning     {warning}", style="yellow", soft_wrap=True, markup=False)
     if codes := status.get("codes"):
         told = ", ".join(f"{number:,} of {code}" for code, number in codes.items())
         out.print(f"  codes       {told}", soft_wrap=True)

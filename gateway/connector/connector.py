@@ -44,6 +44,7 @@ from gateway.provider import (
     Receipt,
     Reports,
     Submission,
+    Warns,
     deferred,
 )
 from gateway.streams import carriers, learnt
@@ -459,6 +460,7 @@ class Connector:
             "breaker": self._breaker.status(now),
             "queue_s": self._queue_s,
             "last_error": self._error,
+            "warnings": list(provider.warnings) if isinstance(provider, Warns) else [],
             "counts": dict(self._counts),
             **self._vitals.figures(now),
             "balance": msgspec.to_builtins(self._balance),

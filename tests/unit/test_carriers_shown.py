@@ -30,8 +30,9 @@ def test_rate_answers_receipts_codes_and_ids_are_told(capsys: pytest.CaptureFixt
         receipts_awaited_since_ms=int(time.time() * 1000) - 3_600_000,
         message_ids="hex",
         codes={"0x58": 12},
+        warnings=["`password` is long"],
     )
-    for words in ("42.5 parts a second", "after 11 ms", "250 ms", "1,234 messages", "1 h", '"hex"', "12 of 0x58"):
+    for words in ("42.5 parts a second", "after 11 ms", "250 ms", "1,234 messages", "1 h", '"hex"', "12 of 0x58", "`password` is long"):
         assert words in text
 
 
