@@ -78,7 +78,7 @@ class CallbackReader:
         self._format, self._charset = settings.format, charset(settings.charset, "callbacks.charset")
         if settings.receipts is None and settings.inbound is None:
             raise Fault("callbacks", "needs `receipts` or `inbound`: where a report has what")
-        self.guard = Guard(settings, public_url)
+        self.guard = Guard(settings, public_url, self._dialect.verify is not None)
         self._receipts = ReceiptMap(settings.receipts) if settings.receipts is not None else None
         self._inbound = settings.inbound
         if self._inbound is not None:
@@ -207,9 +207,10 @@ class ReceiptMap:
 
 
 class Guard:
-    """Whether a request proves that it comes from the carrier. Without a proof nothing of it is read."""
+    """Whether a request proves that it comes from the carrier. Without a proof nothing of it is read. `verified`: a
+    dialect asks for a proof of its own."""
 
-    def __init__(self, settings: Callbacks, public_url: str) -> None:
+    def __init__(self, settings: Callbacks, public_url: str, verified: bool = False) -> None:
         self._proof, self._public_url = settings.proof, public_url.rstrip("/")
         self._charset = settings.charset
         try:
@@ -217,7 +218,7 @@ class Guard:
         except ValueError:
             raise Fault("callbacks.networks", "must be networks such as 10.0.0.0/8") from None
         proof = settings.proof
-        if isinstance(proof, Anybody) and not self._networks:
+        if isinstance(proof, Anybody) and not self._networks and not verified:
             raise Fault("callbacks.proof", "may only be none with `networks`: else anybody could report anything")
         if not isinstance(proof, Anybody) and not _word_of(proof).reveal():
             raise Fault("callbacks.proof", "may not have an empty secret: whoever sends nothing would have it")

@@ -158,7 +158,30 @@ class BalanceQuestion(Errand, frozen=True, kw_only=True):
     low: Annotated[float, Meta(description="below it the alert SluiceCarrierBalanceLow fires")] = 0
 
 
-class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a carrier is reached; what the settings of every carrier by HTTP have."""
+
+    window: Annotated[int, Meta(ge=1, le=10_000, description="requests without an answer at a time")] = 20
+    answer_timeout_s: Annotated[
+        Seconds, Meta(description="then a submission is uncertain; a late answer settles it")
+    ] = 30
+    late_answer_s: Annotated[Annotated[float, Meta(ge=0)], Meta(description="how long a late answer is waited for")] = (
+        30
+    )
+    connect_timeout_s: Annotated[Seconds, Meta(description="for connecting, TLS included")] = 10
+    keep_alive_s: Annotated[
+        Seconds, Meta(description="how long an unused connection is kept; less than the carrier does")
+    ] = 4
+    check_s: Annotated[Seconds, Meta(description="silence after which we look whether the carrier is still there")] = 10
+    reconnect_s: Annotated[Seconds, Meta(description="first pause before connecting again; doubles, with jitter")] = 0.5
+    reconnect_max_s: Annotated[Seconds, Meta(description="the longest such pause")] = 30
+    refused_s: Annotated[
+        Seconds, Meta(description="first pause after refused credentials; doubles up to ten times it")
+    ] = 30
+    tls_ca: Annotated[str, Meta(description="file with the authorities to trust; empty: the system's")] = ""
+
+
+class WebSettings(Reach, frozen=True, kw_only=True):
     """One account at one carrier that is reached by HTTP."""
 
     url: Annotated[
@@ -200,29 +223,11 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Statuses, Meta(description="statuses after which the message may have been taken, unless `errors` says more")
     ] = ("500", "502", "504")
     answer_charset: Annotated[str, Meta(description="of answers that are not UTF-8")] = "utf-8"
-    window: Annotated[int, Meta(ge=1, le=10_000, description="requests without an answer at a time")] = 20
-    answer_timeout_s: Annotated[
-        Seconds, Meta(description="then a submission is uncertain; a late answer settles it")
-    ] = 30
-    late_answer_s: Annotated[Annotated[float, Meta(ge=0)], Meta(description="how long a late answer is waited for")] = (
-        30
-    )
-    connect_timeout_s: Annotated[Seconds, Meta(description="for connecting, TLS included")] = 10
-    keep_alive_s: Annotated[
-        Seconds, Meta(description="how long an unused connection is kept; less than the carrier does")
-    ] = 4
-    check_s: Annotated[Seconds, Meta(description="silence after which we look whether the carrier is still there")] = 10
-    reconnect_s: Annotated[Seconds, Meta(description="first pause before connecting again; doubles, with jitter")] = 0.5
-    reconnect_max_s: Annotated[Seconds, Meta(description="the longest such pause")] = 30
-    refused_s: Annotated[
-        Seconds, Meta(description="first pause after refused credentials; doubles up to ten times it")
-    ] = 30
     check: Annotated[Ask | None, Meta(description="a request that shows whether the credentials are good")] = None
     ask: Annotated[
         Question | None, Meta(description="a request that asks what became of messages, where receipts may be missing")
     ] = None
     balance: Annotated[BalanceQuestion | None, Meta(description="a request that asks what the account has left")] = None
-    tls_ca: Annotated[str, Meta(description="file with the authorities to trust; empty: the system's")] = ""
     callbacks: Annotated[
         Callbacks | None, Meta(description="receipts and subscribers' messages that the carrier sends us")
     ] = None
