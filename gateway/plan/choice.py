@@ -7,39 +7,22 @@ the same plan, facts and surroundings give the same answer everywhere. explain.p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import msgspec
 
-from gateway.message import Treatment
-from gateway.plan import record
+from gateway.plan.candidates import Candidates, Choice, Ranking, Taken
 from gateway.plan.document import Carrier, Plan, Route
-from gateway.plan.matching import Asked, Drawn, Key, Matching, mixed, seed, stable
-from gateway.plan.numbering import Numbering
+from gateway.plan.matching import Asked, Drawn, Key, Matching
+from gateway.plan.memory import Memory
+from gateway.plan.numbering import PlanDirectory
 from gateway.plan.rates import Rates
 from gateway.plan.senders import Senders
-from gateway.plan.strategy import Option, by_draw, explored, in_order
+from gateway.plan.strategy import Option
 from gateway.plan.surroundings import Directory, Surroundings, Whose
 from gateway.provider import Reason
 
-
-class Choice(msgspec.Struct, frozen=True, gc=False):
-    """A carrier for one attempt. `price_micro` is for one part; `candidates` are all of the route's, in order;
-    `treatment` is what the route has done to the text, a `Treatment`."""
-
-    carrier: str
-    operator: str
-    price_micro: int
-    currency: str
-    route: str
-    candidates: tuple[str, ...]
-    treatment: str = ""
-    billed_on_delivery: bool = False
-    """The carrier asks money for what arrives, not for what it takes."""
-    sender: str = ""
-    """What the message's sender is replaced by; empty: it stays."""
-    record: str = ""
-    """Why this one, see record.py."""
+__all__ = ["NOBODY", "NOTHING", "NOWHERE", "Choice", "Compiled", "NoRoute", "Taken"]
 
 
 class NoRoute(msgspec.Struct, frozen=True, gc=False):
@@ -58,39 +41,8 @@ class NoRoute(msgspec.Struct, frozen=True, gc=False):
 NOTHING: Final[frozenset[str]] = frozenset()
 NOWHERE: Final = Surroundings()
 NOBODY: Final = Whose("")
-RANKED_MS: Final = 1_000
-"""How long an order of candidates holds before prices and chances are asked again."""
-
 _SANDBOX, _NONE = Route(name="sandbox", carriers=()), Route(name="", carriers=())
 _REMEMBERED: Final = 10_000  # decisions of a generation
-
-
-class Ranking(msgspec.Struct, gc=False, eq=False):
-    """A decision's candidates at one time. `choices` are those that were made of it, so that alike ones are one."""
-
-    until_ms: int
-    since_ms: int
-    chance: object  # who was asked
-    used: object
-    options: list[Option]
-    plainly: Choice | None = None
-    """Of the first option when nothing is wrong with it and no single message matters."""
-    choices: dict[tuple[int, tuple[str, ...]], Choice] = {}
-
-
-class Taken(msgspec.Struct, gc=False, eq=False):
-    """One kind of message at one route: what holds whatever the time and whoever is live."""
-
-    route: Route
-    whose: Whose
-    klass: str
-    client: str
-    sender: str
-    digits: str  # what prices depend on beside the operator
-    test: bool
-    carriers: tuple[str, ...]
-    """The route's candidates that take the class."""
-    ranking: Ranking | None = None
 
 
 class Decision(msgspec.Struct, gc=False, eq=False):
@@ -129,7 +81,7 @@ class Compiled:
         self._decisions = Memory[Key, Decision](_REMEMBERED)
         self._takes = Memory[tuple[int, str, str, str, str, str, str], Taken](_REMEMBERED)
         self._trials = Memory[tuple[str, str], Taken](_REMEMBERED)
-        self._seeds = {name: seed("carrier " + name) for name in self.carriers}
+        self.candidates: Final = Candidates(plan, self.rates, self.senders)
 
     def with_data(
         self, directory: Directory | None = None, rates: Rates | None = None, senders: Senders | None = None
@@ -174,7 +126,7 @@ class Compiled:
             or ranking.chance is not around.chance
             or ranking.used is not around.used
         ):
-            ranking = self.rank(taken, around)
+            ranking = self.candidates.rank(taken, around)
         plainly = ranking.plainly
         if (
             plainly is not None
@@ -233,46 +185,6 @@ class Compiled:
             taken = self._takes.put(key, Taken(route, whose, klass, client, sender, digits, False, able))
         return taken
 
-    def rank(self, taken: Taken, around: Surroundings) -> Ranking:
-        """Its candidates as they are worth now, in order."""
-        route, klass, now = taken.route, taken.klass, around.now_ms
-        options = [self._option(n, name, taken, around) for n, name in enumerate(taken.carriers)]
-        options = in_order(options, route.strategy, klass, self.plan.defaults.explore)
-        ranking = Ranking(now + RANKED_MS, now, around.chance, around.used, options, None, {})
-        drawn = route.strategy in ("weighted", "sticky") or any(option.share for option in options)
-        if options and not options[0].barred and not drawn:
-            ranking.plainly = self._chosen(taken, ranking, options, 0, ())
-        taken.ranking = ranking
-        return ranking
-
-    def _option(self, number: int, name: str, taken: Taken, around: Surroundings) -> Option:
-        route, operator, klass = taken.route, taken.whose.operator, taken.klass
-        option = Option(name, number, route.weights.get(name, 1), self._seeds[name])
-        if taken.test:
-            return option
-        option.price = self.rates.price(name, operator, klass, taken.digits, around.now_ms, around.used)
-        if option.price is not None:
-            option.cost = self.rates.comparable(option.price)
-        if around.chance is not None and route.strategy == "best_value":
-            option.chance = around.chance(name, operator, klass)
-        if route.unregistered != "send":
-            allowed = self.senders.allowed
-            if not allowed(taken.sender, name, operator, klass, taken.client).allowed:
-                other = route.sender if route.unregistered == "replace" else None
-                option.barred = not (other and allowed(other, name, operator, klass, taken.client).allowed)
-                option.sender = "" if option.barred else other or ""
-        return option
-
-    def order(self, taken: Taken, ranking: Ranking, facts: Asked, lot: bytes) -> Sequence[Option]:
-        """The candidates as this message asks them."""
-        options, strategy = ranking.options, taken.route.strategy
-        if ranking.plainly is not None or len(options) < 2:
-            return options
-        if strategy == "sticky":
-            return by_draw(options, stable(facts.to))
-        number = mixed(int.from_bytes(lot[-8:], "big"))
-        return by_draw(options, number) if strategy == "weighted" else explored(options, number)
-
     def why_not(
         self,
         option: Option,
@@ -319,54 +231,19 @@ class Compiled:
     ) -> Choice | NoRoute:
         if again and taken.route.retry_same:
             exclude = exclude - again
-        options, whys, behind, full_ms = self.order(taken, ranking, facts, lot), list[str](), -1, 0
+        options, whys, behind, full_ms = self.candidates.order(taken, ranking, facts, lot), list[str](), -1, 0
         for place, option in enumerate(options):
             why, until_ms = self.why_not(option, taken, facts, around, exclude, waiting)
             if not why:
-                return self._chosen(taken, ranking, options, place, whys)
+                return self.candidates.choice(taken, ranking, options, place, whys)
             if why == "slow" and behind < 0:
                 behind = place
             full_ms = min(full_ms or until_ms, until_ms or full_ms)
             whys.append(why)
         if behind >= 0:
-            return self._chosen(taken, ranking, options, behind, whys)
+            return self.candidates.choice(taken, ranking, options, behind, whys)
         waits = taken.route.when_none == "wait"
         return NoRoute(_reason(whys), taken.whose.operator, taken.route.name, taken.carriers, waits, full_ms)
-
-    def _chosen(
-        self, taken: Taken, ranking: Ranking, options: Sequence[Option], place: int, whys: Sequence[str]
-    ) -> Choice:
-        """The choice of one option, and what was wrong with those that were asked before it."""
-        option, by_number = options[place], [""] * len(options)
-        for asked, why in zip(options, whys, strict=False):
-            by_number[asked.number] = why
-        by_number[option.number] = ""
-        key = (option.number, tuple(by_number))
-        choice = ranking.choices.get(key)
-        if choice is None:
-            route, price = taken.route, option.price
-            drawn = place == 0 and option is not ranking.options[0] and route.strategy == "best_value"
-            in_words = [by_number[o.number] for o in ranking.options]
-            choice = ranking.choices[key] = Choice(
-                option.carrier,
-                taken.whose.operator,
-                price.micro if price else 0,
-                price.currency if price else self.plan.defaults.currency or "",
-                route.name,
-                taken.carriers,
-                treatment_of(route),
-                not taken.test and self.carriers[option.carrier].billed_on == "delivered",
-                option.sender,
-                record.write(
-                    route.strategy,
-                    taken.whose.source,
-                    drawn,
-                    ranking.options,
-                    in_words,
-                    price.currency if price else "",
-                ),
-            )
-        return choice
 
 
 def _reason(whys: Sequence[str]) -> Reason:
@@ -378,57 +255,3 @@ def _reason(whys: Sequence[str]) -> Reason:
     if "down" in whys:
         return Reason.NO_CARRIER
     return Reason.ATTEMPTS_EXHAUSTED if "tried" in whys else Reason.SENDER_NOT_REGISTERED
-
-
-def treatment_of(route: Route) -> str:
-    """What the route has done to a text, a `Treatment`."""
-    if route.transliterate:
-        return Treatment.TRANSLITERATION.value
-    return Treatment.TYPOGRAPHY.value if route.typography == "replace" else Treatment.NONE.value
-
-
-class PlanDirectory:
-    """Whose number it is by nothing but the prefixes of the plan's operators."""
-
-    def __init__(self, plan: Plan) -> None:
-        whose = {o.name: Whose(o.name, o.country or "", source="plan") for o in plan.operators}
-        self._tables = [
-            (end, {prefix: whose[o.name] for prefix, o in table.items()})
-            for end, table in Numbering(plan.operators).tables
-        ]
-
-    def find(self, to: str) -> Whose | None:
-        """The operator with the longest prefix."""
-        for end, table in self._tables:
-            if (found := table.get(to[:end])) is not None:
-                return found
-        return None
-
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class Memory(Generic[K, V]):
-    """Remembers at most two generations of values: what was not asked for in a whole one is forgotten."""
-
-    __slots__ = ("_capacity", "_old", "young")
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self.young: dict[K, V] = {}
-        self._old: dict[K, V] = {}
-
-    def get(self, key: K) -> V | None:
-        """The value, when it is still known."""
-        found = self.young.get(key)
-        if found is None and self._old and (found := self._old.get(key)) is not None:
-            self.put(key, found)
-        return found
-
-    def put(self, key: K, value: V) -> V:
-        """Remember a value."""
-        if len(self.young) >= self._capacity:
-            self._old, self.young = self.young, {}
-        self.young[key] = value
-        return value

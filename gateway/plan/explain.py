@@ -152,9 +152,9 @@ def _candidates(
     choice: Choice | NoRoute,
     health: Callable[[str], str],
 ) -> list[Candidate]:
-    ranking, found = compiled.rank(taken, around), []
+    ranking, found = compiled.candidates.rank(taken, around), []
     chosen = choice.carrier if isinstance(choice, Choice) else ""
-    for option in compiled.order(taken, ranking, facts, lot):
+    for option in compiled.candidates.order(taken, ranking, facts, lot):
         why, until_ms = compiled.why_not(option, taken, facts, around, exclude)
         live = around.live is None or around.live(option.carrier)
         limited = f" ({health(option.carrier)})" if why == "down" and health(option.carrier) else ""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from gateway.plan.document import Operator
+from gateway.plan.document import Operator, Plan
+from gateway.plan.surroundings import Whose
 
 MAX_RANGE: Final = 10_000
 """Prefixes that one range may stand for; a wider one has a shorter prefix."""
@@ -46,6 +47,24 @@ class Numbering:
     def operator(self, to: str) -> Operator | None:
         """The operator of an E.164 number with its plus; None when no prefix covers it."""
         for end, table in self.tables:
+            if (found := table.get(to[:end])) is not None:
+                return found
+        return None
+
+
+class PlanDirectory:
+    """Whose number it is by nothing but the prefixes of the plan's operators."""
+
+    def __init__(self, plan: Plan) -> None:
+        whose = {o.name: Whose(o.name, o.country or "", source="plan") for o in plan.operators}
+        self._tables = [
+            (end, {prefix: whose[o.name] for prefix, o in table.items()})
+            for end, table in Numbering(plan.operators).tables
+        ]
+
+    def find(self, to: str) -> Whose | None:
+        """The operator with the longest prefix."""
+        for end, table in self._tables:
             if (found := table.get(to[:end])) is not None:
                 return found
         return None

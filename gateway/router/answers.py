@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from gateway.numbering.directory import Directory
-from gateway.plan.choice import Memory
+from gateway.plan.memory import Memory
 from gateway.plan.surroundings import Whose
 
 REMEMBERED: Final = 100_000

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.message import CLASSES, id_tail
-from gateway.plan import choice as choice_module
 from gateway.plan import record
-from gateway.plan.choice import Choice, Compiled, NoRoute, PlanDirectory
+from gateway.plan.choice import Choice, Compiled, NoRoute
 from gateway.plan.document import Carrier, Defaults, Operator, Plan, Rate, Route, Sender
 from gateway.plan.matching import Drawn, Facts, Matching
+from gateway.plan.memory import Memory
+from gateway.plan.numbering import PlanDirectory
 from gateway.plan.surroundings import Chance, Surroundings
 from gateway.provider import Reason
 
@@ -141,7 +142,7 @@ def test_a_key_has_nothing_in_it_that_no_route_asks_for() -> None:
 
 
 def test_the_memory_of_decisions_is_bounded_and_keeps_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = choice_module.Memory[int, str](10)
+    memory = Memory[int, str](10)
     memory.put(-1, "hot")
     for n in range(1000):
         memory.put(n, "cold")
