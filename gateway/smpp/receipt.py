@@ -86,9 +86,10 @@ class ReceiptReader:
         whole: bool = False,
         unflagged: bool = False,
     ) -> None:
-        self._timezone, self._codes, self._whole = timezone, codes, whole
+        self._timezone, self._codes, self._whole = timezone, codes or {}, whole
         self.unflagged = unflagged
         self._form = "" if form in ("auto", "same") else form
+        self._own = bool(self._codes or self._form)
         self._states = {name.encode(): state for name, state in {**STATES, **(states or {})}.items()}
         self._dates: dict[bytes, int] = {}
         self.unmapped: Counter[str] = Counter()
@@ -114,10 +115,9 @@ class ReceiptReader:
         reason = _REASONS.get(state, "")
         if tlvs and reason and tlv.NETWORK_ERROR_CODE in tlvs:
             code, reason = _network_error(tlvs[tlv.NETWORK_ERROR_CODE], code, reason)
-        if self._codes and reason:
-            reason = self._codes.get(bare_code(code), reason)
-        if self._form:
+        if self._own:
             message_id = respell(message_id, self._form)
+            reason = self._codes.get(bare_code(code), reason) if reason else reason
         return Receipt(
             message_id,
             state,

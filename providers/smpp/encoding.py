@@ -72,15 +72,16 @@ class Encoder:
         tlvs = _echo(s.echo) if self._echo else b""
         if self._tail:
             tlvs += self._tails.get(s.klass, self._own)
-        if self._packed or not s.part:
-            joined = self._join(s, message)
-            if isinstance(joined, Outcome):
-                return joined
-            esm_class, message, more = joined
-            tlvs += more
-        elif s.parts > 1:
-            esm_class, header, more = self._concatenate(s)
-            message, tlvs = header + message, tlvs + more
+        if s.parts > 1 or self._packed:
+            if s.part and not self._packed:
+                esm_class, header, more = self._concatenate(s)
+                message, tlvs = header + message, tlvs + more
+            else:
+                joined = self._join(s, message)
+                if isinstance(joined, Outcome):
+                    return joined
+                esm_class, message, more = joined
+                tlvs += more
         if len(message) > _MAX_MESSAGE_BYTES:
             return refused(Reason.INVALID_CONTENT, "length")
         # Rounded up: a campaign's messages share their middle.
