@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.commands.watch.carrier import judge
 from gateway.connector import backlog
 from gateway.connector.breaker import ENOUGH, LONGEST_MS, MANY, PAUSE_MS, RUN, SPAN_MS, TRIALS, Breaker
 from gateway.provider import Outcome, Reason, Submission, accepted, deferred, refused, uncertain
@@ -110,3 +111,13 @@ def test_a_class_waits_for_what_is_more_urgent_but_no_longer_than_its_share_allo
     assert found == {"otp": 1.0, "marketing": 11.0}
     assert backlog.seconds({"otp": 10_000, "marketing": 100}, 100.0, shares) == {"otp": 100.0, "marketing": 10.0}
     assert backlog.seconds({"otp": 5}, 0.0, shares) == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("open", "open after failures in a row (no_answer)"), ("half_open", "half open")]
+)
+def test_the_carriers_command_says_that_the_breaker_holds_it(state: str, words: str) -> None:
+    breaker = {"state": state, "since_ms": 0, "until_ms": 0, "why": "no_answer", "opened": 1}
+    status = {"at_ms": NOW_MS, "live": True, "limited_by": "breaker", "breaker": breaker, "links": []}
+    verdict = judge({"name": "north", "mode": "running", "status": status}, NOW_MS)
+    assert not verdict.ok and words in verdict.sentence
