@@ -51,6 +51,8 @@ class Breaker:
         self._pause_ms = PAUSE_MS
         self.since_ms = 0
         """When it came into its state; 0: it was never open."""
+        self.failing_since_ms = 0
+        """When it opened after it had been closed; 0 while it is closed."""
         self.why = ""
         """The last reason to open it."""
         self.opened = 0
@@ -110,12 +112,14 @@ class Breaker:
         if self._state == "half_open":
             self._succeeded += 1
             if self._succeeded >= ENOUGH:
+                self.failing_since_ms = 0
                 self._turn("closed", now_ms)
 
     def _open(self, why: Reason, now_ms: int) -> None:
         self.why, self._until_ms = why.value, now_ms + self._pause_ms
         self._run = self._first_ms = 0
         self.opened += 1
+        self.failing_since_ms = self.failing_since_ms or now_ms
         self._turn("open", now_ms)
 
     def _turn(self, state: State, now_ms: int) -> None:
@@ -125,4 +129,11 @@ class Breaker:
         """For the carrier's status report."""
         state = self.state(now_ms)
         until_ms = self._until_ms if state == "open" else 0
-        return {"state": state, "since_ms": self.since_ms, "until_ms": until_ms, "why": self.why, "opened": self.opened}
+        return {
+            "state": state,
+            "since_ms": self.since_ms,
+            "failing_since_ms": self.failing_since_ms,
+            "until_ms": until_ms,
+            "why": self.why,
+            "opened": self.opened,
+        }

@@ -91,15 +91,16 @@ class Liveness:
 
     def down_ms(self, carrier: str) -> int:
         """How long it has not been able to send; 0 when it can."""
-        if carrier in self._live or carrier in self._tried:
+        if carrier in self._live:
             return 0
         if carrier in self._modes:
             return 1 << 40  # ordered: nothing to wait for
         status = self._status.get(carrier)
         if status is None:
             return 1 << 40
-        breaker = status["breaker"]["since_ms"] if outlook.breaker(status) == "open" else 0
-        since = status["down_since_ms"] or breaker or status["at_ms"]
+        # A breaker that opens and tries by turns is one outage: what waits there should not wait for its end.
+        failing = status["breaker"].get("failing_since_ms", 0) if outlook.breaker(status) != "closed" else 0
+        since = status["down_since_ms"] or failing or status["at_ms"]
         return max(self._redis.clock_ms() - int(since), 1)
 
     def why(self, carrier: str) -> str:

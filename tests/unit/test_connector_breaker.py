@@ -77,6 +77,7 @@ def test_each_failed_trial_doubles_the_pause_up_to_a_minute() -> None:
         breaker.heard(answers(deferred(Reason.TEMPORARY), 1, now), now)
     assert pauses == [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000] and max(pauses) == LONGEST_MS
     assert breaker.opened == 9
+    assert breaker.status(now)["failing_since_ms"] == OPEN_MS, "all of it is one outage"
 
 
 @given(
