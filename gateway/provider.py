@@ -95,7 +95,7 @@ RULES: Mapping[Reason, Rule] = {
     Reason.CANCELLED: Rule(False, False, False, "the client cancelled the message"),
     Reason.DAMAGED: Rule(False, False, False, "a stored value could not be read"),
     Reason.LIMIT: Rule(False, False, False, "a limit of the plan has no room for it"),
-    Reason.PAUSED: Rule(False, False, False, "an operator paused its class, client or tag"),
+    Reason.PAUSED: Rule(False, False, False, "an operator paused its carrier, class, client or tag"),
     Reason.BUDGET: Rule(False, False, False, "the budget of its client or tag is spent"),
     Reason.SENDER_NOT_REGISTERED: Rule(False, False, False, "no carrier of the route may use this sender"),
     Reason.STOPPED: Rule(False, False, False, "the recipient is on a stop list for this class"),

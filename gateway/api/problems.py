@@ -173,7 +173,7 @@ TABLE: Final[Mapping[Code, Kind]] = {
     Code.PLAN_INVALID: Kind(422, "The plan cannot be used"),
     Code.DATASET_INVALID: Kind(422, "The file cannot be kept"),
     Code.RATE_LIMITED: Kind(429, "More messages than the client may send now", 1),
-    Code.BUDGET_EXCEEDED: Kind(429, "The budget is spent"),
+    Code.BUDGET_EXCEEDED: Kind(429, "The budget is spent", 3600),
     Code.INTAKE_FULL: Kind(429, "No more messages fit at the moment", 2),
     Code.INTERNAL_ERROR: Kind(500, "Something went wrong here"),
     Code.REDIS_AWAY: Kind(503, "Redis cannot be reached", 1),

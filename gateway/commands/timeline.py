@@ -12,7 +12,7 @@ from gateway.provider import RULES, Reason
 Moment = Mapping[str, Any]
 
 WAITS: Final = {
-    "paused": "an operator paused the carrier: sluice carriers resume NAME",
+    "paused": "an operator paused the carrier: sluice carriers resume NAME; or class, client or tag: sluice pause",
     "draining": "an operator drains the carrier: sluice carriers resume NAME",
     "no_bind": "the carrier has no link now: sluice carriers check NAME",
     "no_connector": "no process serves the carrier: start one with the role connector",
@@ -58,7 +58,9 @@ def reason_in_words(reason: str | None) -> str:
     """What a reason means; empty when there is none."""
     if not reason:
         return ""
-    return RULES[Reason(reason)].words if reason in Reason.__members__.values() else WAITS.get(reason, reason)
+    if reason in WAITS:
+        return WAITS[reason]
+    return RULES[Reason(reason)].words if reason in Reason.__members__.values() else reason
 
 
 def means(m: Moment) -> str:
