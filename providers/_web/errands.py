@@ -63,10 +63,11 @@ class ErrandMaker:
     def make(self, now_ms: int, sents: Sequence[Sent] = ()) -> bytes:
         """The bytes of a request."""
         asked: Any = Asked(sents, self._body is not None)
-        path, kind = str(self._url(asked)), ""
+        path = str(self._url(asked))
+        kind: str | None = None  # that of a message's request
         query, body = encode_form(self._fields, asked, "utf-8"), b""
         if self._body is not None:
             body, kind = _json(self._body(asked)), JSON
         elif self._method == "POST":
-            query, body, kind = "", query.encode("ascii"), FORM if self._fields else ""
+            query, body, kind = "", query.encode("ascii"), FORM if self._fields else None
         return self._head.make(self._method, path, query, [], body, now_ms, kind)

@@ -1,10 +1,13 @@
-"""The tables of docs/http-carriers.md, made from the settings' types: `python -m providers._web.page FILE` renews them.
+"""The tables of docs/http-carriers.md and docs/carriers.md, made from the settings' types: `python -m
+providers._web.page FILE …` renews them.
 
 In: the page. Out: the page with what stands between its markers written anew. Never: a word that the code does not say.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import sys
 from pathlib import Path
@@ -12,12 +15,22 @@ from typing import Any, get_args
 
 import msgspec
 
+import providers
 from providers._web import callback_settings, settings
+from providers._web.account import Account
 from providers._web.errands import OF_A_QUESTION
 from providers._web.placeholders import OF_A_REQUEST, OF_A_SUBMISSION
 from providers._web.reading import CARRIERS_REASONS
 
 _MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BY_NAME = tuple(
+    sorted(
+        name
+        for _, name, _ in pkgutil.iter_modules(providers.__path__)
+        if issubclass(getattr(importlib.import_module(f"providers.{name}"), "SETTINGS", type), Account)
+    )
+)
+"""Carriers by name."""
 _KINDS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "request": (settings.WebSettings,),
     "json": (settings.JsonSettings,),
@@ -37,6 +50,8 @@ _KINDS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "inbound": (callback_settings.Inbox,),
     "when": (callback_settings.When,),
     "reply": (callback_settings.Reply,),
+    "account": (Account,),
+    **{name: (importlib.import_module(f"providers.{name}").SETTINGS,) for name in BY_NAME},
 }
 
 
@@ -58,14 +73,15 @@ def renew(page: str) -> str:
 
 
 def _table(kinds: tuple[type[msgspec.Struct], ...]) -> str:
-    inherited = set() if kinds[0] is settings.WebSettings else _names(settings.WebSettings)
+    shared = settings.WebSettings if issubclass(kinds[0], settings.WebSettings) else Account
+    inherited = set() if kinds[0] is shared else _names(shared)
     rows = []
     for kind in kinds:
         tag = kind.__struct_config__.tag
         if tag is not None:
             rows.append(f'| `kind = "{tag}"` | {_first_line(kind)} | |')
         for field in msgspec.structs.fields(kind):
-            if field.encode_name not in inherited or not issubclass(kind, settings.WebSettings):
+            if field.encode_name not in inherited or not issubclass(kind, shared):
                 rows.append(f"| `{field.encode_name}` | {words(field.type)} | {default(field)} |")
     return "\n".join(("| setting | means | default |", "|---|---|---|", *rows)) + "\n"
 
@@ -97,5 +113,5 @@ def default(field: Any) -> str:
 
 
 if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(renew(path.read_text("utf-8")), "utf-8")
+    for path in map(Path, sys.argv[1:]):
+        path.write_text(renew(path.read_text("utf-8")), "utf-8")

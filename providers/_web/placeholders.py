@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.message import id_text
 from gateway.provider import Submission
 
+_SHORT_CODE: Final = 8  # digits at the most
 _FARTHEST_MS: Final = 253_402_300_799_000  # the last second of the year 9999
 
 
@@ -59,6 +60,11 @@ def _hex(text: str) -> str:
     return text.encode("utf-16-be").hex().upper()
 
 
+def _e164(facts: Facts) -> str:
+    sender = facts.s.sender
+    return f"+{sender}" if sender.isascii() and sender.isdigit() and len(sender) > _SHORT_CODE else sender
+
+
 def _text(facts: Facts) -> str:
     s = facts.s
     return _hex(s.text) if facts.context.ucs2_hex and s.encoding == "ucs2" else s.text
@@ -79,6 +85,7 @@ OF_A_SUBMISSION: Final[Mapping[str, tuple[Value, str]]] = {
     "to_digits": (lambda f: f.s.to.removeprefix("+"), "the recipient without +"),
     "from": (lambda f: f.s.sender, "the sender"),
     "from_digits": (lambda f: f.s.sender.removeprefix("+"), "the sender without +"),
+    "from_e164": (_e164, "the sender, with + before a number that is longer than a short code"),
     "text": (_text, 'the text; UTF-16 in hex for `ucs2_text = "hex"`'),
     "text_hex": (lambda f: _hex(f.s.text), "the text as UTF-16 (big endian) in hex"),
     "gsm7_text": (lambda f: f.s.text if f.s.encoding != "ucs2" else "", "the text if it is gsm7, else empty"),
@@ -114,5 +121,5 @@ OF_A_REQUEST: Final[Mapping[str, tuple[Value, str]]] = {
 }
 SINGLE: Final[Mapping[str, Value]] = {n: v for n, (v, _) in {**OF_A_SUBMISSION, **OF_A_REQUEST}.items()}
 SHARED: Final[Mapping[str, Value]] = {n: v for n, (v, _) in OF_A_REQUEST.items()}
-LEFT_OUT: Final = frozenset({"from", "from_digits", "callback_url", "udh_hex", "gsm7_text", "ucs2_hex"})
+LEFT_OUT: Final = frozenset({"from", "from_digits", "from_e164", "callback_url", "udh_hex", "gsm7_text", "ucs2_hex"})
 """A field that is nothing but one of these is left out where it is empty."""

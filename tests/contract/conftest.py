@@ -8,6 +8,7 @@ import pytest
 
 from gateway.provider import Provider
 from tests.contract.carrier import Carrier, Desk, Watch
+from tests.contract.named_carriers import JasminCarrier, KannelCarrier
 from tests.contract.smpp_carrier import SmppCarrier, SmppManyBindsCarrier, SmppPairCarrier, SmppPayloadCarrier
 from tests.contract.web_carrier import FormCarrier, JsonBatchCarrier, JsonCarrier, JsonPartsCarrier
 
@@ -20,6 +21,8 @@ CARRIERS: list[type[Carrier]] = [
     JsonPartsCarrier,
     JsonBatchCarrier,
     FormCarrier,
+    KannelCarrier,
+    JasminCarrier,
 ]
 
 

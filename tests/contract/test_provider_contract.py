@@ -63,10 +63,11 @@ async def test_an_accepted_submission_has_the_carriers_id_and_knows_when_and_whe
 ) -> None:
     before_ms = int(time.time() * 1000)
     (s,) = put(provider, "hello")
-    assert await desk.outcome(s) == accepted("id-1")
+    outcome = await desk.outcome(s)
     assert before_ms <= s.sent_ms <= time.time() * 1000
     assert s.bind in {link.bind for link in provider.links()}
     (arrived,) = carrier.arrived
+    assert outcome == accepted(arrived.message_id)
     assert (arrived.text, arrived.to, arrived.sender) == ("hello", "+79161234567", "Sluice")
 
 

@@ -211,10 +211,10 @@ class JsonCarrier:
     def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
         return json.dumps({"reports": [report]}).encode(), "application/json"
 
-    def _deliver(self, report: dict[str, Any]) -> Delivery:
+    def _deliver(self, report: dict[str, Any], query: str = "") -> Delivery:
         delivery = Delivery()
         body, kind = self.encode(report)
-        url = f"http://127.0.0.1:{self._gateway.port}/v1/receipts/acme/{self.token}"
+        url = f"http://127.0.0.1:{self._gateway.port}/v1/receipts/acme/{self.token}{query}"
 
         async def deliver() -> None:
             delivery.kept.set_result(200 <= await post(url, body, {"Content-Type": kind}) < 300)

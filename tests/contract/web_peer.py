@@ -104,15 +104,29 @@ class Server:
             peer.transport.abort()
 
 
+async def get(url: str) -> int:
+    """The status of a GET; 0 when there is no answer."""
+    return await _call("GET", url, b"", {})
+
+
 async def post(url: str, body: bytes, headers: dict[str, str]) -> int:
     """The status of a POST; 0 when there is no answer."""
+    return await _call("POST", url, body, headers)
+
+
+async def _call(method: str, url: str, body: bytes, headers: dict[str, str]) -> int:
     parts = urlsplit(url)
     try:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     except OSError:
         return 0
     target = parts.path + (f"?{parts.query}" if parts.query else "")
-    lines = [f"POST {target} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}", "Connection: close"]
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     try:
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)

@@ -1,4 +1,4 @@
-"""docs/http-carriers.md says what the code says, and its examples are good plans."""
+"""docs/http-carriers.md and docs/carriers.md say what the code says, and their examples are good plans."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from gateway.provider_modules import check_whole
 from providers._web import page
 
-PAGE = Path(__file__).parents[2] / "docs" / "http-carriers.md"
-EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (DOCS / "http-carriers.md", DOCS / "carriers.md")
+EXAMPLES = [e for page in PAGES for e in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
 REST = """
 [[operator]]
 name = "all"
@@ -26,9 +27,16 @@ carriers = ["{name}"]
 """
 
 
-def test_the_tables_are_those_of_the_code() -> None:
-    text = PAGE.read_text("utf-8")
-    assert page.renew(text) == text, "renew it: python -m providers._web.page docs/http-carriers.md"
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_tables_are_those_of_the_code(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert page.renew(text) == text, f"renew it: python -m providers._web.page {path}"
+
+
+def test_every_carrier_by_name_has_its_table_and_an_example() -> None:
+    text = PAGES[1].read_text("utf-8")
+    assert [name for name in page.BY_NAME if f"<!-- {name} -->" not in text] == []
+    assert [name for name in page.BY_NAME if f'provider = "{name}"\n' not in text] == []
 
 
 def test_every_setting_is_explained() -> None:
@@ -38,7 +46,7 @@ def test_every_setting_is_explained() -> None:
         )
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["json", "form"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.split('"')[1])
 def test_the_examples_are_good_plans(example: str) -> None:
     name = re.search(r'name = "(.*?)"', example)
     assert name is not None

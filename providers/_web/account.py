@@ -1,0 +1,84 @@
+"""What every carrier by name lets one set beside its own settings: time-outs, the window, who may call us.
+
+In: typed settings. Out: the tables of a web carrier that are the same for all of them. Never: a carrier's own word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from gateway.provider import SecretText
+from providers._web.secret import Secret
+from providers._web.settings import Seconds
+
+POLL_S: Final = (10, 30, 60, 120, 300, 600, 1800, 3600, 3600 * 3, 3600 * 6, 3600 * 12, 3600 * 24, 3600 * 48)
+"""When carriers are asked about messages where no receipts come."""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that all carriers by name have."""
+
+    window: Annotated[int, Meta(ge=1, le=10_000, description="requests without an answer at a time")] = 20
+    answer_timeout_s: Annotated[
+        Seconds, Meta(description="then a submission is uncertain; a late answer settles it")
+    ] = 30
+    late_answer_s: Annotated[Annotated[float, Meta(ge=0)], Meta(description="how long a late answer is waited for")] = (
+        30
+    )
+    connect_timeout_s: Annotated[Seconds, Meta(description="for connecting, TLS included")] = 10
+    keep_alive_s: Annotated[Seconds, Meta(description="how long an unused connection is kept")] = 4
+    check_s: Annotated[Seconds, Meta(description="silence after which we look whether the carrier is still there")] = 10
+    reconnect_s: Annotated[Seconds, Meta(description="first pause before connecting again; doubles, with jitter")] = 0.5
+    reconnect_max_s: Annotated[Seconds, Meta(description="the longest such pause")] = 30
+    refused_s: Annotated[
+        Seconds, Meta(description="first pause after refused credentials; doubles up to ten times it")
+    ] = 30
+    tls_ca: Annotated[str, Meta(description="file with the authorities to trust; empty: the system's")] = ""
+    callback_token: Annotated[
+        Secret | None,
+        Meta(description="secret word at the end of the address for reports: letters, digits, - and _, at least 6"),
+    ] = None
+    callback_networks: Annotated[
+        tuple[str, ...], Meta(description="networks that may report, such as 10.0.0.0/8; empty: any")
+    ] = ()
+
+
+_OWN: Final = frozenset({"callback_token", "callback_networks"})
+
+
+def way(account: Account) -> dict[str, Any]:
+    """Window and time-outs, as a web carrier's settings have them."""
+    return {name: getattr(account, name) for name in Account.__struct_fields__ if name not in _OWN}
+
+
+def callbacks(account: Account, **more: Any) -> dict[str, Any]:
+    """`callbacks` of a web carrier, for an account that has a token; else nothing."""
+    if account.callback_token is None:
+        return {}
+    proof = {"kind": "path", "token": account.callback_token.reveal()}
+    return {"callbacks": {"proof": proof, "networks": account.callback_networks, "format": "any", **more}}
+
+
+def literal(given: Secret | str) -> SecretText:
+    """A value for a place that may hold placeholders: it is never read as one, and no repr shows it."""
+    return SecretText(given.reveal() if isinstance(given, Secret) else given)
+
+
+def rules(*given: tuple[str, str], **status: Any) -> list[dict[str, Any]]:
+    """Errors by a regular expression over the body: (expression, reason)."""
+    return [{"pattern": expression, "reason": reason, **status} for expression, reason in given]
+
+
+def each(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:
+    """A `translate` that changes every report of a document, one or a list; what is no report stays as it is."""
+
+    def translate(document: Any) -> Any:
+        if isinstance(document, list):
+            return [change(one) if isinstance(one, dict) else one for one in document]
+        return change(document) if isinstance(document, dict) else document
+
+    return translate
