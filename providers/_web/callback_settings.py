@@ -112,6 +112,9 @@ class Inbox(Table, frozen=True, kw_only=True):
     sender: Annotated[Pointer, Meta(description="the subscriber's number")]
     recipient: Annotated[Pointer, Meta(description="our number")] = ""
     text: Annotated[Pointer, Meta(description="the text")]
+    concat_ref: Annotated[Pointer, Meta(description="of a part of a long text, what its parts share")] = ""
+    concat_total: Annotated[Pointer, Meta(description="how many parts there are")] = ""
+    concat_part: Annotated[Pointer, Meta(description="which of them it is, from 1")] = ""
 
 
 class Reply(Table, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -88,6 +89,11 @@ class CallbackReader:
             self._recipient = pointer(i.recipient, "callbacks.inbound.recipient") if i.recipient else None
             self._text = pointer(i.text, "callbacks.inbound.text")
             self._is_inbound = _condition(i.when, "callbacks.inbound.when")
+            self._segment = [
+                pointer(place, f"callbacks.inbound.{name}").text_at
+                for name, place in (("ref", i.concat_ref), ("total", i.concat_total), ("part", i.concat_part))
+                if place
+            ]
         self._reply = settings.reply
 
     def read(self, request: CallbackRequest) -> Callback:
@@ -139,8 +145,19 @@ class CallbackReader:
                 bad.append(("a subscriber's message has no sender or no text", report))
                 continue
             to = self._recipient.text_at(report) if self._recipient else ""
-            found.append(Inbound(sender, to, text[:_LONGEST_TEXT].replace("\0", "")))
+            segment = _segment([at(report) for at in self._segment])
+            found.append(Inbound(sender, to, text[:_LONGEST_TEXT].replace("\0", ""), segment))
         return found, taken, bad
+
+
+def _segment(given: list[str]) -> tuple[int, ...]:
+    """(reference, total, number) of a part; empty for a whole text, and for what makes no sense."""
+    if len(given) != 3 or not all(given):
+        return ()
+    ref, total, part = (int(word) if word.isascii() and word.isdigit() and len(word) < 10 else -1 for word in given)
+    if ref < 0:  # any word will do
+        ref = zlib.crc32(given[0].encode("utf-8", "surrogatepass"))
+    return (ref & 0xFFFF, total, part) if 1 < total < 256 and 0 < part <= total else ()
 
 
 class ReceiptMap:

@@ -44,6 +44,7 @@ def make(
             settings.ucs2_text == "hex",
             settings.longest_validity_s,
             callback_url(carrier, settings, reports.callbacks_url),
+            settings.shortest_validity_s,
         )
         maker, reader = RequestMaker(settings, context), AnswerReader(settings)
         translate = dialect.translate if dialect is not None else None

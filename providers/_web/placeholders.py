@@ -28,6 +28,7 @@ class Context:
     ucs2_hex: bool = False
     longest_validity_s: int = 259_200
     callback_url: Callable[[Facts], str] = lambda facts: ""
+    shortest_validity_s: int = 1
 
 
 @dataclass(slots=True)
@@ -46,9 +47,9 @@ class Facts:
 
     @property
     def validity_s(self) -> int:
-        """How long the message is still worth something; at least 1."""
+        """How long the message is still worth something, within what the carrier takes."""
         left = (self.s.deadline_ms - self.now_ms + 999) // 1000
-        return max(1, min(left, self.context.longest_validity_s))
+        return max(self.context.shortest_validity_s, min(left, self.context.longest_validity_s))
 
 
 def _iso(ms: int) -> str:

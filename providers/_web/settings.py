@@ -212,6 +212,7 @@ class WebSettings(Reach, frozen=True, kw_only=True):
         Meta(description="whole: the carrier cuts long texts; parts: we do, a request a part"),
     ] = "whole"
     longest_validity_s: Annotated[int, Meta(ge=1, description="the longest validity that the carrier takes")] = 259_200
+    shortest_validity_s: Annotated[int, Meta(ge=1, description="the shortest one; no less is said")] = 1
     batch: Annotated[Batch | None, Meta(description="several messages in one request")] = None
     success: Annotated[Success, Meta(description="when an answer means yes")] = Success()
     message_id: Annotated[

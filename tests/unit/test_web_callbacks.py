@@ -301,3 +301,16 @@ def test_no_report_breaks_a_reader(body: bytes, reads: ReadsCallbacks) -> None:
 def test_callbacks_that_cannot_work_are_told_with_their_place(callbacks: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         reader(callbacks)
+
+
+def test_a_part_of_a_long_message_says_which_one_it_is() -> None:
+    inbox = {"sender": "/from", "text": "/text", "concat_ref": "/ref", "concat_total": "/of", "concat_part": "/part"}
+
+    def segment(**given: Any) -> tuple[int, ...]:
+        (one,) = read({"inbound": inbox}, {"from": "79161234567", "text": "hi", **given}).inbound
+        return one.segment
+
+    assert segment(ref="7", of="2", part="1") == (7, 2, 1)
+    assert segment(ref="08B5796", of=3, part=3)[1:] == (3, 3)
+    assert segment() == segment(ref="7", of="1", part="1") == segment(ref="7", of="2", part="3") == ()
+    assert segment(ref="7", of="x", part="1") == segment(ref="7", of="999", part="1") == ()

@@ -82,6 +82,7 @@ def test_every_placeholder_has_its_value_and_numbers_stay_numbers() -> None:
         "to_digits": "79161234567",
         "from": "Sluice",
         "from_digits": "Sluice",
+        "from_e164": "Sluice",
         "text": "Hi",
         "gsm7_text": "Hi",
         "text_hex": "00480069",
