@@ -178,8 +178,9 @@ receipts_matched = counter(
 )
 receipts_awaited = gauge("receipts", "receipts_awaited_messages", "Messages with a carrier that no receipt decided yet",
                          "carrier")  # fmt: skip
-receipts_awaited_age = gauge("receipts", "receipts_awaited_age_seconds",
-                             "Age of the oldest message with a carrier that no receipt decided yet", "carrier")  # fmt: skip
+receipts_awaited_age = gauge(
+    "receipts", "receipts_awaited_age_seconds", "Age of the oldest message that waits for its receipt", "carrier"
+)
 receipts_unmatched = gauge("receipts", "receipts_waiting", "Receipts that wait for their submission")
 receipts_waiting_age = gauge("receipts", "receipts_waiting_age_seconds", "Age of the oldest receipt that waits")
 receipts_orphaned = counter("receipts", "receipts_orphaned", "Receipts given up after three days without a submission")

@@ -26,8 +26,8 @@ from gateway.receipts.stop_requests import StopRequests
 from gateway.store.days import Days
 from gateway.store.ledger import ConflictError
 from gateway.store.pool import Pool, StoreAwayError
-from gateway.streams.lease import Lease
 from gateway.streams.learnt import add_forms
+from gateway.streams.lease import Lease
 from gateway.streams.link import Redis, RedisAwayError
 
 log = logs.stage("receipts")

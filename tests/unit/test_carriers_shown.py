@@ -32,7 +32,16 @@ def test_rate_answers_receipts_codes_and_ids_are_told(capsys: pytest.CaptureFixt
         codes={"0x58": 12},
         warnings=["`password` is long"],
     )
-    for words in ("42.5 parts a second", "after 11 ms", "250 ms", "1,234 messages", "1 h", '"hex"', "12 of 0x58", "`password` is long"):
+    for words in (
+        "42.5 parts a second",
+        "after 11 ms",
+        "250 ms",
+        "1,234 messages",
+        "1 h",
+        '"hex"',
+        "12 of 0x58",
+        "`password` is long",
+    ):
         assert words in text
 
 
