@@ -16,6 +16,7 @@ from gateway import logs, metrics
 from gateway.api.problems import Code, Problem, problem
 from gateway.credentials import CredentialError, resolve
 from gateway.events import AnyFact, Came, Received, pack_facts
+from gateway.message import id_shard
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier
 from gateway.plan.parse import is_reference
@@ -128,8 +129,8 @@ class Keeper:
             by_shard.setdefault(self._shard(receipt.recipient), []).append(Received(carrier, now, receipt))
         for inbound in said.inbound:
             by_shard.setdefault(self._shard(inbound.sender), []).append(Came(carrier, now, inbound))
-        if said.nudges:
-            await asks.put(self._redis, carrier, [_question(nudge, now) for nudge in said.nudges])
+        if nudges := [n for n in said.nudges if id_shard(n.message_id) < self._redis.shards]:
+            await asks.put(self._redis, carrier, [_question(nudge, now) for nudge in nudges])
         futures = [self._put(shard, some) for shard, found in by_shard.items() for some in _pieces(found)]
         async with asyncio.timeout(KEEP_S):
             for future in futures:

@@ -73,6 +73,8 @@ class Carrier(Protocol):
     arrived: list[Arrived]
     welcome: bool
     """Whether credentials are accepted."""
+    hears: bool
+    """Whether it passes on what subscribers write."""
 
     def __init__(self, watch: Watch) -> None: ...
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.provider import Provider
 from tests.contract.carrier import Carrier, Desk, Watch
-from tests.contract.named_carriers import JasminCarrier, KannelCarrier
+from tests.contract.named_carriers import ExolveCarrier, JasminCarrier, KannelCarrier, SmsAeroCarrier, SmscCarrier
 from tests.contract.smpp_carrier import SmppCarrier, SmppManyBindsCarrier, SmppPairCarrier, SmppPayloadCarrier
 from tests.contract.web_carrier import FormCarrier, JsonBatchCarrier, JsonCarrier, JsonPartsCarrier
 
@@ -23,6 +23,9 @@ CARRIERS: list[type[Carrier]] = [
     FormCarrier,
     KannelCarrier,
     JasminCarrier,
+    SmscCarrier,
+    ExolveCarrier,
+    SmsAeroCarrier,
 ]
 
 

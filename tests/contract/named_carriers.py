@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
-from providers import jasmin, kannel
-from tests.contract.carrier import Answer, Arrived, Delivery
+from providers import exolve, jasmin, kannel, smsaero, smsc_ru
+from tests.contract.carrier import Answer, Arrived, Delivery, Watch
 from tests.contract.web_carrier import JsonCarrier
 from tests.contract.web_peer import Asked, get
 
@@ -186,5 +188,156 @@ class JasminCarrier(NamedCarrier):
         return urlencode(report).encode(), "application/x-www-form-urlencoded"
 
 
-def as_json(value: Any) -> bytes:
-    return json.dumps(value).encode()
+class SmscCarrier(NamedCarrier):
+    """SMSC.ru: errors with HTTP 200, answers that say windows-1251, a digest in every report."""
+
+    kind: ClassVar[Any] = smsc_ru
+    needed = ("login", "password")
+    states: ClassVar[dict[str, str]] = {"delivered": "1", "undeliverable": "25", "expired": "3", "enroute": "0"}
+
+    def account(self) -> dict[str, Any]:
+        return {"url": self.url, "login": "account", "password": self.secret, "callback_secret": self.secret + "-sign"}
+
+    def _asked(self, asked: Asked) -> None:
+        fields = {name: values[0] for name, values in parse_qs(asked.body.decode(), keep_blank_values=True).items()}
+        self.logins += asked.path != "/sys/balance.php" or not self.welcome
+        assert (asked.method, asked.query, fields["charset"], fields["fmt"]) == ("POST", "", "utf-8", "3")
+        if not self.welcome or (fields["login"], fields["psw"]) != ("account", self.secret):
+            self.reply(asked, {"error": "authorise error", "error_code": 2})
+        elif asked.path == "/sys/balance.php":
+            self.reply(asked, {"balance": "83.60"})
+        elif asked.path == "/sys/send.php":
+            number = str(len(self.arrived) + 1)
+            self.take(asked, fields["mes"], fields["phones"], fields.get("sender", ""), number)
+        else:
+            self.reply(asked, {"error": "неизвестно", "error_code": 1})
+
+    def reply(self, asked: Asked, value: dict[str, Any]) -> None:
+        body = json.dumps(value, ensure_ascii=False).encode("cp1251")
+        asked.answer(200, body, {"Content-Type": "application/json; charset=windows-1251"})
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        ((arrived, answer),) = said
+        if answer is Answer.ACCEPT:
+            self.reply(asked, {"id": int(arrived.message_id), "cnt": 1})
+        elif answer is Answer.THROTTLE:
+            self.reply(asked, {"error": "повтор", "error_code": 9})
+        else:
+            self.reply(asked, {"error": "invalid number", "error_code": 7, "id": 99})
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        status = self.states[state]
+        signed = f"{message_id}:79161234567:{status}:{self.secret}-sign"
+        report = {"id": message_id, "phone": "79161234567", "status": status, "ts": "1700000000", "err": "0"}
+        return self._deliver(report | {"sha1": hashlib.sha1(signed.encode()).hexdigest()})
+
+    def send_inbound(self, text: str) -> Delivery:
+        signed = f"79161234567:{text}:1234:{self.secret}-sign"
+        report = {"phone": "79161234567", "mes": text, "to": "1234"}
+        return self._deliver(report | {"md5": hashlib.md5(signed.encode()).hexdigest()})
+
+    def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
+        return urlencode(report).encode(), "application/x-www-form-urlencoded"
+
+
+class ExolveCarrier(NamedCarrier):
+    """MTS Exolve: JSON with a bearer key, events of a number."""
+
+    kind: ClassVar[Any] = exolve
+    needed = ("api_key",)
+    states: ClassVar[dict[str, Any]] = {
+        "delivered": "DELIVERY_STATUS_DELIVERED",
+        "undeliverable": 4,
+        "expired": "DELIVERY_STATUS_RETRIES_EXCEEDED",
+        "enroute": 2,
+    }
+
+    def account(self) -> dict[str, Any]:
+        return {"url": self.url, "api_key": self.secret}
+
+    def _asked(self, asked: Asked) -> None:
+        self.logins += 1
+        if not self.welcome or asked.headers.get("authorization") != f"Bearer {self.secret}":
+            asked.answer(401, b"malformed token")
+        elif asked.path == "/GetCount":
+            asked.answer(400, b"no date")
+        else:
+            body = json.loads(asked.body)
+            number = str(4391665382394400000 + len(self.arrived))
+            self.take(asked, body["text"], "+" + body["destination"], body.get("number", ""), number)
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        ((arrived, answer),) = said
+        if answer is Answer.ACCEPT:
+            asked.answer(200, json.dumps({"message_id": int(arrived.message_id)}).encode())
+        elif answer is Answer.THROTTLE:
+            asked.answer(429, b"", {"Retry-After": "0"})
+        else:
+            asked.answer(400, json.dumps({"error": {"message": "destination is invalid"}}).encode())
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        report = {"message_id": message_id, "sender": "Sluice", "receiver": "79161234567", "status": "STATUS_SOMETHING"}
+        more = {"delivery_status": self.states[state], "direction": "DIRECTION_OUTGOING", "text": "hello"}
+        return self._deliver(report | more | {"date": "2026-01-02T03:04:09Z"})
+
+    def send_inbound(self, text: str) -> Delivery:
+        return self._deliver({"sender": "79161234567", "receiver": "1234", "direction": 1, "text": text})
+
+    def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
+        return json.dumps(report).encode(), "application/json"
+
+
+class SmsAeroCarrier(NamedCarrier):
+    """SMS Aero: a form with HTTP basic; its callback is a hint, its status the truth."""
+
+    kind: ClassVar[Any] = smsaero
+    hears = False
+    needed = ("email", "api_key")
+    states: ClassVar[dict[str, tuple[int, str]]] = {
+        "delivered": (1, "delivery"),
+        "undeliverable": (2, "failed delivery"),
+        "enroute": (3, "smsc submit"),
+    }
+
+    def account(self) -> dict[str, Any]:
+        return {"url": f"{self.url}/v2", "email": "shop@example.com", "api_key": self.secret}
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self.statuses: dict[str, tuple[int, str]] = {}
+
+    def credentials(self) -> str:
+        return "Basic " + base64.b64encode(f"shop@example.com:{self.secret}".encode()).decode()
+
+    def _asked(self, asked: Asked) -> None:
+        fields = {name: values[0] for name, values in parse_qs(asked.body.decode(), keep_blank_values=True).items()}
+        self.logins += asked.path == "/v2/auth"
+        if not self.welcome or asked.headers.get("authorization") != self.credentials():
+            asked.answer(401, json.dumps({"success": False, "data": None, "message": "Unauthorized"}).encode())
+        elif asked.path == "/v2/sms/send":
+            assert fields["callbackFormat"] == "JSON" and "/v1/receipts/acme/" in fields["callbackUrl"]
+            self.take(asked, fields["text"], "+" + fields["number"], fields.get("sign", ""), f"{len(self.arrived) + 1}")
+        elif asked.path == "/v2/sms/status" and fields["id"] in self.statuses:
+            status, word = self.statuses[fields["id"]]
+            data = {"id": int(fields["id"]), "number": "79161234567", "status": status, "extendStatus": word}
+            asked.answer(200, json.dumps({"success": True, "data": data | {"dateAnswer": 1700000000}}).encode())
+        else:
+            asked.answer(200, json.dumps({"success": True, "data": {"balance": "12.5"}, "message": None}).encode())
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        ((arrived, answer),) = said
+        if answer is Answer.ACCEPT:
+            data = {"id": int(arrived.message_id), "status": 0, "extendStatus": "queue", "cost": "5.49"}
+            asked.answer(200, json.dumps({"success": True, "data": data, "message": None}).encode())
+        elif answer is Answer.THROTTLE:
+            asked.answer(429, b"")
+        else:
+            asked.answer(200, json.dumps({"result": "reject", "reason": "wrong number"}).encode())
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        self.statuses[message_id] = self.states[state]
+        ref = "018bcfe5-687b-7000-a4a7-f6d7b4d6e8c1-1-0"
+        return self._deliver({"id": message_id, "status": "?"}, f"?ref={ref}&to=79161234567")
+
+    def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
+        return urlencode(report).encode(), "application/x-www-form-urlencoded"

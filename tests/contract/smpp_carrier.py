@@ -85,6 +85,7 @@ class SmppCarrier:
 
     settings: ClassVar[dict[str, Any]] = {}
     binds = 1
+    hears = True
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch

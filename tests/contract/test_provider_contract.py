@@ -49,6 +49,11 @@ def always(answer: Answer) -> Any:
     return lambda arrived: answer
 
 
+def only_if_it_hears(carrier: Carrier) -> None:
+    if not carrier.hears:
+        pytest.skip("this carrier's interface has no messages of subscribers")
+
+
 def never_twice(outcomes: Sequence[Outcome]) -> bool:
     """One outcome, or an uncertain one and what heals it."""
     kinds = [outcome.kind for outcome in outcomes]
@@ -144,10 +149,10 @@ def test_a_short_text_is_one_part(carrier: Carrier, desk: Desk) -> None:
 
 
 async def test_a_receipt_reaches_the_desk_normalised(carrier: Carrier, provider: Provider, desk: Desk) -> None:
-    delivery = carrier.send_receipt("id-42", "undeliverable")
+    delivery = carrier.send_receipt("42", "undeliverable")
     assert await delivery.kept
     (receipt,) = desk.receipts
-    assert (receipt.carrier_message_id, receipt.state) == ("id-42", "undeliverable")
+    assert (receipt.carrier_message_id, receipt.state) == ("42", "undeliverable")
     assert receipt.reason == Reason.UNREACHABLE and receipt.done_ms and receipt.recipient
 
 
@@ -168,8 +173,10 @@ async def test_a_receipt_before_the_submits_answer_is_reported_and_the_answer_st
 async def test_a_carrier_has_its_answer_only_when_what_it_sent_is_durable(
     carrier: Carrier, provider: Provider, desk: Desk, kind: str
 ) -> None:
+    if kind == "inbound":
+        only_if_it_hears(carrier)
     desk.durable.clear()
-    delivery = carrier.send_receipt("id-1", "delivered") if kind == "receipt" else carrier.send_inbound("STOP")
+    delivery = carrier.send_receipt("1", "delivered") if kind == "receipt" else carrier.send_inbound("STOP")
     await desk.watch.until(lambda: desk.receipts or desk.inbound)
     (s,) = put(provider, "a round trip that overtakes it")
     await desk.outcome(s)
@@ -182,22 +189,23 @@ async def test_a_carrier_is_asked_again_for_what_could_not_be_kept(
     carrier: Carrier, provider: Provider, desk: Desk
 ) -> None:
     desk.broken = True
-    assert await carrier.send_receipt("id-1", "delivered").kept is False
+    assert await carrier.send_receipt("1", "delivered").kept is False
     desk.broken = False
-    assert await carrier.send_receipt("id-1", "delivered").kept is True
+    assert await carrier.send_receipt("1", "delivered").kept is True
 
 
 async def test_a_slow_store_holds_up_no_submission(carrier: Carrier, provider: Provider, desk: Desk) -> None:
     desk.durable.clear()
-    deliveries = [carrier.send_receipt(f"id-{n}", "delivered") for n in range(50)]
+    deliveries = [carrier.send_receipt(f"{n}", "delivered") for n in range(50)]
     for s in put(provider, *["hello"] * 5):
         assert (await desk.outcome(s)).kind is Kind.ACCEPTED
     desk.durable.set()
     assert all([await delivery.kept for delivery in deliveries])
-    assert {r.carrier_message_id for r in desk.receipts} == {f"id-{n}" for n in range(50)}
+    assert {r.carrier_message_id for r in desk.receipts} == {f"{n}" for n in range(50)}
 
 
 async def test_a_subscribers_message_is_reported(carrier: Carrier, provider: Provider, desk: Desk) -> None:
+    only_if_it_hears(carrier)
     assert await carrier.send_inbound("id:1 stat:DELIVRD err:000").kept
     assert [m.text for m in desk.inbound] == ["id:1 stat:DELIVRD err:000"] and not desk.receipts
 
@@ -326,7 +334,7 @@ async def test_closing_is_bounded_and_reports_the_rest_uncertain(carrier: Carrie
     await desk.watch.until(lambda: provider.room == carrier.capacity)
     carrier.script = always(Answer.SILENCE)
     desk.durable.clear()
-    carrier.send_receipt("id-1", "delivered")
+    carrier.send_receipt("1", "delivered")
     sent = put(provider, *["hello"] * (carrier.capacity + 3))
     await desk.watch.until(lambda: len(carrier.arrived) == carrier.capacity and desk.receipts)
     before = time.monotonic()
@@ -444,7 +452,7 @@ async def test_a_secret_is_in_no_log_repr_or_error(
     await provider.start()
     await desk.watch.until(lambda: provider.live)
     desk.broken = True
-    await carrier.send_receipt("id-1", "delivered").kept
+    await carrier.send_receipt("1", "delivered").kept
     await carrier.leave()
     await desk.watch.until(lambda: not provider.live)
     await provider.close(1.0)

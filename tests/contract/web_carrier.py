@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from gateway.api.desk import Desk
 from gateway.api.problems import Problem
-from gateway.provider import Callback, CallbackRequest, Provider, ReadsCallbacks, Reports
+from gateway.provider import Asks, Callback, CallbackRequest, Provider, ReadsCallbacks, Reports, Sent
 from providers import http_form, http_json
 from tests.contract.carrier import Answer, Arrived, Delivery, Watch
 from tests.contract.web_peer import Asked, Peer, Server, post
@@ -24,6 +24,7 @@ class JsonCarrier:
     """Fulfils `carrier.Carrier`: JSON, a bearer token, texts whole, receipts as JSON. Subclasses differ."""
 
     kind: ClassVar[Any] = http_json
+    hears = True
     window = 10
     size = 1
 
@@ -71,6 +72,11 @@ class JsonCarrier:
                 await reports.on_receipts(said.receipts)
             if said.inbound:
                 await reports.on_inbound(said.inbound)
+            for nudge in said.nudges:  # as the connector does that has the carrier
+                assert isinstance(made, Asks)
+                found = await made.query(Sent(nudge.carrier_message_id, "", nudge.recipient))
+                if found is not None:
+                    await reports.on_receipts([found])
 
         self._desk = Desk(lambda name: reader if name == "acme" else None, keep)
         return made
