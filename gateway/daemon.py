@@ -122,7 +122,8 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         if roles & {"api", "router"}:
             stages.start("volumes", volumes.watch())
         if "router" in roles:
-            stages.start("router", router.run(settings, redis, owner, plan.current, volumes.used, stops.which))
+            routing = router.run(settings, redis, owner, plan.current, volumes.used, stops.which, stops.is_any)
+            stages.start("router", routing)
             stages.start("unmapped operators", live_numbers.count_unmapped(plan.current))
             stages.start("queue gauges", measure_queues(redis))
             stages.start("queue movement", measure_movement(redis))

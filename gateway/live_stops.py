@@ -85,6 +85,10 @@ class LiveStops:
             return EVERYBODY
         return CLIENT if rule.get(client, 0) & bit else ""
 
+    def is_any(self) -> bool:
+        """Whether anything is stopped at all."""
+        return self._index.count > 0
+
     @property
     def count(self) -> int:
         """Numbers that something is stopped for."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -24,6 +24,9 @@ from gateway.plan.surroundings import Whose
 
 _MASK: Final = (1 << SHIFT) - 1
 _MAX_REMEMBERED: Final = 100_000
+_HEAD: Final = 8
+_BLOCK: Final = 10 ** (DIGITS + 1 - _HEAD)
+"""Numbers whose first characters, plus included, are the same: a block, mostly all of one network."""
 
 
 class Unmapped(msgspec.Struct, frozen=True):
@@ -62,6 +65,8 @@ NO_TABLES: Final = Tables()
 class Directory:
     """The answer for every number. Immutable but for what it remembers, which is bounded.
 
+    Numbers of a block that no range, prefix or country divides are answered without a look into the tables.
+
     A site is what is known of a number but for its operator: a record of the numbering plan, or of the world.
     """
 
@@ -76,6 +81,10 @@ class Directory:
         self._shared: dict[tuple[int, str], int] = {}
         self._answers: dict[tuple[int, int], Whose | None] = {}
         self._told: dict[tuple[str, int], Whose | None] = {}
+        self._own = _prefixes(self._operators)
+        self._divided = frozenset(p[:_HEAD] for end, table in self._own if end > _HEAD for p in table)
+        self._blocks: dict[str, Whose | Literal[False]] = {}
+        """Whose the numbers of a block are unless they were ported; False: not all are of one."""
         self.find: Final[Callable[[str], Whose | None]] = self._finder()
         """The network of an E.164 number with its plus; None when nothing at all covers it."""
 
@@ -120,26 +129,52 @@ class Directory:
     def _finder(self) -> Callable[[str], Whose | None]:
         starts, ids, index = self._numbers.starts, self._numbers.ids, self._numbers.index
         words, word_index = self._ported.words, self._ported.index
-        own, site_of, by_site = _prefixes(self._operators), self._site, self._by_site
+        own, site_of, by_site = self._own, self._site, self._by_site
         answer, answered = self._answer, self._answers.get
+        has_ported, is_ported = bool(self._ported.names), self._ported.find
+        blocks, measure = self._blocks, self._measure
 
         def find(to: str) -> Whose | None:
+            known = blocks.get(to[:_HEAD])
+            if known and not (has_ported and is_ported(int(to[1:16].ljust(DIGITS, "0"))) >= 0):
+                return known
             number = int(to[1:16].ljust(DIGITS, "0"))
             bucket = number // BUCKET
             site = ids[bisect_right(starts, number, index[bucket], index[bucket + 1]) - 1] or site_of(to, number)
             word = words[bisect_left(words, number << SHIFT, word_index[bucket], word_index[bucket + 1])]
             if word >> SHIFT == number:
                 owner = word & _MASK
-            else:
-                for end, table in own:
-                    if (found := table.get(to[:end])) is not None:
-                        owner = found
-                        break
-                else:
-                    return by_site[site]
-            return answered((owner, site)) or answer(owner, site)
+                return answered((owner, site)) or answer(owner, site)
+            whose = by_site[site]
+            for end, table in own:
+                if (found := table.get(to[:end])) is not None:
+                    whose = answered((found, site)) or answer(found, site)
+                    break
+            if known is None:
+                measure(to, whose)
+            return whose
 
         return find
+
+    def _measure(self, to: str, whose: Whose | None) -> None:
+        """Remember whose a block is, after one of its numbers was found that was not ported."""
+        if whose is None:
+            return
+        if len(self._blocks) >= _MAX_REMEMBERED:
+            self._blocks.clear()
+        head = to[:_HEAD]
+        self._blocks[head] = whose if len(head) == _HEAD and self._is_one(head) else False
+
+    def _is_one(self, head: str) -> bool:
+        """Whether a block is the same for all tables: no prefix of the plan, range or country begins or ends inside."""
+        first = fill_up(head[1:])
+        last = first + _BLOCK - 1
+        if head in self._divided or not self._numbers.is_piece(first, last):
+            return False
+        if self._numbers.find(first):
+            return True
+        shared = self._world.records[self._world.find(first)].country == world.SHARED
+        return self._world.is_piece(first, last) and (not shared or world.is_of_area(head))
 
     def _site(self, to: str, number: int) -> int:
         """What is known of a number that was not imported."""

@@ -69,6 +69,10 @@ class Ranges:
         bucket = number // BUCKET
         return self.ids[bisect_right(self.starts, number, self.index[bucket], self.index[bucket + 1]) - 1]
 
+    def is_piece(self, first: int, last: int) -> bool:
+        """Whether one record holds for all numbers from the first to the last, both filled up."""
+        return bisect_right(self.starts, first) == bisect_right(self.starts, last)
+
     @property
     def count(self) -> int:
         """How many pieces."""

@@ -64,6 +64,11 @@ def country_of(to: str) -> str:
     return _asked(to) if known is None else known
 
 
+def is_of_area(to: str) -> bool:
+    """Whether the number's area alone tells its country, as far as that was asked for already."""
+    return bool(_known.get(to[:_AREA]))
+
+
 def _asked(to: str) -> str:
     if len(_known) >= _MAX_KNOWN:
         _known.clear()

@@ -18,6 +18,10 @@ Which = Callable[[str, str, str], str]
 """(number, client, class) → `global` or `client` for the list that stops it, or ""."""
 
 
+Barring = Callable[["Compiled | None", Message, int], "Barred | None"]
+"""(plan, message, time) → why it may not go now."""
+
+
 class Barred(msgspec.Struct, frozen=True, gc=False):
     """It may not go. `stopped`: for good, `by` a list. `window_hours`: until `opens_ms`, or NEVER; it may till
     `closes_ms` then."""
@@ -47,8 +51,9 @@ def nobody(number: str, client: str, klass: str) -> str:
 class Admission:
     """One a stage; keeps the windows of the plan that it was asked about last."""
 
-    def __init__(self, which: Which = nobody) -> None:
-        self._which = which
+    def __init__(self, which: Which = nobody, is_any: Callable[[], bool] = lambda: True) -> None:
+        """`is_any`: whether there is anything on any list."""
+        self._which, self._is_any = which, is_any
         self._plan: Compiled | None = None
         self._windows: Windows | None = None
 
@@ -65,6 +70,11 @@ class Admission:
         if not opens_ms:
             return None
         return Barred(Reason.WINDOW_HOURS, "", opens_ms, windows.closes_ms(m.klass, m.client, whose))
+
+    def question(self, plan: Compiled | None) -> Barring | None:
+        """`barred` for a while; None: nobody is, because the lists are empty and the plan has no hours."""
+        windows = self._windows if plan is self._plan else self._follow(plan)
+        return self.barred if windows is not None or self._is_any() else None
 
     def zones(self, plan: Compiled, m: Message) -> tuple[str, ...]:
         """The time zones that its hours are of, for people."""

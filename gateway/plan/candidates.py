@@ -41,6 +41,8 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     """What the message's sender is replaced by; empty: it stays."""
     record: str = ""
     """Why this one, see record.py."""
+    is_drawn: bool = False
+    """Another message of the same kind may get another one, by its id or its number."""
 
 
 class Ranking(msgspec.Struct, gc=False, eq=False):
@@ -51,6 +53,7 @@ class Ranking(msgspec.Struct, gc=False, eq=False):
     chance: object  # who was asked
     used: object
     options: list[Option]
+    is_drawn: bool  # their order, by each message
     plainly: Choice | None = None
     """Of the first option when nothing is wrong with it and no single message matters."""
     choices: dict[tuple[int, tuple[str, ...]], Choice] = {}
@@ -84,8 +87,8 @@ class Candidates:
         route, klass, now = taken.route, taken.klass, around.now_ms
         options = [self._option(n, name, taken, around) for n, name in enumerate(taken.carriers)]
         options = in_order(options, route.strategy, klass, self._plan.defaults.explore)
-        ranking = Ranking(now + RANKED_MS, now, around.chance, around.used, options, None, {})
         drawn = route.strategy in ("weighted", "sticky") or any(option.share for option in options)
+        ranking = Ranking(now + RANKED_MS, now, around.chance, around.used, options, drawn, None, {})
         if options and not options[0].barred and not drawn:
             ranking.plainly = self.choice(taken, ranking, options, 0, ())
         taken.ranking = ranking
@@ -151,6 +154,7 @@ class Candidates:
                     in_words,
                     price.currency if price else "",
                 ),
+                ranking.is_drawn,
             )
         return choice
 

@@ -77,7 +77,10 @@ class Compiled:
         self.matching: Final = Matching(plan)
         self.sandboxes = tuple(carrier.name for carrier in plan.carriers if carrier.sandbox)
         """Carriers that may take what test keys send, in the plan's order."""
-        self._find, self._key, self._by_prefix = self.directory.find, self.matching.key, self.rates.by_prefix
+        self.whose: Final = self.directory.find
+        self.is_coarse: Final = self.matching.is_coarse and not self.rates.by_prefix
+        """Whether messages of one class and client to numbers of one `Whose` take the same route at the same prices."""
+        self._key, self._by_prefix = self.matching.key, self.rates.by_prefix
         self._decisions = Memory[Key, Decision](_REMEMBERED)
         self._takes = Memory[tuple[int, str, str, str, str, str, str], Taken](_REMEMBERED)
         self._trials = Memory[tuple[str, str], Taken](_REMEMBERED)
@@ -93,7 +96,7 @@ class Compiled:
 
     def operator(self, to: str) -> str:
         """The name of the number's operator; empty when no prefix covers it."""
-        found = self._find(to)
+        found = self.whose(to)
         return "" if found is None else found.operator
 
     def shares(self, carrier: str) -> dict[str, int]:
@@ -150,7 +153,7 @@ class Compiled:
         """The route that takes the message; None when its number is nobody's. A route that no carrier of the plan
         serves has no carriers."""
         to = facts.to
-        whose = self._find(to)
+        whose = self.whose(to)
         if facts.test:
             return self._trial(whose or NOBODY, facts.klass)
         if whose is None or not whose.operator:

@@ -121,6 +121,8 @@ class Matching:
         self.every_sender: Final = every
         """Whether what becomes of a message depends on its very sender and client, named by a route or not."""
         self.key: Final = self._maker()
+        self.is_coarse: Final = self._is_short and not any(self.drawn)
+        """Whether routes ask for nothing but operator, class and client, and none has a share of the recipients."""
 
     def _maker(self) -> Callable[[Asked, Whose, str, int], Key]:
         countries, clients, senders = self._countries.named, self._clients.named, self._senders.named
@@ -133,7 +135,8 @@ class Matching:
             client = clients.get(facts.client, "")
             return (whose.operator, "", facts.klass, client, "", "", "", 0, "", 0, whose.source, digits)
 
-        if not (countries or senders or tags or encodings or steps or prefixes or time_of or every):
+        self._is_short = not (countries or senders or tags or encodings or steps or prefixes or time_of or every)
+        if self._is_short:
             return short
 
         def key(facts: Asked, whose: Whose, digits: str, now_ms: int) -> Key:

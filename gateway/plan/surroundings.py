@@ -62,6 +62,8 @@ class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     now_ms: int = 0
     """Since the epoch, by the clock of Redis."""
+    is_steady: bool = False
+    """Whether `live` and `slow` say the same of a carrier however often they are asked."""
     live: Callable[[str], bool] | None = None
     """Whether a carrier takes messages now: it has a live bind, an open breaker does not hold it, nobody paused it."""
     full: Callable[[str, str, str, str, str, str, int], int] | None = None

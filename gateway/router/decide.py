@@ -51,14 +51,20 @@ class Move(msgspec.Struct, gc=False):
     journey: bytes = b""
     fact: AnyFact | None = None
     number: int = 0
-    choice: Choice | None = None
     tag: str = ""
     """That is paused."""
 
 
-Moves = dict[tuple[int, str, str], Move]
-"""Moves of fresh messages under one plan at one time: by the choice's place in memory, class and client. A move holds
-its choice, so that the place stays taken."""
+class Moves:
+    """Moves of fresh messages under one plan at one time: by their choice, and, where nothing else decides, by whose
+    their number is. Both stand there by their places in memory, and are held so that the places stay taken."""
+
+    __slots__ = ("by_choice", "by_whose", "held")
+
+    def __init__(self) -> None:
+        self.by_choice: dict[tuple[int, str, str], Move] = {}  # place in memory, class, client
+        self.by_whose: dict[tuple[int, str, str, bool], Move] = {}  # the same, whether it is a test
+        self.held: list[object] = []
 
 
 def decide(entry: Queued, plan: Compiled, around: Surroundings, known: Moves | None = None) -> Move:
@@ -119,14 +125,23 @@ def _fresh(value: bytes, plan: Compiled, around: Surroundings, known: Moves) -> 
         return None
     if around.barred is not None and around.barred(plan, m, now_ms) is not None:
         return None
+    coarse = plan.is_coarse and around.is_steady and around.full is None
+    if coarse:
+        whose = plan.whose(m.to)
+        network = id(whose), m.klass, m.client, m.test
+        if (move := known.by_whose.get(network)) is not None:
+            return move
     choice = plan.choose(m, around, NOTHING, NOTHING, value[:16])
     if not isinstance(choice, Choice):
         return None
     kind = id(choice), m.klass, m.client
-    move = known.get(kind)
+    move = known.by_choice.get(kind)
     if move is None:
-        move = known[kind] = _send(m, choice, 1, (), plan.version, now_ms)
-        move.choice = choice
+        move = known.by_choice[kind] = _send(m, choice, 1, (), plan.version, now_ms)
+        known.held.append(choice)
+    if coarse and not choice.is_drawn:
+        known.by_whose[network] = move
+        known.held.append(whose)
     return move
 
 

@@ -81,6 +81,11 @@ class Liveness:
         return left > 0
 
     @property
+    def is_steady(self) -> bool:
+        """Whether no breaker is half open: then `live` says the same until the next look."""
+        return not self._trials
+
+    @property
     def is_any_slow(self) -> bool:
         """Whether any carrier is."""
         return bool(self._slow)

@@ -40,15 +40,16 @@ async def run(
     plan: Callable[[], Compiled | None],
     used: Callable[[str, str, str], int] | None = None,
     which: Which = nobody,
+    stops_any: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Route on every shard whose lease is ours, until cancelled. `used`: as in Surroundings; `which`: stop lists."""
-    liveness = Liveness(redis)
-    world = World(liveness, which)
+    """Route on every shard whose lease is ours, until cancelled. `used`: as in Surroundings; `which`: stop lists;
+    `stops_any`: whether anything is on them."""
+    liveness, lookups = Liveness(redis), Lookups(redis, plan)
+    world = World(liveness, which, stops_any, lookups.plan)
     world.used = used
     pauses, fullness = Pauses(redis), Fullness(redis, plan)
     allowances = Allowances(redis)
     world.waits = Waits(pauses, Purses(allowances, plan, redis.clock_ms, refuses=False))
-    lookups = Lookups(redis, plan)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(lookups.run(), name="lookups")
         tasks.create_task(liveness.run(), name="liveness")

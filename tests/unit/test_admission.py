@@ -57,11 +57,11 @@ def decided(m: Message, j: Journey | None = None, now_ms: int = NIGHT_MS, known:
 
 
 def test_outside_its_hours_a_message_is_put_off_once_until_soon_after_they_begin() -> None:
-    move = decided(message(validity_s=DAY_S), known={})
+    move = decided(message(validity_s=DAY_S), known=Moves())
     assert move.op == "l" and OPENS_MS <= int(move.where) < OPENS_MS + SPREAD_MS and move.journey == b""
     assert isinstance(move.fact, Parked)
     assert (move.fact.reason, move.fact.until_ms) == (Reason.WINDOW_HOURS, int(move.where))
-    assert decided(message(validity_s=DAY_S), now_ms=int(move.where), known={}).op == "o"
+    assert decided(message(validity_s=DAY_S), now_ms=int(move.where), known=Moves()).op == "o"
 
 
 def test_many_that_wait_for_an_opening_do_not_come_in_one_moment() -> None:
@@ -94,7 +94,7 @@ def test_a_retry_keeps_its_history_while_it_waits_and_a_rest_of_parts_does_not_w
 def test_a_stopped_message_ends_whatever_carrier_has_a_part_of_it() -> None:
     for number, by in (("+79160000001", "everybody"), ("+79160000002", "the client")):
         for j in (None, journey(owed=(2,), pinned=True)):
-            move = decided(message(to=number, klass="alert"), j, known={})
+            move = decided(message(to=number, klass="alert"), j, known=Moves())
             assert isinstance(move.fact, Ended)
             assert (move.fact.state, move.fact.reason, move.fact.by) == ("failed", "stopped", f"stop list of {by}")
 
@@ -139,3 +139,14 @@ def test_the_windows_of_a_new_plan_count_at_once() -> None:
     assert admission.barred(COMPILED, m, NIGHT_MS) is not None
     assert admission.barred(Compiled(msgspec.structs.replace(PLAN, windows=()), 2), m, NIGHT_MS) is None
     assert admission.barred(None, m, NIGHT_MS) is None
+
+
+def test_nobody_is_asked_for_while_lists_are_empty_and_the_plan_has_no_hours() -> None:
+    empty, full = Admission(lists, lambda: False), Admission(lists, lambda: True)
+    plain = Compiled(msgspec.structs.replace(PLAN, windows=()), 2)
+    assert empty.question(plain) is None and empty.question(None) is None
+    for admission, plan in ((empty, COMPILED), (full, plain)):
+        question = admission.question(plan)
+        assert question is not None and question(plan, message(), NIGHT_MS) == admission.barred(
+            plan, message(), NIGHT_MS
+        )

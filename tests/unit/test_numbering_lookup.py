@@ -249,3 +249,31 @@ def test_the_record_of_a_choice_tells_the_source_of_this_number_and_nobodys_numb
         sources.append(told.source if told else "plan")  # what is usual is not recorded
     assert sources == ["plan", "ported", "plan"]
     assert compiled.choose(Facts("+79031112233", "otp")) == NoRoute(Reason.NO_ROUTE)
+
+
+blocks = st.sampled_from(["7916123", "7916124", "7701123", "1204123", "1212123"])
+inside = st.text("09", min_size=0, max_size=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(blocks, inside, st.integers(1, 5)), max_size=6),
+    st.lists(st.tuples(blocks, inside), max_size=3),
+    st.lists(st.tuples(blocks, st.text("09", min_size=4, max_size=4)), max_size=4),
+    st.lists(st.tuples(blocks, st.text("09", max_size=4)), min_size=1, max_size=40),
+)
+def test_what_is_remembered_of_a_numbers_block_is_right_for_all_its_numbers(
+    written: list[tuple[str, str, int]],
+    prefixes: list[tuple[str, str]],
+    moved: list[tuple[str, str]],
+    asked: list[tuple[str, str]],
+) -> None:
+    table = ranges.compiled(((*span(b + i, b + i), record) for b, i, record in written), RECORDS)
+    names = ported.compiled(sorted({fill_up(b + i): 0 for b, i in moved}.items()), ["network 5"]) if moved else None
+    own = Operator(name="own", prefixes=tuple({b + i for b, i in prefixes}))
+    operators = [own, *(Operator(name=f"network {n}", country="RU") for n in range(1, 6))]
+    tables = Tables(numbers=table, ported=names)
+    known = Directory(operators, tables)
+    for block, rest in asked:
+        number = f"+{block}{rest}"
+        assert known.find(number) == Directory(operators, tables).find(number), number

@@ -14,7 +14,7 @@ from gateway.plan.document import Carrier, Operator, Plan, Rate, Route, Sender
 from gateway.plan.surroundings import Surroundings
 from gateway.provider import Reason
 from gateway.router.batch import judged
-from gateway.router.decide import MAX_ATTEMPTS, ROUND, Move, decide, tried_now
+from gateway.router.decide import MAX_ATTEMPTS, ROUND, Move, Moves, decide, tried_now
 from gateway.streams.packs import Entry
 from gateway.streams.reader import Queued
 from tests.core_builders import NOW_MS, journey, message, message_id, queued
@@ -249,6 +249,46 @@ def test_the_record_and_the_sender_of_a_choice_travel_with_the_message() -> None
     plan = msgspec.structs.replace(
         routed(strategy="cheapest", unregistered="replace", sender="INFO").plan, senders=(Sender(name="INFO"),)
     )
-    move = decide(queued(message()), Compiled(plan, 9), NOW, {})
+    move = decide(queued(message()), Compiled(plan, 9), NOW, Moves())
     onward = unpack_journey(move.journey)
     assert (onward.sender, onward.record) == ("INFO", "cheapest,plan,|north,2150000,,|south,3000000,,")
+
+
+def steady(live: Callable[[str], bool] = everyone) -> Surroundings:
+    return Surroundings(now_ms=NOW_MS, live=live, is_steady=True)
+
+
+def where(plan: Compiled, around: Surroundings, messages: list[Message]) -> list[str]:
+    """Where each of a batch goes, and that each would go there alone."""
+    batch = judged([Entry(b"1-1", [queued(m) for m in messages], True)], set(), plan, around)
+    return [batch.targets[n - 1].where for n in batch.numbers]
+
+
+def test_in_a_batch_messages_of_one_network_class_and_client_share_one_move_and_others_have_their_own() -> None:
+    many = [message(to=f"+7{code}{n:07}", klass=klass) for n in range(50) for code in (916, 903) for klass in CLASSES]
+    batch = judged([Entry(b"1-1", [queued(m) for m in many], True)], set(), PLAN, steady())
+    assert len(batch.targets) == 2 * len(CLASSES)
+    for m, number in zip(many, batch.numbers, strict=True):
+        assert batch.targets[number - 1].journey == decided(m).journey, m.to
+
+
+def test_a_test_message_in_a_batch_does_not_go_where_the_others_go() -> None:
+    mixed = [message(test=n % 2 == 1) for n in range(4)]
+    assert where(PLAN, steady(), mixed) == ["north:marketing:shop", "toy:marketing:shop"] * 2
+
+
+@pytest.mark.parametrize("how", [{"strategy": "weighted"}, {"strategy": "sticky"}, {"percent": 50.0}])
+def test_what_each_message_or_number_draws_is_drawn_for_each_in_a_batch(how: dict[str, object]) -> None:
+    drawn = Route(name="drawn", carriers=("north", "south"), **how)  # type: ignore[arg-type]
+    rest = Route(name="rest", carriers=("south",))
+    plan = Compiled(msgspec.structs.replace(PLAN.plan, routes=(drawn, rest)), 9)
+    many = [message(to=f"+7916{n:07}") for n in range(200)]
+    north = sum(w.startswith("north") for w in where(plan, steady(), many))
+    assert 50 < north < 150
+
+
+def test_a_half_open_breaker_gets_only_its_trials_out_of_a_batch() -> None:
+    trials = iter([True] * 5)
+    around = Surroundings(now_ms=NOW_MS, live=lambda carrier: carrier == "south" or next(trials, False))
+    went = where(PLAN, around, [message(to=f"+7916{n:07}") for n in range(20)])
+    assert went == ["north:marketing:shop"] * 5 + ["south:marketing:shop"] * 15
