@@ -11,10 +11,12 @@ from gateway.callbacks import event as event_module
 from gateway.callbacks.event import Event
 from gateway.config import Settings
 from gateway.events import AnyFact, Received, Submitted, pack_facts
+from gateway.ledger.slices import COLUMNS, VIEWS
 from gateway.message import Message, id_tail, make_id, pack_message
 from gateway.provider import Receipt
 from gateway.receipts.matcher import run_matcher
 from gateway.recorder.recorder import run_recorder
+from gateway.store import slices
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams import facts
 from gateway.streams.link import Redis, RedisAwayError
@@ -132,3 +134,18 @@ async def rollups_equal_rows(bench: Bench) -> None:
             ) (table recomputed except table booked) union all (table booked except table recomputed)"""
         )
         assert not wrong, f"{table}: {wrong}"
+    for view in VIEWS:
+        quarters, days = f"stats_quarter_{view.name}", f"stats_day_{view.name}"
+        async with bench.pool.transaction() as connection:
+            await connection.execute(f"create temporary table anew (like {quarters}) on commit drop")
+            await connection.execute(slices.counted_anew("messages", view.dimensions, "anew"))
+            for table, at in ((quarters, "at"), (days, "date_trunc('day', at, 'UTC')")):
+                columns = ", ".join(f"sum({name}) as {name}" for name in COLUMNS)
+                by = f"shard, {', '.join(view.dimensions)}, currency"
+                left = f"select {at} as at, {by}, {columns} from anew group by {at}, {by}"
+                something = f"num_nonnulls({', '.join(f'sum({name})' for name in COLUMNS)}) > 0"
+                right = f"select at, {by}, {columns} from {table} group by at, {by} having {something}"
+                wrong = await connection.fetch(
+                    f"(({left}) except ({right})) union all (({right}) except ({left})) limit 4"
+                )
+                assert not wrong, f"{table}: {wrong}"

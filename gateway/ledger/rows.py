@@ -12,12 +12,14 @@ import msgspec
 
 from gateway.callbacks.audience import Target
 from gateway.callbacks.event import Event
+from gateway.countries import country_of
 from gateway.deliveries import Delta
 from gateway.events import AnyFact, Batched, Came, Received, Submitted, Waiting
+from gateway.latencies import slot
 from gateway.message import Message, State, id_shard, id_time_ms
 
 MINUTE_MS = 60_000
-_ACCEPTED, _SCHEDULED = State.ACCEPTED, State.SCHEDULED
+_ACCEPTED, _SCHEDULED, _DELIVERED = State.ACCEPTED, State.SCHEDULED, State.DELIVERED
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -36,6 +38,9 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
 Bucket = tuple[int, int, str, str, str, str, str, str, str]
 """Where a message counts: minute (ms), shard, client, class, carrier, operator, state, tag, currency."""
 
+Cell = tuple[int, int, str, str, str, str, str, str, str, str, str | None, str]
+"""The same with sender, country (None: a release that knew none accepted it, see Row.country) and reason."""
+
 
 class Row(msgspec.Struct, gc=False):
     """One message. With a `message` PostgreSQL has no row yet, and that is what to insert."""
@@ -50,6 +55,9 @@ class Row(msgspec.Struct, gc=False):
     parts: int
     send_at_ms: int
     deadline_ms: int
+    sender: str
+    country: str | None
+    """Of the number; None: an older release accepted it, and the slices of statistics do not have it."""
     state: str
     reason: str = ""
     attempt: int = 0
@@ -73,20 +81,43 @@ class Row(msgspec.Struct, gc=False):
     seq: int = 0
     ref: str | None = None  # with `meta`, what its events echo; None: nobody was to be told when it was accepted
     meta: str = ""
-    bucket: Bucket | None = None  # where the roll-ups have it, with parts and cost; None: nowhere
+    bucket: Cell | None = None  # where the roll-ups have it, with parts, cost and latencies; None: nowhere
     booked_parts: int = 0
     booked_cost: int = 0
+    booked_took: int = 0
     message: Message | None = None
     fold: int = 0  # the number of the last one that changed it, see Recent
     moved: int = 0  # of the last one that changed more than what a receipt changes
     told: bool = False  # when it was inserted, more was known of it than its acceptance
 
 
-def bucket_of(row: Row) -> Bucket:
+def cell_of(row: Row) -> Cell:
     """Where it counts now."""
     minute_ms = id_time_ms(row.id) // MINUTE_MS * MINUTE_MS
     shard = id_shard(row.id)
-    return (minute_ms, shard, row.client, row.klass, row.carrier, row.operator, row.state, row.tag, row.currency)
+    return (
+        minute_ms, shard, row.client, row.klass, row.carrier, row.operator, row.state, row.tag, row.currency,
+        row.sender, row.country, row.reason,
+    )  # fmt: skip
+
+
+def bucket_of(row: Row) -> Bucket:
+    """The same for the roll-ups by minute and hour."""
+    return cell_of(row)[:9]
+
+
+def took(row: Row) -> int:
+    """In which buckets of latencies it counts: 128 times that from accept, or send_at, to submit, plus that from submit
+    to delivery; each plus 1, and 0 for none."""
+    sent_ms = row.submitted_ms
+    if not sent_ms:
+        return 0
+    begin_ms = int.from_bytes(row.id[:6], "big")
+    if row.send_at_ms > begin_ms:
+        begin_ms = row.send_at_ms
+    if row.state == _DELIVERED:
+        return (slot(sent_ms - begin_ms) + 1 << 7) + slot(row.final_ms - sent_ms) + 1
+    return slot(sent_ms - begin_ms) + 1 << 7
 
 
 class Places(dict[bytes, int]):
@@ -118,6 +149,8 @@ def new_row(message_id: bytes, message: Message, fold: int = 1) -> Row:
         message.parts,
         message.send_at_ms,
         begin_ms + message.validity_s * 1000,
+        message.sender,
+        country_of(message.to),
         _SCHEDULED if begin_ms > accepted_ms else _ACCEPTED,
         changed_ms=accepted_ms,
         message=message,

@@ -19,8 +19,9 @@ import asyncpg
 
 from gateway.ledger.rollup import Delta, book
 from gateway.ledger.rows import Changes, Places, Row, place
+from gateway.ledger.slices import Slices
 from gateway.message import id_time_ms
-from gateway.store import callbacks, copy_format, deliveries, records, rollups
+from gateway.store import callbacks, changed_days, copy_format, deliveries, records, rollups, slices
 from gateway.store.days import day_of, partition, time_bounds
 from gateway.store.records import Record
 
@@ -66,6 +67,7 @@ class Encoded:
     now_ms: int
     days: set[int]
     delta: Delta = field(default_factory=dict)
+    slices: slices.Tables = field(default_factory=dict)
     spans: list[_Span] = field(default_factory=list)
     copies: list[tuple[str, Sequence[str], list[bytes]]] = field(default_factory=list)
     updates: list[tuple[int, bool, int, list[bytes]]] = field(default_factory=list)  # day, moved, rows
@@ -91,7 +93,10 @@ async def encode(changes: Changes, key: bytes, now_ms: int) -> Encoded:
         encoded.rescheduled.append((day, list(map(records.rescheduled, rows))))
     encoded.spans = _spans_of(chain(fresh, changes.rescheduled))
     await asyncio.sleep(0)
-    encoded.delta = book(chain(fresh, changes.changed))
+    sliced = Slices()
+    encoded.delta = book(chain(fresh, changes.changed), sliced)
+    await asyncio.sleep(0)
+    encoded.slices = sliced.tables()
     return encoded
 
 
@@ -160,7 +165,16 @@ async def write(connection: asyncpg.Connection, encoded: Encoded) -> None:
     await _write_seldom(connection, changes, encoded.key)
     await _note_deadlines(connection, encoded.spans)
     await rollups.add(connection, encoded.delta)
+    await slices.add(connection, encoded.slices)
     await deliveries.add(connection, changes.deliveries)
+    await changed_days.note(connection, _changed_days(encoded))
+
+
+def _changed_days(encoded: Encoded) -> set[int]:
+    days = encoded.days | {day for day, *_ in encoded.updates} | {day for day, _ in encoded.rescheduled}
+    for fact in encoded.changes.healed:
+        days.update(range(day_of(id_time_ms(fact.id) - HOUR_MS), day_of(fact.answered_ms + HOUR_MS) + 1))
+    return days
 
 
 async def _write_seldom(connection: asyncpg.Connection, changes: Changes, key: bytes) -> None:

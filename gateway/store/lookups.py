@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 import asyncpg
 
 from gateway.ledger.fold import CarrierId
-from gateway.ledger.rows import Matched, Row, bucket_of
+from gateway.ledger.rows import Matched, Row, cell_of, took
 from gateway.message import id_time_ms
 from gateway.store.days import DAY_MS, day_of, time_bounds
 
@@ -22,7 +22,8 @@ _SKEW_MS = 3_600_000
 _WAYS_THAT_GO_WRONG = ("bitmapscan", "hashjoin", "mergejoin", "material")
 
 _ROW = """select id, rev, client, class, tag, callback_url, test, parts, coalesce(send_at, 'epoch'::timestamptz),
-    deadline, state, reason, attempt, carrier, operator, route, plan_version, price_micro, currency, cost_micro, units,
+    deadline, sender, country, state, reason, attempt, carrier, operator, route, plan_version, price_micro, currency,
+    cost_micro, units,
     accepted_mask, unsure_mask, delivered_mask, undeliverable_mask, earlier, coalesce(routed_at, 'epoch'::timestamptz),
     coalesce(submitted_at, 'epoch'::timestamptz), coalesce(final_at, 'epoch'::timestamptz), changed_at, seq,
     ref, meta
@@ -45,7 +46,8 @@ async def rows(connection: asyncpg.Connection, ids: Iterable[bytes], lock: bool 
         for record in await connection.fetch(_ROW + tail, wanted):
             row = Row(*record)
             if not row.test:
-                row.bucket, row.booked_parts, row.booked_cost = bucket_of(row), row.parts, row.cost_micro
+                row.bucket, row.booked_parts, row.booked_cost = cell_of(row), row.parts, row.cost_micro
+                row.booked_took = took(row)
             found[row.id] = row
     return found
 

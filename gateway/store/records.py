@@ -19,6 +19,7 @@ Record = tuple[Any, ...]
 _MESSAGE_ALIKE = {
     "batch_id": "uuid", "parts": "smallint", "test": "bool", "client": "text", "class": "text", "sender": "text",
     "encoding": "text", "state": "text", "tag": "text", "callback_url": "text", "key_id": "text",
+    "country": "text",
 }  # fmt: skip
 _MESSAGE_OWN = (
     "id", "deadline", "send_at", "changed_at", "concat_ref", "recipient_hash", "recipient", "text", "ref", "meta",
@@ -49,7 +50,7 @@ def accepted(key: bytes, row: Row) -> bytes:
     assert m is not None
     same = _accepted_alike[
         m.batch_id or None, row.parts, m.test, m.client, m.klass, m.sender, m.encoding, row.state, m.tag,
-        m.callback_url, m.key_id,
+        m.callback_url, m.key_id, row.country,
     ]  # fmt: skip
     to, text, ref, trace = m.to.encode(), m.text.encode(), m.ref.encode(), m.traceparent.encode()
     meta, send_at = m.meta, times_or_null[row.send_at_ms]
@@ -66,8 +67,8 @@ def message(key: bytes, row: Row) -> bytes:
     assert m is not None
     same = _message_alike[
         m.batch_id or None, row.parts, m.test, m.client, m.klass, m.sender, m.encoding, row.state, m.tag,
-        m.callback_url, m.key_id, row.reason, row.attempt, row.units, row.seq, row.carrier, row.operator, row.route,
-        row.plan_version, row.price_micro, row.currency, row.cost_micro, row.accepted, row.delivered,
+        m.callback_url, m.key_id, row.country, row.reason, row.attempt, row.units, row.seq, row.carrier, row.operator,
+        row.route, row.plan_version, row.price_micro, row.currency, row.cost_micro, row.accepted, row.delivered,
         row.undeliverable, row.unsure, row.earlier,
     ]  # fmt: skip
     to, text, ref, trace = m.to.encode(), m.text.encode(), m.ref.encode(), m.traceparent.encode()

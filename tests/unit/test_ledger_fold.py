@@ -106,7 +106,7 @@ class Memory:
 def outcome(memory: Memory, *, times: bool) -> dict[str, Any]:
     """What of the row must not depend on batching; without times also not on order."""
     row = msgspec.structs.asdict(memory.row)
-    drop = {"rev", "bucket", "booked_parts", "booked_cost", "message", "fold", "moved", "told"} | (
+    drop = {"rev", "bucket", "booked_parts", "booked_cost", "booked_took", "message", "fold", "moved", "told"} | (
         set() if times else {"final_ms", "changed_ms"}
     )
     return {name: value for name, value in row.items() if name not in drop}
