@@ -33,9 +33,10 @@ def make(
     reports: Reports,
     dialect: Dialect | None = None,
     kind: type[CallingCarrier] = CallingCarrier,
+    answers: type[AnswerReader] = AnswerReader,
 ) -> WebCarrier:
-    """The provider of one account. `dialect` and `kind`: for carriers by name whose reports are peculiar. Raises
-    SettingsError."""
+    """The provider of one account. `dialect`, `kind` and `answers`: for carriers by name whose reports or answers are
+    peculiar. Raises SettingsError."""
     try:
         context = Context(
             carrier,
@@ -46,7 +47,7 @@ def make(
             callback_url(carrier, settings, reports.callbacks_url),
             settings.shortest_validity_s,
         )
-        maker, reader = RequestMaker(settings, context), AnswerReader(settings)
+        maker, reader = RequestMaker(settings, context), answers(settings)
         translate = dialect.translate if dialect is not None else None
         if settings.callbacks is None:
             return WebCarrier(carrier, settings, maker, reader, reports, translate)

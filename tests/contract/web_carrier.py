@@ -217,13 +217,18 @@ class JsonCarrier:
     def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
         return json.dumps({"reports": [report]}).encode(), "application/json"
 
+    def proof(self, url: str, body: bytes) -> dict[str, str]:
+        """Headers that prove who reports, beside the token."""
+        return {}
+
     def _deliver(self, report: dict[str, Any], query: str = "") -> Delivery:
         delivery = Delivery()
         body, kind = self.encode(report)
         url = f"http://127.0.0.1:{self._gateway.port}/v1/receipts/acme/{self.token}{query}"
 
         async def deliver() -> None:
-            delivery.kept.set_result(200 <= await post(url, body, {"Content-Type": kind}) < 300)
+            headers = {"Content-Type": kind} | self.proof(url, body)
+            delivery.kept.set_result(200 <= await post(url, body, headers) < 300)
             self.watch.touch()
 
         self._own(deliver(), "webhook")

@@ -1,0 +1,235 @@
+"""The contract suite's carriers of the world market: for each a small account that speaks its documented interface."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlencode
+
+from gateway.text import parts
+from providers import infobip, twilio, vonage
+from tests.contract.carrier import Answer, Arrived, Delivery
+from tests.contract.named_carriers import NamedCarrier
+from tests.contract.web_peer import Asked
+
+BASIC = "Basic " + base64.b64encode(b"AC1:correct-horse-battery").decode()
+
+
+def fields_of(asked: Asked) -> dict[str, str]:
+    given = asked.query if asked.method == "GET" else asked.body.decode()
+    return {name: values[0] for name, values in parse_qs(given, keep_blank_values=True).items()}
+
+
+class WorldCarrier(NamedCarrier):
+    """What they share: where a report goes, and that reading a balance is no login."""
+
+    def wrong(self, asked: Asked) -> bool:
+        """Whether the credentials are."""
+        raise NotImplementedError
+
+    def submitted(self, asked: Asked) -> None:
+        raise NotImplementedError
+
+    def _asked(self, asked: Asked) -> None:
+        self.logins += 1
+        if not self.welcome or self.wrong(asked):
+            asked.answer(401, b'{"code":20003,"message":"Authenticate"}')
+        elif asked.path.endswith("alance.json") or asked.path.endswith("balance"):
+            self.logins -= asked.path != self.check
+            asked.answer(200, b'{"balance":"12.5","value":12.5,"currency":"EUR"}')
+        elif asked.path == self.check and asked.method == "GET":
+            asked.answer(200, b"{}")
+        else:
+            self.submitted(asked)
+
+    check: ClassVar[str] = ""
+
+
+class TwilioCarrier(WorldCarrier):
+    """Answers 201 with a SID, signs its callbacks."""
+
+    kind: ClassVar[Any] = twilio
+    needed = ("account_sid", "auth_token")
+    check = "/2010-04-01/Accounts/AC1/Messages.json"
+    states: ClassVar[dict[str, str]] = {
+        "delivered": "delivered",
+        "undeliverable": "undelivered",
+        "expired": "undelivered",
+        "enroute": "sent",
+    }
+
+    def account(self) -> dict[str, Any]:
+        return {"url": self.url, "account_sid": "AC1", "auth_token": self.secret}
+
+    def wrong(self, asked: Asked) -> bool:
+        return asked.headers.get("authorization") != BASIC
+
+    def submitted(self, asked: Asked) -> None:
+        assert asked.path == self.check and asked.method == "POST"
+        fields = fields_of(asked)
+        assert fields["StatusCallback"].startswith("http://127.0.0.1") and 1 <= int(fields["ValidityPeriod"]) <= 36000
+        self.take(asked, fields["Body"], fields["To"], fields.get("From", ""))
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        ((arrived, answer),) = said
+        if answer is Answer.ACCEPT:
+            done = {"sid": arrived.message_id, "status": "queued", "error_code": None, "num_segments": "0"}
+            asked.answer(201, json.dumps(done).encode())
+        else:
+            status, code = (429, 20429) if answer is Answer.THROTTLE else (400, 21211)
+            asked.answer(status, json.dumps({"code": code, "message": "no", "status": status}).encode())
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        report = {"MessageSid": message_id, "MessageStatus": self.states[state], "To": "+79161234567"}
+        return self._deliver(report | {"From": "Sluice", "RawDlrDoneDate": "2601020304"}, "?e=7")
+
+    def send_inbound(self, text: str) -> Delivery:
+        return self._deliver(
+            {"MessageSid": "SM7", "SmsStatus": "received", "From": "+79161234567", "To": "1", "Body": text}
+        )
+
+    def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
+        return urlencode(report).encode(), "application/x-www-form-urlencoded"
+
+    def proof(self, url: str, body: bytes) -> dict[str, str]:
+        signed = url + "".join(name + value for name, value in sorted(twilio_fields(body)))
+        mac = hmac.new(self.secret.encode(), signed.encode(), hashlib.sha1)
+        return {"X-Twilio-Signature": base64.b64encode(mac.digest()).decode()}
+
+
+def twilio_fields(body: bytes) -> list[tuple[str, str]]:
+    return [(name, values[0]) for name, values in parse_qs(body.decode(), keep_blank_values=True).items()]
+
+
+class VonageCarrier(WorldCarrier):
+    """Answers 200 whatever it is, an entry a part; signs its callbacks."""
+
+    kind: ClassVar[Any] = vonage
+    needed = ("api_key", "api_secret")
+    check = "/account/get-balance"
+    states: ClassVar[dict[str, str]] = {
+        "delivered": "delivered",
+        "undeliverable": "failed",
+        "expired": "expired",
+        "enroute": "buffered",
+    }
+
+    def account(self) -> dict[str, Any]:
+        return {
+            "url": self.url,
+            "api_key": "abcd1234",
+            "api_secret": self.secret,
+            "signature_secret": self.secret,
+            "signature_method": "sha256",
+            "gather_s": 0.05,
+        }
+
+    def wrong(self, asked: Asked) -> bool:
+        fields = fields_of(asked)
+        return (fields.get("api_key"), fields.get("api_secret")) != ("abcd1234", self.secret)
+
+    def submitted(self, asked: Asked) -> None:
+        assert asked.path == "/sms/json" and not asked.query
+        fields = fields_of(asked)
+        text = fields["text"]
+        if fields["type"] == "text":  # what GSM 7-bit lacks is damaged
+            text = text.encode("latin-1", "replace").decode("latin-1") if "€" not in text else text
+        assert 20_000 <= int(fields["ttl"]) <= 604_800_000 and fields["to"].isdigit()
+        self.take(asked, text, "+" + fields["to"], fields.get("from", ""))
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        ((arrived, answer),) = said
+        if answer is Answer.ACCEPT:
+            count = len(parts.split(arrived.text, "ucs2", 6)) or 1
+            ids = [arrived.message_id, *(f"{arrived.message_id}.{n}" for n in range(2, count + 1))]
+            entries = [{"status": "0", "message-id": one} for one in ids]
+        elif answer is Answer.THROTTLE:
+            words = "Throughput Rate Exceeded - please wait [ 20 ] and retry"
+            entries = [{"status": "1", "error-text": words}]
+        else:
+            entries = [{"status": "3", "error-text": "Invalid value for parameter: to"}]
+        asked.answer(200, json.dumps({"message-count": str(len(entries)), "messages": entries}).encode())
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        report = {"messageId": message_id, "status": self.states[state], "msisdn": "79161234567", "to": "Sluice"}
+        return self._deliver(report | {"err-code": "0" if state == "delivered" else "1", "scts": "2601020304"})
+
+    def send_inbound(self, text: str) -> Delivery:
+        return self._deliver({"messageId": "0C7", "msisdn": "79161234567", "to": "1234", "text": text, "type": "text"})
+
+    def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
+        fields = report | {"timestamp": str(int(time.time())), "nonce": "n"}
+        fields["sig"] = vonage.sign(self.secret, "sha256", fields)
+        return json.dumps(fields).encode(), "application/json"
+
+
+class InfobipCarrier(WorldCarrier):
+    """Takes up to three messages in one request, under our ids."""
+
+    kind: ClassVar[Any] = infobip
+    needed = ("url", "api_key")
+    check = "/sms/3/logs"
+    window = 4
+    size = 3
+    states: ClassVar[dict[str, tuple[int, int]]] = {
+        "delivered": (3, 5),
+        "undeliverable": (2, 4),
+        "expired": (4, 15),
+        "enroute": (3, 2),
+    }
+
+    def account(self) -> dict[str, Any]:
+        return {"url": self.url, "api_key": self.secret, "batch_size": self.size, "window": self.window}
+
+    def wrong(self, asked: Asked) -> bool:
+        return asked.headers.get("authorization") != f"App {self.secret}"
+
+    def submitted(self, asked: Asked) -> None:
+        assert asked.path == "/sms/3/messages" and asked.headers["accept"] == "application/json"
+        self.said[asked] = {}
+        for message in json.loads(asked.body)["messages"]:
+            (to,) = message["destinations"]
+            arrived = Arrived(
+                message["content"]["text"],
+                "+" + to["to"],
+                message.get("sender", ""),
+                1,
+                1,
+                to["messageId"],
+                (asked, {}),
+            )
+            self.arrived.append(arrived)
+            self.unanswered.add(arrived)
+            self.said[asked][arrived] = None
+        self.most = max(self.most, len(self.unanswered))
+        for arrived in list(self.said[asked]):
+            self.answer(arrived, self.script(arrived))
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        if any(answer is Answer.THROTTLE for _, answer in said):
+            error = {"errorCode": "E429", "description": "", "action": "", "violations": [], "resources": []}
+            asked.answer(429, json.dumps(error).encode(), {"Retry-After": "0"})
+            return
+        taken = {"groupId": 1, "groupName": "PENDING", "id": 26, "name": "PENDING_ACCEPTED"}
+        no = {"groupId": 5, "groupName": "REJECTED", "id": 52, "name": "REJECTED_INVALID_DESTINATION"}
+        entries = [
+            {"messageId": arrived.message_id, "status": taken if answer is Answer.ACCEPT else no}
+            for arrived, answer in reversed(said)
+        ]
+        asked.answer(200, json.dumps({"bulkId": "1", "messages": entries}).encode())
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        group, number = self.states[state]
+        report = {"messageId": message_id, "to": "79161234567", "sender": "Sluice", "callbackData": f"{message_id}/7"}
+        status = {"groupId": group, "id": number, "name": "WHATEVER"}
+        return self._deliver(report | {"status": status, "doneAt": "2026-01-02T03:04:09.000+0000"})
+
+    def send_inbound(self, text: str) -> Delivery:
+        return self._deliver({"messageId": "7", "from": "79161234567", "to": "1234", "text": text, "smsCount": 1})
+
+    def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
+        return json.dumps({"results": [report]}).encode(), "application/json"
