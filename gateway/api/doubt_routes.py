@@ -30,6 +30,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         {200: RetriedPage},
         RetryFailed,
         codes=(
+            Code.INVALID_CLASS,
             Code.INVALID_VALUE,
             Code.FORBIDDEN_CHARACTER,
             Code.INTAKE_FULL,

@@ -28,7 +28,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Keep a class, a client, a tag or a carrier from sending, everywhere within a second. What is accepted waits.",
         {200: PauseViews},
         NewPause,
-        codes=(Code.INVALID_VALUE, Code.UNKNOWN_CARRIER, Code.REDIS_AWAY),
+        codes=(Code.INVALID_VALUE, Code.INVALID_CLASS, Code.UNKNOWN_CARRIER, Code.REDIS_AWAY),
     ),
     Route(
         "DELETE",

@@ -88,7 +88,7 @@ async def _plan(c: Call, wanted: PlanExplain) -> Compiled | Problem:
         found = readable_plan(wanted.document)
         return found if isinstance(found, Problem) else c.gate.compiled(found, 0)
     if wanted.version is None or (live is not None and live.version == wanted.version):
-        return live or problem(Code.NOT_READY, "No plan is in use yet: give a `document`, or a `version`.")
+        return live or problem(Code.UNKNOWN_PLAN, "No plan is in use yet: give a `document`, or a `version`.")
     try:
         async with asyncio.timeout(STORE_S):
             kept = await kept_plan(c.gate.pool, wanted.version)

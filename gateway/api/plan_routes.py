@@ -83,7 +83,7 @@ ROUTES: Final = (
         "Say where a message would go, and why: its number, every route, every candidate, the choice.",
         {200: PlanExplained},
         PlanExplain,
-        codes=(*MESSAGE_FAULTS, Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.NOT_READY, Code.POSTGRES_AWAY),
+        codes=(*MESSAGE_FAULTS, Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.POSTGRES_AWAY),
     ),
     Route(
         "POST",
