@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.commands import carriers
+from gateway.commands import carrier_check, carriers
 from gateway.commands.watch.carrier import judge
 
 
@@ -54,3 +54,20 @@ def test_the_list_shows_what_is_sent_and_what_is_allowed(capsys: pytest.CaptureF
     status = {"at_ms": int(time.time() * 1000), "live": True, "links": [], "rate_now_per_s": 42.5, "rate_per_s": 100.0}
     carriers._list([{"name": "north", "mode": "running", "status": status}])
     assert "42.5/100" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("said", "shown"), [("y", True), ("n", False), ("s", None)])
+async def test_whoever_holds_the_phone_is_asked_what_it_shows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str, shown: bool | None
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(carrier_check, "_ask", lambda: said)
+    assert await carrier_check._phone_of_a_person(as_json=False)("Sluice-1", "Sluice-1 test") is shown
+    assert "Sluice-1 test" in capsys.readouterr().out
+
+
+async def test_nobody_is_asked_where_nobody_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    assert await carrier_check._phone_of_a_person(as_json=False)("a", "a b") is None
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert await carrier_check._phone_of_a_person(as_json=True)("a", "a b") is None
