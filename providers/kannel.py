@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from gateway.provider import Reports
+from gateway.provider import CallbackRequest, Reports
 from gateway.smpp.status import REASONS
 from providers._web.account import Account, callbacks, each, literal, rules, way
-from providers._web.callbacks import Dialect
+from providers._web.callbacks import Dialect, form
 from providers._web.carrier import WebCarrier
 from providers._web.opening import make
 from providers._web.pointer import as_text
@@ -95,7 +95,6 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
         **callbacks(
             account,
             suffix=_DLR,
-            charset="latin-1",  # %A holds what the SMSC wrote, in whatever alphabet
             receipts={
                 "when": {"at": "/d"},
                 "message_id": "/id",
@@ -111,7 +110,22 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
             inbound={"when": {"at": "/text"}, "sender": "/from", "recipient": "/to", "text": "/text"},
         ),
     }
-    return make(carrier, convert(carrier, table, TextSettings), reports, Dialect(translate=each(_meant)))
+    return make(carrier, convert(carrier, table, TextSettings), reports, Dialect(decode=decode, translate=each(_meant)))
+
+
+def decode(request: CallbackRequest) -> dict[str, str]:
+    """The fields of the URL, each in its own alphabet: %A holds what the SMSC wrote, %b what a subscriber did, in the
+    charset that %C names. Raises ValueError."""
+    octets = form(request.target.partition("?")[2].encode("ascii", "replace"), "latin-1")
+    utf16 = octets.get("charset", "").upper().startswith("UTF-16")
+    return {name: _text(value, "utf-16-be" if utf16 and name == "text" else "utf-8") for name, value in octets.items()}
+
+
+def _text(octets: str, charset: str) -> str:
+    try:
+        return octets.encode("latin-1").decode(charset)
+    except UnicodeDecodeError:
+        return octets
 
 
 def _meant(report: dict[str, Any]) -> dict[str, Any]:

@@ -61,14 +61,15 @@ class Read(NamedTuple):
 
 @dataclass(frozen=True)
 class Dialect:
-    """What tables cannot say of a carrier's reports. Both are pure.
+    """What tables cannot say of a carrier's reports. All are pure.
 
     verify: a proof beside the settings' own; raises CallbackRefusedError. translate: a document, whatever is in it, as
-    the settings' places expect it; raises ValueError for one that cannot be read.
+    the settings' places expect it; raises ValueError for one that cannot be read. decode: instead of `format`.
     """
 
     verify: Callable[[CallbackRequest], None] | None = None
     translate: Callable[[Any], Any] | None = None
+    decode: Callable[[CallbackRequest], Any] | None = None
 
 
 class CallbackReader:
@@ -118,6 +119,8 @@ class CallbackReader:
 
     def document(self, request: CallbackRequest) -> Any:
         """What a request says, decoded. Raises ValueError."""
+        if self._dialect.decode is not None:
+            return self._dialect.decode(request)
         if self._format == "query":
             return dict(request.query)
         if self._format == "any":

@@ -126,7 +126,7 @@ class KannelCarrier(NamedCarrier):
         return self.call({"id": message_id, "d": kind, "a": wrote} | more)
 
     def send_inbound(self, text: str) -> Delivery:
-        return self.call({"from": "79161234567", "to": "1234", "text": text})
+        return self.call({"from": "79161234567", "to": "1234", "text": text, "charset": "UTF-8"})
 
 
 class JasminCarrier(NamedCarrier):
