@@ -88,3 +88,101 @@ create function ms_between(earlier timestamptz, later timestamptz) returns bigin
     language sql immutable strict parallel safe
     return (extract(epoch from later - earlier) * 1000)::bigint;
 comment on function ms_between is 'Milliseconds from one time to another';
+
+create view bi.stats_days as
+select (at at time zone 'UTC')::date as day,
+    nullif(client, '') as client, nullif(class, '') as class, nullif(carrier, '') as carrier, nullif(operator, '') as operator,
+    nullif(country, '') as country, nullif(sender, '') as sender, nullif(tag, '') as tag, nullif(reason, '') as reason,
+    coalesce(accepted, 0) + coalesce(scheduled, 0) + coalesce(routed, 0) + coalesce(submitted, 0) +
+        coalesce(unknown, 0) + coalesce(delivered, 0) + coalesce(undeliverable, 0) + coalesce(rejected, 0) +
+        coalesce(failed, 0) + coalesce(expired, 0) + coalesce(cancelled, 0) as messages,
+    coalesce(delivered, 0) as delivered,
+    coalesce(undeliverable, 0) + coalesce(rejected, 0) + coalesce(failed, 0) + coalesce(expired, 0) as undelivered,
+    coalesce(cancelled, 0) as cancelled,
+    coalesce(unknown, 0) as unknown,
+    coalesce(accepted, 0) + coalesce(scheduled, 0) + coalesce(routed, 0) + coalesce(submitted, 0) +
+        coalesce(unknown, 0) as open,
+    coalesce(accepted_parts, 0) + coalesce(scheduled_parts, 0) + coalesce(routed_parts, 0) +
+        coalesce(submitted_parts, 0) + coalesce(unknown_parts, 0) + coalesce(delivered_parts, 0) +
+        coalesce(undeliverable_parts, 0) + coalesce(rejected_parts, 0) + coalesce(failed_parts, 0) +
+        coalesce(expired_parts, 0) + coalesce(cancelled_parts, 0) as parts,
+    coalesce(delivered_parts, 0) as parts_delivered,
+    (coalesce(accepted_cost_micro, 0) + coalesce(scheduled_cost_micro, 0) + coalesce(routed_cost_micro, 0) +
+        coalesce(submitted_cost_micro, 0) + coalesce(unknown_cost_micro, 0) + coalesce(delivered_cost_micro,
+        0) + coalesce(undeliverable_cost_micro, 0) + coalesce(rejected_cost_micro, 0) +
+        coalesce(failed_cost_micro, 0) + coalesce(expired_cost_micro, 0) + coalesce(cancelled_cost_micro,
+        0)) / 1000000.0 as cost,
+    nullif(currency, '') as currency,
+    submit_latency, delivery_latency
+from stats_day_all;
+comment on view bi.stats_days is 'Messages by the UTC day of accepting: add up what you need; rates are quotients of sums';
+comment on column bi.stats_days.day is 'The UTC day of accepting';
+comment on column bi.stats_days.client is 'Whose message it is';
+comment on column bi.stats_days.class is 'otp, alert, transactional or marketing';
+comment on column bi.stats_days.carrier is 'The carrier of the last attempt; empty: none yet';
+comment on column bi.stats_days.operator is 'The recipient''s network, as the last attempt was routed';
+comment on column bi.stats_days.country is 'Of the recipient''s number, ISO 3166; of countries with one calling code the largest, but for +1 and +7';
+comment on column bi.stats_days.sender is 'The sender that the client asked for';
+comment on column bi.stats_days.tag is 'The client''s own dimension';
+comment on column bi.stats_days.reason is 'Why it stands where it stands; empty: nothing is wrong';
+comment on column bi.stats_days.messages is 'Messages accepted in this time, as they stand now; test messages are left out';
+comment on column bi.stats_days.delivered is 'Messages that arrived';
+comment on column bi.stats_days.undelivered is 'Messages that ended as undeliverable, rejected, failed or expired';
+comment on column bi.stats_days.cancelled is 'Messages that were cancelled';
+comment on column bi.stats_days.unknown is 'Messages of which nobody knows whether the carrier took them';
+comment on column bi.stats_days.open is 'Messages that have not ended; unknown ones are among them';
+comment on column bi.stats_days.parts is 'Parts of the messages';
+comment on column bi.stats_days.parts_delivered is 'Parts of the messages that arrived';
+comment on column bi.stats_days.cost is 'What carriers ask for the parts of all attempts, by the prices valid when they were sent; one sum a currency';
+comment on column bi.stats_days.submit_latency is 'From accept, or send_at, to the first submit that a carrier took: p50, p95, p99, within 10 percent';
+comment on column bi.stats_days.delivery_latency is 'From that submit to the receipt that says delivered: p50, p95, p99, within 10 percent';
+comment on column bi.stats_days.currency is 'Of cost, ISO 4217; null: nothing was submitted';
+
+create view bi.stats_quarters as
+select at,
+    nullif(client, '') as client, nullif(class, '') as class, nullif(carrier, '') as carrier, nullif(operator, '') as operator,
+    nullif(country, '') as country, nullif(sender, '') as sender, nullif(tag, '') as tag, nullif(reason, '') as reason,
+    coalesce(accepted, 0) + coalesce(scheduled, 0) + coalesce(routed, 0) + coalesce(submitted, 0) +
+        coalesce(unknown, 0) + coalesce(delivered, 0) + coalesce(undeliverable, 0) + coalesce(rejected, 0) +
+        coalesce(failed, 0) + coalesce(expired, 0) + coalesce(cancelled, 0) as messages,
+    coalesce(delivered, 0) as delivered,
+    coalesce(undeliverable, 0) + coalesce(rejected, 0) + coalesce(failed, 0) + coalesce(expired, 0) as undelivered,
+    coalesce(cancelled, 0) as cancelled,
+    coalesce(unknown, 0) as unknown,
+    coalesce(accepted, 0) + coalesce(scheduled, 0) + coalesce(routed, 0) + coalesce(submitted, 0) +
+        coalesce(unknown, 0) as open,
+    coalesce(accepted_parts, 0) + coalesce(scheduled_parts, 0) + coalesce(routed_parts, 0) +
+        coalesce(submitted_parts, 0) + coalesce(unknown_parts, 0) + coalesce(delivered_parts, 0) +
+        coalesce(undeliverable_parts, 0) + coalesce(rejected_parts, 0) + coalesce(failed_parts, 0) +
+        coalesce(expired_parts, 0) + coalesce(cancelled_parts, 0) as parts,
+    coalesce(delivered_parts, 0) as parts_delivered,
+    (coalesce(accepted_cost_micro, 0) + coalesce(scheduled_cost_micro, 0) + coalesce(routed_cost_micro, 0) +
+        coalesce(submitted_cost_micro, 0) + coalesce(unknown_cost_micro, 0) + coalesce(delivered_cost_micro,
+        0) + coalesce(undeliverable_cost_micro, 0) + coalesce(rejected_cost_micro, 0) +
+        coalesce(failed_cost_micro, 0) + coalesce(expired_cost_micro, 0) + coalesce(cancelled_cost_micro,
+        0)) / 1000000.0 as cost,
+    nullif(currency, '') as currency,
+    submit_latency, delivery_latency
+from stats_quarter_all;
+comment on view bi.stats_quarters is 'Messages by the quarter of an hour of accepting: add up what you need; rates are quotients of sums';
+comment on column bi.stats_quarters.at is 'Where the quarter of an hour of accepting begins';
+comment on column bi.stats_quarters.client is 'Whose message it is';
+comment on column bi.stats_quarters.class is 'otp, alert, transactional or marketing';
+comment on column bi.stats_quarters.carrier is 'The carrier of the last attempt; empty: none yet';
+comment on column bi.stats_quarters.operator is 'The recipient''s network, as the last attempt was routed';
+comment on column bi.stats_quarters.country is 'Of the recipient''s number, ISO 3166; of countries with one calling code the largest, but for +1 and +7';
+comment on column bi.stats_quarters.sender is 'The sender that the client asked for';
+comment on column bi.stats_quarters.tag is 'The client''s own dimension';
+comment on column bi.stats_quarters.reason is 'Why it stands where it stands; empty: nothing is wrong';
+comment on column bi.stats_quarters.messages is 'Messages accepted in this time, as they stand now; test messages are left out';
+comment on column bi.stats_quarters.delivered is 'Messages that arrived';
+comment on column bi.stats_quarters.undelivered is 'Messages that ended as undeliverable, rejected, failed or expired';
+comment on column bi.stats_quarters.cancelled is 'Messages that were cancelled';
+comment on column bi.stats_quarters.unknown is 'Messages of which nobody knows whether the carrier took them';
+comment on column bi.stats_quarters.open is 'Messages that have not ended; unknown ones are among them';
+comment on column bi.stats_quarters.parts is 'Parts of the messages';
+comment on column bi.stats_quarters.parts_delivered is 'Parts of the messages that arrived';
+comment on column bi.stats_quarters.cost is 'What carriers ask for the parts of all attempts, by the prices valid when they were sent; one sum a currency';
+comment on column bi.stats_quarters.submit_latency is 'From accept, or send_at, to the first submit that a carrier took: p50, p95, p99, within 10 percent';
+comment on column bi.stats_quarters.delivery_latency is 'From that submit to the receipt that says delivered: p50, p95, p99, within 10 percent';
+comment on column bi.stats_quarters.currency is 'Of cost, ISO 4217; null: nothing was submitted';
