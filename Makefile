@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 export COVERAGE_FILE := $(CURDIR)/.coverage
 UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
 
-.PHONY: help up test test-full lint docs fuzz bench bench-routing clean
+.PHONY: help up test test-full lint docs fuzz fuzz-callbacks bench bench-routing clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 up: $(VENV)/installed ## install and start everything on this machine (SLUICE_DATA, SLUICE_LISTEN say where)
 	@exec $(BIN)/python -m gateway up
@@ -34,6 +34,9 @@ docs: $(VENV)/installed ## write the pages that are made of the program: docs/{c
 
 fuzz: $(VENV)/installed-dev ## a million mutated PDUs through our end of an SMPP link (ARGS=--help)
 	@exec $(BIN)/python -m tests.fuzz_smpp $(ARGS)
+
+fuzz-callbacks: $(VENV)/installed-dev ## a hundred thousand mutated callbacks of each carrier by name (ARGS=--help)
+	@exec $(BIN)/python -m tests.fuzz_callbacks $(ARGS)
 
 bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)
 	@exec $(BIN)/python -m bench $(ARGS)

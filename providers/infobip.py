@@ -130,7 +130,7 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
             "size": _ASKED_AT_ONCE,
             "after_s": () if reported else POLL_S,
             "every_s": 1,
-            "receipts": {"list": "/results", "when": {"at": "/state"}, **meaning},
+            "receipts": {"list": "/results", **meaning},
         },
         "balance": {
             "url": f"{home}/account/1/balance",
@@ -141,7 +141,7 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
         },
         **callbacks(
             account,
-            receipts={"list": "/results", "when": {"at": "/state"}, "echo": "/echo", **meaning},
+            receipts={"list": "/results", "echo": "/echo", **meaning},
             inbound={
                 "list": "/results",
                 "when": {"at": "/text"},

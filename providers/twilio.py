@@ -150,7 +150,6 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
             "format": "any",
             "suffix": "?e={echo}",
             "receipts": {
-                "when": {"at": "/MessageStatus"},
                 "message_id": "/MessageSid",
                 "state": "/MessageStatus",
                 "code": "/ErrorCode",

@@ -182,7 +182,6 @@ def _callbacks(account: VonageSettings) -> dict[str, Any]:
     else:
         return {}
     receipts = {
-        "when": {"at": "/status"},
         "message_id": "/messageId",
         "state": "/status",
         "states": STATES,
