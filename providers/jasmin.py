@@ -76,7 +76,7 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
         "check": {"url": f"{url}/balance", "fields": user},
         "balance": {"url": f"{url}/balance", "fields": user, "amount": "/balance", "low": account.balance_low},
         "message_id": {"pattern": r'^\s*Success "([^"]+)"'},
-        "error_code": {"pattern": r'^\s*Error "([^"]{1,64})'},
+        "error_code": {"pattern": r'^\s*Error "([A-Za-z_ ]{1,40})'},
         "errors": [
             *rules(("throughput exceeded", "throttled"), ("(?i)cannot charge", "no_credit"), status=[403]),
             *rules(
