@@ -6,7 +6,9 @@ messages of a busy batch are accepted, submitted and delivered within it: they b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from gateway import deliveries
 from gateway.callbacks.audience import NOBODY, Audience
@@ -32,6 +34,8 @@ from gateway.provider import Kind
 _NEW, _HEALED, _REPEATED, _KNOWN = Entry
 _NOTED, _FINAL = Meaning.NOTED, Meaning.FINAL
 _ACCEPTED = int(Kind.ACCEPTED)
+_as_sent = attrgetter("submitted_ms", "klass", "carrier", "operator")
+_as_decided = attrgetter("submitted_ms", "final_ms", "state", "klass", "carrier", "operator")
 CarrierId = tuple[str, str]
 """A carrier, and its id of a message."""
 
@@ -57,7 +61,8 @@ class Fold:
         self.ended: list[bytes] = []  # messages that came to their end or are there; some more than once
         self.spent: list[CarrierId] = []  # submissions that were received, or whose message is not open
         self._early: list[Received] = []
-        self._counts: dict[tuple[int, bytes, str, str, str], list[int]] = {}
+        self._sent: list[Row] = []  # to be counted as sent,
+        self._decided: list[Row] = []  # and as delivered or failed, while it is the same attempt
 
     def accept(self, accepted: Iterable[tuple[bytes, Message]]) -> None:
         """Messages of the accept script."""
@@ -102,10 +107,12 @@ class Fold:
                 self.spent.append(key)
                 self.match(fact, found)
         self._early = []
+        self._count()
         return self.changes
 
     def match(self, fact: Received, found: Matched) -> None:
         """A receipt and the submission it reports on."""
+        at_ms = fact.at_ms
         self.changes.receipts.append((fact, found))
         message_id, attempt, part, _, due_micro, currency = found
         row = self.rows.get(message_id)
@@ -113,19 +120,17 @@ class Fold:
             return  # its submission is a stray: the receipt is kept beside it
         if due_micro:
             cost_micro = row.cost_micro
-            meaning = judge.receive(row, attempt, part, fact.receipt, fact.at_ms, due_micro, currency)
+            meaning = judge.receive(row, attempt, part, fact.receipt, at_ms, due_micro, currency)
             if row.cost_micro != cost_micro:
                 row.moved = self.number  # a cost is more than what a receipt changes in general
         else:
-            meaning = judge.receive(row, attempt, part, fact.receipt, fact.at_ms)
+            meaning = judge.receive(row, attempt, part, fact.receipt, at_ms)
         if meaning is _FINAL:
-            self._final(row, fact.at_ms)
+            self._final(row, at_ms)
             if attempt == row.attempt and not row.test:
-                delivered = row.state == State.DELIVERED
-                took_ms = max(fact.at_ms - row.submitted_ms, 0)
-                self._count(row, deliveries.slot(took_ms) if delivered else deliveries.FAILED)
+                self._decided.append(row)
         elif meaning is _NOTED:
-            self._touch(row, fact.at_ms)
+            self._touch(row, at_ms)
         elif row.state in FINAL:
             self.ended.append(message_id)
 
@@ -142,6 +147,8 @@ class Fold:
             self.changes.strays.append(Stray(at_ms, message_id, fact))
             self.changes.submissions.append((at_ms, fact))
             return
+        if row.attempt and fact.attempt > row.attempt:
+            self._count()  # another carrier has it from now on
         before = row.state
         entry = judge.submit(row, fact)
         if entry is _KNOWN:
@@ -149,7 +156,7 @@ class Fold:
         if row.delivered and judge.complete(row, at_ms):
             self.changes.finals.append(row.state)
             if row.state == State.DELIVERED and not row.test:
-                self._count(row, deliveries.slot(max(at_ms - row.submitted_ms, 0)))
+                self._decided.append(row)
         if row.ref is not None and row.state != before:
             self._tell(row, at_ms)
         row.moved = self.number
@@ -158,7 +165,7 @@ class Fold:
             note = Note(message_id, fact.routed_ms or at_ms, "rewritten", fact.attempt, by=fact.treatment)
             self.changes.notes.append(note)
         if fact.kind == _ACCEPTED and fact.part <= 1 and not row.test:
-            self._count(row, deliveries.SENT)
+            self._sent.append(row)
         if entry is _NEW:
             self.changes.submissions.append((at_ms, fact))
         elif entry is _HEALED:
@@ -166,18 +173,23 @@ class Fold:
         else:
             self.changes.repeated.append((at_ms, fact))
 
-    def _count(self, row: Row, place: int) -> None:
-        """Into the counts of the carrier that has it, at the time of sending. Thousands of rows share one."""
-        sent_ms = row.submitted_ms
-        key = (sent_ms // 60_000, row.id[6:8], row.klass, row.carrier, row.operator)
-        counts = self._counts.get(key)
-        if counts is None:
-            if not sent_ms:
-                return
-            at_ms = deliveries.bucket_ms(row.klass, sent_ms)
-            counted = (at_ms, id_shard(row.id), row.klass, row.carrier, row.operator)
-            counts = self._counts[key] = self.changes.deliveries.setdefault(counted, [0] * deliveries.WIDTH)
-        counts[place] += 1
+    def _count(self) -> None:
+        """Into the counts of the carriers that have them, at the time of sending. Thousands of rows are alike."""
+        for (sent_ms, *what), number in Counter(map(_as_sent, self._sent)).items():
+            self._add(self._sent[0], sent_ms, what, deliveries.SENT, number)
+        for (sent_ms, final_ms, state, *what), number in Counter(map(_as_decided, self._decided)).items():
+            delivered = state == State.DELIVERED
+            place = deliveries.slot(max(final_ms - sent_ms, 0)) if delivered else deliveries.FAILED
+            self._add(self._decided[0], sent_ms, what, place, number)
+        self._sent.clear()
+        self._decided.clear()
+
+    def _add(self, one: Row, sent_ms: int, what: Sequence[str], place: int, number: int) -> None:
+        """`one`: of those whose shard it counts in; `what`: class, carrier, operator."""
+        if sent_ms:
+            klass, carrier, operator = what
+            counted = (deliveries.bucket_ms(klass, sent_ms), id_shard(one.id), klass, carrier, operator)
+            self.changes.deliveries.setdefault(counted, [0] * deliveries.WIDTH)[place] += number
 
     def _received(self, fact: Received) -> None:
         key = (fact.carrier, fact.receipt.carrier_message_id)

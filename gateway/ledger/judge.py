@@ -92,17 +92,18 @@ def _submit(row: Row, fact: Submitted) -> Entry:
 
 def _submit_first(row: Row, fact: Submitted) -> Entry:
     """What becomes of almost every message: the first carrier takes the first unit. As `submit`, in fewer steps."""
-    row.attempt = fact.attempt
+    row.attempt, cost_micro = fact.attempt, fact.price_micro
     if fact.part:
         row.units = fact.parts
         row.accepted = 1 << fact.part - 1
     else:
         row.units = row.accepted = 1
+        cost_micro *= fact.parts
     if row.unsure or row.delivered or row.undeliverable:
         row.unsure = row.delivered = row.undeliverable = 0
     _adopt(row, fact)
     if not fact.billed_on_delivery:
-        row.cost_micro += fact.price_micro * (1 if fact.part else fact.parts)
+        row.cost_micro += cost_micro
     sent_ms = fact.sent_ms or fact.answered_ms
     if not row.submitted_ms or sent_ms < row.submitted_ms:
         row.submitted_ms = sent_ms
@@ -197,7 +198,8 @@ def _adopt(row: Row, fact: Submitted) -> None:
     row.price_micro = fact.price_micro
     if fact.currency != row.currency:
         # The sum is in one currency, the last attempt's; what others cost stands with their submissions.
-        row.currency, row.cost_micro = fact.currency, _spent_before(row, fact.currency)
+        row.currency = fact.currency
+        row.cost_micro = _spent_before(row, fact.currency) if row.earlier else 0
     row.routed_ms = fact.routed_ms
     if fact.parts and fact.parts != row.parts:
         row.parts = fact.parts
