@@ -101,6 +101,13 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             " and Redis does not know yet; best in memory (/run); empty: it is not kept"
         ),
     ] = ""
+    bi_listen: Annotated[
+        str,
+        Meta(
+            description="HOST:PORT where the PostgreSQL of `sluice up` lets in the logins of `sluice db bi-user`; empty:"
+            " nowhere"
+        ),
+    ] = ""
     trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
     cache_dir: Annotated[
         str,

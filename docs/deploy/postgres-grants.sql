@@ -17,6 +17,11 @@ alter default privileges in schema public, days grant select, insert, update, de
 alter default privileges in schema public grant usage on sequences to sluice_app;
 revoke insert, update, delete on schema_migrations from sluice_app;
 
+-- Of schema bi it only fills the dimensions, and reads.
+grant usage on schema bi to sluice_app;
+grant select on all tables in schema bi to sluice_app;
+grant insert on bi.carriers, bi.operators, bi.clients, bi.senders, bi.tags to sluice_app;
+
 -- The one thing that takes an owner: making a day's partitions. Nothing but that can be done with it.
 alter function ensure_day(date) security definer;
 alter function ensure_day(date) set search_path = pg_catalog, public, pg_temp;

@@ -1,4 +1,4 @@
-"""`sluice db`: the schema in PostgreSQL.
+"""`sluice db`: the schema in PostgreSQL, and who may read it.
 
 In: a configuration. Out: a line a migration. Exit codes: 0 done, 1 not done, 2 a command that cannot be understood.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.bi_user import command as bi_user
 from gateway.commands.settings import read_settings
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.store.migrate import MigrationError, migrate
@@ -18,7 +19,7 @@ from gateway.store.pool import StoreAwayError
 
 @click.group("db", epilog=lesson("sluice db migrate", source=SETTINGS))
 def command() -> None:
-    """The schema in PostgreSQL.
+    """The schema in PostgreSQL, and logins for analysts.
 
     `sluice up` looks after its own; this is for a PostgreSQL of yours, before `sluice run`.
     """
@@ -40,3 +41,6 @@ def migrate_command(path: Path | None, postgres_url: str | None) -> None:
     for name in applied:
         click.echo(f"applied {name}")
     click.echo("The schema is this release's.")
+
+
+command.add_command(bi_user)

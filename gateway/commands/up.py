@@ -77,13 +77,18 @@ Ctrl-C stops everything; the data stays in {data}.
     metavar="NAME|FILE",
     help="How the sandbox carrier behaves: see `sluice sandbox profiles`.  [default: well]",
 )
-def command(data: Path, listen: str, path: Path | None, sandbox_profile: str) -> None:
+@click.option(
+    "--bi-listen",
+    metavar="HOST:PORT",
+    help="Where PostgreSQL lets in analysts, see `sluice db bi-user`.  [default: nowhere]",
+)
+def command(data: Path, listen: str, path: Path | None, sandbox_profile: str, bi_listen: str | None) -> None:
     """Start everything on this machine: servers, gateway, a sandbox carrier.
 
     Valkey and PostgreSQL come from Python packages and keep their data in --data. Nothing else is needed: no root, no
     Docker. Ctrl-C stops everything in order. Your own servers: sluice run.
     """
-    settings = config.load(path)
+    settings = config.load(path, bi_listen=bi_listen)
     logs.setup("warning", "text")
     progress = Steps(Console(highlight=False, markup=False, soft_wrap=True))
     try:

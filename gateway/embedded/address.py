@@ -23,8 +23,8 @@ def parse(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def check_free(listen: str) -> None:
-    """Raises StartError when nobody could listen there now."""
+def check_free(listen: str, option: str = "--listen") -> None:
+    """Raises StartError when nobody could listen there now. `option` says where it came from."""
     host, port = parse(listen)
     deadline = time.monotonic() + RELEASE_S
     while True:
@@ -43,7 +43,7 @@ def check_free(listen: str) -> None:
             if e.errno != errno.EADDRINUSE:
                 raise StartError(f"{listen}: cannot listen there: {e.strerror}") from None
             if time.monotonic() > deadline:
-                raise StartError(f"{listen} is taken by another program: choose another with --listen") from None
+                raise StartError(f"{listen} is taken by another program: choose another with {option}") from None
             time.sleep(0.05)
 
 

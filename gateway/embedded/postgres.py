@@ -1,7 +1,7 @@
 """A real PostgreSQL as a child process: a cluster in a directory of ours, a unix socket only, tuned for one machine.
 
 In: a directory for the cluster, one for the socket. Out: a URL once it answers. Under root it runs as `identity`
-chooses. Never: TCP.
+chooses. Never: TCP, unless an address is given; and there only for analysts' logins, with their passwords.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import asyncpg
 
+from gateway.embedded.address import check_free
 from gateway.embedded.child import Child, StartError, birth, command, end_leftover, one_line, program_of, spawn
 from gateway.embedded.identity import choose_identity, give
 from gateway.embedded.machine import memory_bytes
+from gateway.store.analysts import GROUP
 
 OLDEST = 14
 SYSTEM = Path("/usr/lib/postgresql")
@@ -30,6 +33,11 @@ USER = "sluice"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 MIB = 1 << 20
+PORT = 5432
+HBA = f"""# Written at every start. Whoever reaches the socket owns the directory that it is in.
+local all all trust
+host sluice +{GROUP} all scram-sha-256
+"""
 
 
 def find_postgres(cluster: Path) -> tuple[Path, str]:
@@ -98,20 +106,31 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, data: Path, run: Path, log: Path, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` override `tuning`."""
+    def __init__(
+        self,
+        data: Path,
+        run: Path,
+        log: Path,
+        settings: Mapping[str, str] | None = None,
+        tcp: tuple[str, int] | None = None,
+    ) -> None:
+        """`settings` override `tuning`. `tcp`: host and port where analysts reach it too."""
         self.data = data
         self.run = run
         self.log = log
         self.version = ""
-        self._settings = tuning() | {"unix_socket_directories": str(run)} | dict(settings or {})
+        self._port = tcp[1] if tcp else PORT
+        self._hba = run / "pg_hba.conf"
+        places = {"unix_socket_directories": str(run), "port": str(self._port), "hba_file": str(self._hba)}
+        places |= {"listen_addresses": tcp[0]} if tcp else {}
+        self._settings = tuning() | places | dict(settings or {})
         self._identity = "plain"
         self._pidfile = run / "postgres.pid"
         self._child: Child | None = None
 
     def url_of(self, database: str) -> str:
         """The URL of one database of this server."""
-        return f"postgresql://{USER}@/{database}?host={quote(str(self.run))}"
+        return url_of(self.run, self._port, database)
 
     @property
     def url(self) -> str:
@@ -127,8 +146,12 @@ class Postgres:
         programs, self.version = find_postgres(self.data)
         self._identity = await asyncio.to_thread(choose_identity, programs, self.data.parent, self.run)
         await end_leftover(self._pidfile, signal.SIGINT, STOP_TIMEOUT_S)
+        if host := self._settings["listen_addresses"]:
+            check_free(f"{host}:{self._port}", "--bi-listen")
         if not (self.data / "PG_VERSION").exists():
             await self._make_cluster(programs)
+        self._hba.write_text(HBA)
+        self._hba.chmod(0o644)  # the server may run as another user; the directory is closed to others
         for directory in (self.data, self.run):
             give(directory, self._identity)
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -176,7 +199,7 @@ class Postgres:
 
     async def _launch(self, programs: Path, deadline: float) -> bool:
         """Start the server and wait until it answers. False: it met traces of the one before, which may yet go."""
-        for lock in (self.data / "postmaster.pid", self.run / ".s.PGSQL.5432.lock"):
+        for lock in (self.data / "postmaster.pid", self.run / f".s.PGSQL.{self._port}.lock"):
             drop_stale(lock)
         argv: list[str | Path] = [programs / "postgres", "-D", self.data]
         for name, value in self._settings.items():
@@ -213,7 +236,7 @@ class Postgres:
         return True
 
     async def _answering(self) -> bool:
-        if not (self.run / ".s.PGSQL.5432").exists():
+        if not (self.run / f".s.PGSQL.{self._port}").exists():
             return False
         try:
             connection = await asyncpg.connect(self.url_of("postgres"), timeout=5)
@@ -239,6 +262,30 @@ class Postgres:
         """kill -9 of the postmaster; its processes notice and follow."""
         if self._child:
             await self._child.kill()
+
+
+def url_of(socket_directory: Path, port: int, database: str = "sluice") -> str:
+    """The owner's URL, by the socket."""
+    tail = "" if port == PORT else f"&port={port}"
+    return f"postgresql://{USER}@/{database}?host={quote(str(socket_directory))}{tail}"
+
+
+class Running(NamedTuple):
+    """A server that another process of ours started; `host` is empty when it listens on its socket only."""
+
+    url: str
+    host: str
+    port: int
+
+
+def running(data: Path) -> Running | None:
+    """What runs on this cluster now, as its own pid file says (PostgreSQL, miscadmin.h, LOCK_FILE_LINE_*)."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        port, directory, host = int(lines[3]), lines[4].strip(), lines[5].strip()
+    except (OSError, ValueError, IndexError):
+        return None
+    return Running(url_of(Path(directory), port), host, port)
 
 
 def drop_stale(lock: Path) -> None:

@@ -21,7 +21,7 @@ import msgspec
 
 from gateway.config import Settings
 from gateway.embedded import seed
-from gateway.embedded.address import ANY_PORT, check_free, reachable
+from gateway.embedded.address import ANY_PORT, check_free, parse, reachable
 from gateway.embedded.child import StartError, end_leftover, one_line
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.machine import free_bytes
@@ -95,7 +95,8 @@ class Up:
         self._stages: list[Process] = []
         self._secret = ""
         self._valkey = Valkey(directory.valkey, directory.run, directory.log("valkey"))
-        self._postgres = Postgres(directory.postgres, directory.run, directory.log("postgres"))
+        tcp = parse(settings.bi_listen) if settings.bi_listen else None
+        self._postgres = Postgres(directory.postgres, directory.run, directory.log("postgres"), tcp=tcp)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start, wait for `stop`, end in reverse order. Raises StartError."""

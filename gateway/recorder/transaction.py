@@ -24,6 +24,7 @@ from gateway.recorder.pieces import Piece, divide, refused
 from gateway.recorder.recent import Recent
 from gateway.store import ledger, lookups, offsets, quarantine
 from gateway.store.days import Days
+from gateway.store.dimensions import Dimensions
 from gateway.store.ledger import Encoded
 from gateway.store.offsets import Offsets
 from gateway.store.pool import Pool, StoreAwayError
@@ -78,6 +79,7 @@ class Transactions:
     ) -> None:
         self.pool, self.shard, self.recent, self.audience = pool, shard, recent, audience
         self.days = Days(pool)
+        self.dimensions = Dimensions(pool)
 
     async def prepare(self, pieces: Sequence[Piece], now_ms: int) -> Batch:
         """Folded upon the batch ahead of it, whether that is committed already or not; if that fails, this one has to
@@ -183,6 +185,7 @@ class Transactions:
         counted = counted_of(fold)
         encoded = await ledger.encode(changes, key, now_ms)
         await self.days.ensure(encoded.days)
+        await self.dimensions.ensure(changes)
         strays = [
             Refused("", type(s.fact).__name__.lower(), s.message_id, "the message is not known", pack_facts([s.fact]))
             for s in changes.strays
