@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.events import Came, Received, unpack_facts
+from gateway.message import id_text
 from gateway.plan.choice import Compiled
 from gateway.provider_modules import check_whole
-from gateway.streams import facts
+from gateway.streams import asks, facts
 from tests.api_server import Api, running
 
 TOKEN = "s3cret-word-of-acme"
@@ -45,6 +46,14 @@ body = {}
 [carrier.settings.callbacks]
 proof = { kind = "header", name = "X-Token", token = { env = "NOBODY_SET_THIS" } }
 receipts = { message_id = "/id", state = "/status" }
+
+[[carrier]]
+name = "hints"
+provider = "smsaero"
+[carrier.settings]
+email = "shop@example.com"
+api_key = { env = "NOBODY_SET_THIS" }
+callback_token = { env = "ACME_TOKEN" }
 
 [[operator]]
 name = "all"
@@ -93,6 +102,31 @@ async def test_a_report_is_kept_and_answered_as_the_carrier_wants(api: Api) -> N
     assert isinstance(receipt, Received) and isinstance(inbound, Came)
     assert (receipt.carrier, receipt.receipt.carrier_message_id, receipt.receipt.state) == ("acme", "m-1", "delivered")
     assert (inbound.carrier, inbound.inbound.sender, inbound.inbound.text) == ("acme", "79160000001", "STOP")
+
+
+async def test_one_report_that_cannot_be_read_refuses_no_other_and_is_kept_raw(api: Api) -> None:
+    bad: list[Any] = [{"status": "DELIVRD", "price": 7}, "no report at all"]
+    said = await api.post(GOOD, {"reports": [bad[0], *REPORT["reports"], bad[1]]}, key=None)
+    assert said.status == 200
+    receipt, *damaged = await kept(api)
+    assert isinstance(receipt, Received) and receipt.receipt.carrier_message_id == "m-1"
+    assert all(isinstance(fact, Came) and not fact.inbound.sender and not fact.inbound.text for fact in damaged)
+    assert sorted(json.dumps(json.loads(fact.inbound.raw)) for fact in damaged) == sorted(map(json.dumps, bad))
+    assert (await api.post(GOOD, {"reports": bad}, key=None)).status == 400
+
+
+async def test_a_hint_makes_the_carrier_be_asked_and_keeps_nothing(api: Api) -> None:
+    reference = "018bcfe5-687b-4000-a4a7-f6d7b4d6e8c1"
+    url = f"/v1/receipts/hints/{TOKEN}?ref={reference}-2-0&to=79161234567"
+    assert (await api.post(url, {"id": 12345, "status": 1}, key=None)).status == 200
+    (ask,) = await asks.take(api.redis, "hints", 10)
+    assert (ask.kind, id_text(ask.message_id), ask.attempt) == ("query", reference, 2)
+    assert [(unit.part, unit.sent.carrier_message_id, unit.sent.to) for unit in ask.units] == [
+        (0, "12345", "79161234567")
+    ]
+    for other in (reference[:15] + "7fff" + reference[19:], "no-reference"):  # a shard that there is not, no message
+        assert (await api.post(f"{url.partition('?')[0]}?ref={other}-1-0", {"id": 1}, key=None)).status == 200
+    assert not await kept(api) and not await asks.take(api.redis, "hints", 10)
 
 
 async def test_reports_that_come_together_are_all_kept(api: Api) -> None:
