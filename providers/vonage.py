@@ -112,6 +112,7 @@ class VonageSettings(Account, frozen=True, kw_only=True):
     signature_age_s: Annotated[
         int, Meta(ge=1, description="older signatures are refused; callbacks repeat for a day")
     ] = 90_000
+    window: Annotated[int, Meta(ge=10, le=10_000, description="parts without an answer at a time")] = 64
     gather_s: Annotated[float, Meta(gt=0, description="how long a part of a long text waits for the others")] = 10
     url: Annotated[str, Meta(description="where the API is")] = "https://rest.nexmo.com"
     balance_every_s: Annotated[float, Meta(ge=10, description="how often to read what the account has left")] = 300
