@@ -20,6 +20,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from gateway.api.desk import Desk
 from gateway.api.problems import Problem
 from gateway.events import AnyFact, Came, Received, pack_facts, unpack_facts
@@ -62,6 +64,8 @@ class Mutator:
         return made | {"body": body}
 
     def _document(self, body: Any) -> Any:
+        if isinstance(body, str) and body[:1] == "{":
+            body = json.loads(body)
         if isinstance(body, str):
             pairs = parse_qsl(body, keep_blank_values=True) or [("status", "1")]
             at = self.chance.randrange(len(pairs))
@@ -134,10 +138,18 @@ def _smsc(given: dict[str, Any], settings: dict[str, Any]) -> None:
         given["body"] = urlencode([*pairs, ("sha1", digest)], errors="replace")
 
 
+def _telnyx(given: dict[str, Any], settings: dict[str, Any]) -> None:
+    stamp, key = str(golden.NOW_S), Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
+    signature = key.sign(stamp.encode() + b"|" + asked(given).body)
+    made = {"telnyx-signature-ed25519": base64.b64encode(signature).decode(), "telnyx-timestamp": stamp}
+    given["headers"] = made
+
+
 SIGN: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "twilio": _twilio,
     "vonage": _vonage,
     "smsc_ru": _smsc,
+    "telnyx": _telnyx,
 }
 """Carriers whose callbacks prove themselves by what is in them; what they report would never be read otherwise."""
 

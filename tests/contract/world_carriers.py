@@ -10,8 +10,10 @@ import time
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from gateway.text import parts
-from providers import infobip, twilio, vonage
+from providers import infobip, telnyx, twilio, vonage
 from tests.contract.carrier import Answer, Arrived, Delivery
 from tests.contract.named_carriers import NamedCarrier
 from tests.contract.web_peer import Asked
@@ -233,3 +235,56 @@ class InfobipCarrier(WorldCarrier):
 
     def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
         return json.dumps({"results": [report]}).encode(), "application/json"
+
+
+class TelnyxCarrier(WorldCarrier):
+    """Answers with a message, signs its events with Ed25519."""
+
+    kind: ClassVar[Any] = telnyx
+    needed = ("api_key",)
+    check = "/v2/balance"
+    signs: ClassVar[Ed25519PrivateKey] = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
+    states: ClassVar[dict[str, str]] = {
+        "delivered": "delivered",
+        "undeliverable": "delivery_failed",
+        "expired": "expired",
+        "enroute": "sent",
+    }
+
+    def account(self) -> dict[str, Any]:
+        public = base64.b64encode(self.signs.public_key().public_bytes_raw()).decode()
+        return {"url": self.url, "api_key": self.secret, "public_key_base64": public}
+
+    def wrong(self, asked: Asked) -> bool:
+        return asked.headers.get("authorization") != f"Bearer {self.secret}"
+
+    def submitted(self, asked: Asked) -> None:
+        assert asked.path == "/v2/messages" and asked.headers["content-type"] == "application/json"
+        message = json.loads(asked.body)
+        assert message["webhook_url"].startswith("http://127.0.0.1") and message["encoding"] in ("gsm7", "ucs2")
+        self.take(asked, message["text"], message["to"], message.get("from", ""))
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        ((arrived, answer),) = said
+        if answer is Answer.ACCEPT:
+            asked.answer(200, json.dumps({"data": {"record_type": "message", "id": arrived.message_id}}).encode())
+        else:
+            status, code = (429, "10011") if answer is Answer.THROTTLE else (400, "40310")
+            asked.answer(status, json.dumps({"errors": [{"code": code, "title": "no"}]}).encode())
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        to = {"phone_number": "+79161234567", "status": self.states[state]}
+        payload = {"record_type": "message", "id": message_id, "to": [to], "completed_at": "2026-01-02T03:04:09+00:00"}
+        return self._deliver({"event_type": "message.finalized", "payload": payload}, "?e=7")
+
+    def send_inbound(self, text: str) -> Delivery:
+        payload = {"from": {"phone_number": "+79161234567"}, "to": [{"phone_number": "+7900"}], "text": text}
+        return self._deliver({"event_type": "message.received", "payload": payload})
+
+    def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
+        return json.dumps({"data": {"record_type": "event", "id": "e1", **report}}).encode(), "application/json"
+
+    def proof(self, url: str, body: bytes) -> dict[str, str]:
+        stamp = str(int(time.time()))
+        signature = base64.b64encode(self.signs.sign(stamp.encode() + b"|" + body)).decode()
+        return {"telnyx-signature-ed25519": signature, "telnyx-timestamp": stamp}

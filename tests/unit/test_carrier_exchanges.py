@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.provider import CallbackRefusedError, CallbackRequest
-from providers import twilio, vonage
+from gateway.provider import CallbackRefusedError, CallbackRequest, SecretText, SettingsError
+from providers import telnyx, twilio, vonage
 from providers._web.secret import Secret
 from tests import carrier_exchanges as golden
 
@@ -40,9 +40,8 @@ def test_no_secret_is_in_a_repr(name: str) -> None:
     given = golden.load(name)["settings"]
     carrier = golden.opened(name, given)
     shown = repr(carrier) + repr(vars(golden.inside(carrier))) + repr(vars(carrier))
-    secrets = [
-        v for k, v in given.items() if k not in ("url", "account_sid", "messaging_profile_id", "signature_method")
-    ]
+    known = ("url", "account_sid", "messaging_profile_id", "signature_method", "public_key_base64")
+    secrets = [value for setting, value in given.items() if setting not in known]
     assert [secret for secret in secrets if isinstance(secret, str) and len(secret) > 4 and secret in shown] == []
 
 
@@ -59,6 +58,27 @@ def test_the_signature_of_twilios_own_validator() -> None:
     for broken in (body + "&x=", body.replace("delivered", "failed", 1)):
         with pytest.raises(CallbackRefusedError):
             verify(CallbackRequest("POST", "/dlr/twilio", {"m": "42"}, headers, broken.encode(), "203.0.113.9", target))
+
+
+def test_the_signature_of_telnyx() -> None:
+    verify = telnyx._verifier(telnyx._public_key("iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w="))
+    signature = "1gMxjy21R0wnp8IVLm6hy2etJTiGwsbLdmY0RfSXnsY6djhkXmtMqRw19bFtaZeXdsdDm0AXgKhtAPPqpg2tBg=="
+    headers = {"telnyx-signature-ed25519": signature, "telnyx-timestamp": "1767323045"}
+    body = b'{"data":{"event_type":"message.finalized"}}'
+    with golden.at(1_767_323_045 + 300):
+        verify(CallbackRequest("POST", "/", {}, headers, body, "203.0.113.9"))
+        with pytest.raises(CallbackRefusedError, match="wrong"):
+            verify(CallbackRequest("POST", "/", {}, headers, body + b" ", "203.0.113.9"))
+    with golden.at(1_767_323_045 + 301), pytest.raises(CallbackRefusedError, match="time"):
+        verify(CallbackRequest("POST", "/", {}, headers, body, "203.0.113.9"))
+
+
+def test_a_public_key_that_is_none_is_told_by_name() -> None:
+    with pytest.raises(SettingsError, match="`public_key_base64` must be 32 bytes in base64"):
+        golden.opened("telnyx", {"api_key": "key-of-telnyx", "public_key_base64": "abc"})
+    from_file = golden.opened("telnyx", {"api_key": "key-of-telnyx", "public_key_base64": SecretText("secret")})
+    given = golden.load("telnyx")["callbacks"][0]
+    assert golden.read(from_file, given) == {"refused": 403}
 
 
 @pytest.mark.parametrize(
