@@ -117,7 +117,8 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start("budgets", correct_budgets(settings, redis, pool, owner, plan.current))
             stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
         if "connector" in roles:
-            stages.start("connector", ConnectorStage(settings, redis, owner, plan.current, stops.which).run())
+            sending = ConnectorStage(settings, redis, owner, plan.current, stops.which, stops.is_any)
+            stages.start("connector", sending.run())
         volumes = live_volumes.LiveVolumes(redis)
         if roles & {"api", "router"}:
             stages.start("volumes", volumes.watch())
@@ -129,7 +130,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             stages.start("queue movement", measure_movement(redis))
             stages.start("carrier gauges", watch_carriers(redis, plan.current))
             stages.start("redis probe", probe_redis(redis))
-        recipients = Recipients(stops.which, plan.current) if "api" in roles else None
+        recipients = Recipients(stops.which, plan.current, stops.is_any) if "api" in roles else None
         url = await _listen(settings, redis, pool, plan, health, stack, recipients, volumes.used)
         _settle_garbage()
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})

@@ -153,18 +153,18 @@ async def _put_all(
     wanted: list[Message | Problem] = []
     turn = time.perf_counter()
     budgets = c.gate.budgets if c.gate.budgets is not None and c.gate.budgets.is_open else None
-    check, defaults, nul = c.gate.rules.check, bulk.defaults, bulk.nul
+    check, defaults, nul, asks = c.gate.rules.check, bulk.defaults, bulk.nul, c.gate.rules.asks
     for index, item in enumerate(bulk.items):
         if not index & 15 and time.perf_counter() - turn > _TURN_S:
             await asyncio.sleep(0)
-            turn = time.perf_counter()
+            turn, asks = time.perf_counter(), c.gate.rules.asks
         fields = item if isinstance(item, MessageFields) else _decoded(c, bulk, index, item, sender, now_ms)
         if isinstance(fields, Problem):
             wanted.append(fields)
             continue
         if defaults:
             defaults.fill(fields)
-        message = check(fields, sender, now_ms, batch_id, nul=nul)
+        message = check(fields, sender, now_ms, batch_id, nul=nul, asks=asks)
         if isinstance(message, list):
             wanted.append(from_faults(message, bulk.line(index), bulk.pointer(index)))
         elif budgets is not None and (spent := await budgets.refuse(message, bulk.pointer(index), bulk.line(index))):

@@ -81,8 +81,10 @@ class Rules:
         batch_id: bytes = b"",
         *,
         nul: bool = False,
+        asks: bool = True,
     ) -> Message | list[Fault]:
-        """The message, or all faults of its fields. `nul`: whether U+0000 may be in it."""
+        """The message, or all faults of its fields. `nul`: whether U+0000 may be in it; `asks`: whether its recipient
+        is asked about, see `asks`."""
         faults: list[Fault] = []
         klass = fields.klass or DEFAULT_CLASS
         if klass not in sender.classes:
@@ -115,9 +117,14 @@ class Rules:
         )
         if faults:
             return faults
-        if self.recipients is not None and (fault := self.recipients.fault(message, now_ms)) is not None:
+        if asks and self.recipients is not None and (fault := self.recipients.fault(message, now_ms)) is not None:
             return [fault]
         return message
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is any recipient now that may not be sent to."""
+        return self.recipients is not None and self.recipients.asks
 
     def check_defaults(self, defaults: MessageFields, sender: Sender, now_ms: int) -> list[Fault]:
         """What is wrong with a batch's defaults by themselves."""

@@ -23,16 +23,30 @@ _MARGIN_S: Final = 60
 
 
 class Recipients:
-    """Asked for every message. `which`: the stop lists of this process; `plan`: the one in use."""
+    """Asked for every message. `which`: the stop lists of this process; `plan`: the one in use; `stops_any`: whether
+    anything is on the lists."""
 
-    def __init__(self, which: Which = nobody, plan: Callable[[], Compiled | None] = lambda: None) -> None:
-        self._admission, self._plan = Admission(which), plan
+    def __init__(
+        self,
+        which: Which = nobody,
+        plan: Callable[[], Compiled | None] = lambda: None,
+        stops_any: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._admission, self._plan = Admission(which, stops_any), plan
         self.barred: Final = Admission(which).barred
         """(plan, message, time) → why it may not go, for whoever explains: under any plan."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether anybody may be barred now."""
+        return self._admission.question(self._plan()) is not None
+
     def fault(self, m: Message, now_ms: int) -> Fault | None:
         """Why the message cannot be taken; None: it can."""
-        plan, begins_ms = self._plan(), max(now_ms, m.send_at_ms)
+        plan = self._plan()
+        if self._admission.question(plan) is None:
+            return None
+        begins_ms = max(now_ms, m.send_at_ms)
         barred = self._admission.barred(plan, m, begins_ms)
         if barred is None:
             return None

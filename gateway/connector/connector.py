@@ -64,7 +64,8 @@ _PAGE = 500
 
 class Work(msgspec.Struct):
     """What a connector needs to know of its carrier. `open` makes the provider (provider module's `open`); only to a
-    `sandbox` goes what test keys send; `barred` says which recipients may not be sent to now."""
+    `sandbox` goes what test keys send; `barred` says which recipients may not be sent to now, `bars` whether it may
+    say so of any."""
 
     carrier: str
     rate_per_s: float
@@ -72,6 +73,7 @@ class Work(msgspec.Struct):
     open: Callable[[Reports], Provider]
     sandbox: bool = False
     barred: Barring = admits
+    bars: Callable[[], bool] = lambda: True
 
 
 class Connector:
@@ -171,6 +173,7 @@ class Connector:
                 self,
                 self.work.sandbox,
                 self.work.barred,
+                self.work.bars,
             )
             provider.on_room(self.pump.wake)
             for shard in range(redis.shards):
@@ -277,7 +280,8 @@ class Connector:
         """Write down what became of an entry."""
         flight.settled = True
         if self._sieve is not None:
-            self._sieve.left(flight.entry.message_id)
+            if self._sieve.has_seats:
+                self._sieve.left(flight.entry.message_id)
             if verdict.op == "a":
                 self._sieve.refund(flight.entry, unsent(flight))
         self.committers[shard].put(flight, verdict)

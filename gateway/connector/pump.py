@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -19,7 +19,7 @@ from gateway.connector.gauges import count_parked, marked, observe_to_wire
 from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
 from gateway.events import Ended, pack_facts
-from gateway.message import State, UnknownVersionError, unpack_journey
+from gateway.message import Journey, State, UnknownVersionError, unpack_journey
 from gateway.provider import Provider, Reason, Submission
 from gateway.streams.facts import order
 from gateway.streams.link import Arg, Link, OutOfMemoryError, RedisAwayError
@@ -99,8 +99,10 @@ class Pump:
         owner: Owner,
         sandbox: bool = False,
         barred: Barring = admits,
+        bars: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.sandbox, self._barred = sandbox, barred
+        """`bars`: whether `barred` may say no to anybody now."""
+        self.sandbox, self._barred, self._bars = sandbox, barred, bars
         self.carrier, self.token, self.provider, self.lanes, self.links = lanes.carrier, token, provider, lanes, links
         self.bucket, self.shares, self._owner = bucket, Shares(shares), owner
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
@@ -386,24 +388,28 @@ class Pump:
     def _submit(self, done: _Round) -> None:
         now = self.links[done.shard].clock_ms()
         batch: list[Submission] = []
-        whole = self.provider.whole
+        whole, bars = self.provider.whole, self._bars()
+        journeys: dict[bytes, Journey] = {}  # many have the same
         for run in done.taken:
             mark = mark_of(run)
             mark.ids, mark.before = [entry.entry_id for entry in run.entries], self._newest.get(run.reader)
             self._newest[run.reader] = mark
             for entry in run.entries:
                 try:
-                    flight = Flight(entry, mark, entry.message, unpack_journey(entry.journey), 0, [])
+                    if (journey := journeys.get(entry.journey)) is None:
+                        journey = journeys[entry.journey] = unpack_journey(entry.journey)
+                    flight = Flight(entry, mark, entry.message, journey, 0, [])
                 except (UnknownVersionError, msgspec.DecodeError):
                     self._owner.settle(done.shard, *_damaged(entry_flight(entry, mark)))
                     continue
-                if flight.journey.treatment:
+                if journey.treatment:
                     apply_treatment(flight)
                 m = flight.message
                 if m.test and not self.sandbox:
                     self._owner.settle(done.shard, flight, astray(flight))
                     continue
-                if (barred := self._barred(m, now)) is not None and (away := turned_away(flight, barred)) is not None:
+                barred = self._barred(m, now) if bars else None
+                if barred is not None and (away := turned_away(flight, barred)) is not None:
                     self._owner.settle(done.shard, flight, away)
                     continue
                 texts = (m.text,) if m.parts == 1 else self.provider.split(m.text, m.encoding)

@@ -190,6 +190,11 @@ class Sieve:
                 blocker.refund(parts, self.now_ms)
         self.left(entry.message_id)
 
+    @property
+    def has_seats(self) -> bool:
+        """Whether any message on its way has one."""
+        return bool(self._seated)
+
     def left(self, message_id: bytes) -> None:
         """A message is not on its way any more."""
         if self._seated:

@@ -52,9 +52,10 @@ class Stage:
         owner: str,
         plan: Callable[[], Compiled | None],
         which: Which = nobody,
+        stops_any: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`which`: the stop lists of this process."""
-        self._admission = Admission(which)
+        """`which`: the stop lists of this process; `stops_any`: whether anything is on them."""
+        self._admission = Admission(which, stops_any)
         self._settings, self._redis, self._owner, self._plan = settings, redis, owner, plan
         self._journals = journal.prepare(settings.state_dir)
         self._allowances, self._seats, self._pauses = Allowances(redis), Seats(), Pauses(redis)
@@ -96,13 +97,16 @@ class Stage:
     def _barred(self, message: Message, now_ms: int) -> Barred | None:
         return self._admission.barred(self._plan(), message, now_ms)
 
+    def _bars(self) -> bool:
+        return self._admission.question(self._plan()) is not None
+
     async def _serve(self, carrier: Carrier, shares: Mapping[str, int]) -> None:
         name, since = carrier.name, 0
         while True:
             connector: Connector | None = None
             try:
                 make = opener(name, carrier.provider, resolve(carrier.settings), self._settings.callbacks_url)
-                work = Work(name, carrier.rate_per_s or 0.0, shares, make, carrier.sandbox, self._barred)
+                work = Work(name, carrier.rate_per_s or 0.0, shares, make, carrier.sandbox, self._barred, self._bars)
                 connector = Connector(
                     work,
                     self._redis,
