@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._size = 0
-        self._complete = False
+        self._complete = self._keep = False
         self._has_head = False
         self._status = 0
 
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
             self._break("the carrier's answer is no HTTP")
             return
         if self._complete:
-            self._answer(keep=self._parser.should_keep_alive())
+            self._answer(keep=self._keep)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """An answer without a length ends with the connection."""
@@ -111,8 +111,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._status < 200:  # 100 Continue and the like: the answer is still to come
             self._headers.clear()
-        else:
-            self._complete = True
+        else:  # the parser knows it now, and no more once it waits for the next answer
+            self._complete, self._keep = True, self._parser.should_keep_alive()
 
     def _unbounded(self) -> bool:
         return "content-length" not in self._headers and "transfer-encoding" not in self._headers

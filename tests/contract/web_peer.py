@@ -52,6 +52,7 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.server.peers.append(self)
+        self.server.accepted += 1
         if self.server.away:  # it was accepted before, and made only now
             self.transport.abort()
         self.server.changed()
@@ -88,6 +89,7 @@ class Server:
     ) -> None:
         self.take, self.changed, self.gone = take, changed, gone
         self.peers: list[Peer] = []
+        self.accepted = 0
         self.port, self.away = 0, False
         self._server: asyncio.Server | None = None
 
