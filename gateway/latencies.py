@@ -22,6 +22,7 @@ ERROR: Final = 2 ** (1 / (2 * PER_DOUBLING)) - 1
 _STARTS: Final = tuple(math.ceil(2 ** (k / PER_DOUBLING)) for k in range(1, BUCKETS))
 """The first whole millisecond of each bucket but the first one, in which 0 counts as well."""
 
+_REMEMBERED: Final = 20_000
 _UNIT: Final = 10**DIGITS
 UNITS: Final = tuple(_UNIT**k for k in range(BUCKETS))
 """What one message in bucket k adds."""
@@ -30,6 +31,16 @@ UNITS: Final = tuple(_UNIT**k for k in range(BUCKETS))
 def slot(ms: int) -> int:
     """The bucket of a time."""
     return bisect_right(_STARTS, ms)
+
+
+class Slots(dict[int, int]):
+    """`slots[ms]`: the same, remembered; for many times that are mostly alike. Bounded."""
+
+    def __missing__(self, ms: int) -> int:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        found = self[ms] = slot(ms)
+        return found
 
 
 def counts(histogram: int) -> list[int]:

@@ -15,11 +15,12 @@ from gateway.callbacks.event import Event
 from gateway.countries import country_of
 from gateway.deliveries import Delta
 from gateway.events import AnyFact, Batched, Came, Received, Submitted, Waiting
-from gateway.latencies import slot
+from gateway.latencies import Slots
 from gateway.message import Message, State, id_shard, id_time_ms
 
 MINUTE_MS = 60_000
 _ACCEPTED, _SCHEDULED, _DELIVERED = State.ACCEPTED, State.SCHEDULED, State.DELIVERED
+_slots = Slots()
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -116,8 +117,8 @@ def took(row: Row) -> int:
     if row.send_at_ms > begin_ms:
         begin_ms = row.send_at_ms
     if row.state == _DELIVERED:
-        return (slot(sent_ms - begin_ms) + 1 << 7) + slot(row.final_ms - sent_ms) + 1
-    return slot(sent_ms - begin_ms) + 1 << 7
+        return (_slots[sent_ms - begin_ms] + 1 << 7) + _slots[row.final_ms - sent_ms] + 1
+    return _slots[sent_ms - begin_ms] + 1 << 7
 
 
 class Places(dict[bytes, int]):

@@ -8,6 +8,7 @@ partitions of `days` must be there before.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -257,20 +258,14 @@ async def _heal(connection: asyncpg.Connection, changes: Changes) -> None:
 
 
 def _spans_of(rows: Iterable[Row]) -> list[_Span]:
-    ends: dict[tuple[int, int], tuple[bytes, bytes]] = {}
-    get, places = ends.get, Places()
+    together: defaultdict[tuple[int, int], list[bytes]] = defaultdict(list)
+    places = Places()
     for row in rows:
         one = row.id
-        key = (-(-row.deadline_ms // DUE_MS), places[one[:8]])
-        known = get(key)
-        if known is None:
-            ends[key] = (one, one)
-        elif one > known[1]:
-            ends[key] = (known[0], one)
-        elif one < known[0]:
-            ends[key] = (one, known[1])
+        together[-(-row.deadline_ms // DUE_MS), places[one[:8]]].append(one)
     spans: dict[tuple[int, int, int], tuple[bytes, bytes]] = {}
-    for (due, number), (first, last) in ends.items():
+    for (due, number), ids in together.items():
+        first, last = min(ids), max(ids)
         minute, shard = place(number)
         key_of_span = (due * DUE_MS, minute // HOUR_MS * HOUR_MS, shard)
         first_known, last_known = spans.get(key_of_span, (first, last))
