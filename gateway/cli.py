@@ -46,7 +46,8 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Administration (install, give access)": {
         "run": "Run stages in this process, with your own Redis and PostgreSQL.",
         "config": "Check settings, or print an example with every one of them.",
-        "db": "The schema in PostgreSQL.",
+        "db": "The schema in PostgreSQL; logins for analysts.",
+        "export": "Facts as files for analysts: Parquet, CSV, JSON, a day each.",
         "keys": "Clients' keys: create, list, revoke; quotas.",
         "completion": "Let the shell complete commands and options.",
     },

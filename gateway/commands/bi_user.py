@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.settings import names_servers, read_settings
+from gateway.commands.database import find_database
 from gateway.commands.target import DEFAULT_DATA
 from gateway.commands.teaching import SETTINGS, lesson
-from gateway.embedded.postgres import Running, running
+from gateway.embedded.postgres import Running
 from gateway.store import analysts
 from gateway.store.pool import StoreAwayError
 
@@ -65,7 +65,7 @@ def command(
         raise click.UsageError(f"`{name}`: a name has small letters, digits and _, and begins with no digit")
     if password_file and new_password:
         raise click.UsageError("--password-file or --new-password, not both")
-    url, server = _place(path, postgres_url, data)
+    url, server = find_database(path, postgres_url, data)
     try:
         if remove:
             if not asyncio.run(analysts.remove(url, name)):
@@ -85,13 +85,6 @@ def command(
         click.echo(f"password  {made}\n          (shown this once)")
     if server is not None:
         click.echo(_how_to_connect(server, name))
-
-
-def _place(path: Path | None, postgres_url: str | None, data: Path) -> tuple[str, Running | None]:
-    """The owner's URL, and the server when it is that of `sluice up`."""
-    if postgres_url is None and not names_servers(path) and (server := running(data / "postgres")):
-        return server.url, server
-    return read_settings(path, postgres_url=postgres_url).postgres_url, None
 
 
 def _read(file: Path) -> str:

@@ -1,0 +1,1 @@
+"""Days of facts from schema `bi` as files: read, written whole, remembered."""
