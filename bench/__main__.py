@@ -16,11 +16,16 @@ from typing import Any
 import uvloop
 
 from bench.floors import EXACT, FLOORS, broken
+from bench.http import WINDOW as HTTP_WINDOW
+from bench.http import run_http
 from bench.run import LOADS, run_load
 
 FOREIGN_CPU = 0.15
 """Cores that others may use during a run before its figures are doubted; this process and the kernel use some."""
 GROUPS = {"window": ["window100", "window500"]}
+HTTP = "http"
+"""One provider alone, without servers."""
+KNOWN = {**{name: load.words for name, load in LOADS.items()}, HTTP: f"http_json, {HTTP_WINDOW} in flight"}
 
 
 def parse() -> argparse.Namespace:
@@ -28,8 +33,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument(
         "--loads",
-        default="batches,late,singles,otp,callbacks,callbacks_bundled,window",
-        help=f"of {', '.join(LOADS)}, window",
+        default="batches,late,singles,otp,callbacks,callbacks_bundled,window,http",
+        help=f"of {', '.join(LOADS)}, window, http",
     )
     parser.add_argument("--messages", type=int, default=200_000, help="a load")
     parser.add_argument("--runs", type=int, default=0, help="of each load, the median counts (1; with --check 3)")
@@ -39,8 +44,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--profile", type=Path, help="write where the time goes into this folder; needs py-spy")
     options = parser.parse_args()
     names = [n for given in options.loads.split(",") for n in GROUPS.get(given, [given])]
-    if unknown := [n for n in names if n not in LOADS]:
-        parser.error(f"unknown load {', '.join(unknown)}; known are {', '.join(LOADS)}")
+    if unknown := [n for n in names if n not in KNOWN]:
+        parser.error(f"unknown load {', '.join(unknown)}; known are {', '.join(KNOWN)}")
     options.loads = names
     options.runs = options.runs or (3 if options.check else 1)
     return options
@@ -52,8 +57,8 @@ async def run(options: argparse.Namespace) -> bool:
     for name in options.loads:
         results = []
         for number in range(options.runs):
-            say(f"{name}: {LOADS[name].words}, {options.messages:,} messages, run {number + 1} of {options.runs}")
-            results.append(await run_load(name, options.messages, options.data, options.ndjson, options.profile))
+            say(f"{name}: {KNOWN[name]}, {options.messages:,} messages, run {number + 1} of {options.runs}")
+            results.append(await one(name, options))
             summarise(results[-1])
         result = median(results)
         speed = result["calibration"]["reference_s"] / result["calibration"]["loop_s"]
@@ -66,6 +71,13 @@ async def run(options: argparse.Namespace) -> bool:
         good = good and not faults
         print(json.dumps(result | {"runs": [r["messages_per_s"] for r in results]}), flush=True)
     return good
+
+
+async def one(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One run of a load."""
+    if name == HTTP:
+        return await run_http(options.messages)
+    return await run_load(name, options.messages, options.data, options.ndjson, options.profile)
 
 
 def median(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -81,10 +93,10 @@ def exact_faults(result: dict[str, Any]) -> list[str]:
 def summarise(r: dict[str, Any]) -> None:
     """A run in a few lines."""
     cost = "  ".join(f"{name} {us:.1f}" for name, us in r["cpu_us_per_message"].items())
-    say(
-        f"   {r['messages_per_s']:,.0f}/s in {r['seconds']:.1f} s, wire {r['wire_per_s']:,.0f}/s, "
-        f"accept {r['accept_per_s']:,.0f}/s p50 {r['accept_p50_ms']} p99 {r['accept_p99_ms']} ms"
-    )
+    accept = ""
+    if "accept_per_s" in r:
+        accept = f", accept {r['accept_per_s']:,.0f}/s p50 {r['accept_p50_ms']} p99 {r['accept_p99_ms']} ms"
+    say(f"   {r['messages_per_s']:,.0f}/s in {r['seconds']:.1f} s, wire {r['wire_per_s']:,.0f}/s{accept}")
     say(f"   µs of CPU a message: {cost}")
     if "otp_wire_p99_ms" in r:
         say(

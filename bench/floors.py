@@ -47,6 +47,7 @@ FLOORS: dict[str, tuple[Floor, ...]] = {
     "otp": (Floor("otp_wire_p99_ms", 50, at_most=True),),
     "callbacks": (Floor("messages_per_s", 8_000), Floor("callbacks_lost", 0, at_most=True, scaled=False)),
     "callbacks_bundled": (Floor("messages_per_s", 10_000), Floor("callbacks_lost", 0, at_most=True, scaled=False)),
+    "http": (Floor("messages_per_s", 10_000), Floor("messages_per_s", 5_000, scaled=False)),
     "window100": (Floor("wire_per_s", 0.95 * 100 / WINDOW_DELAY_S, scaled=False),),
     "window500": (Floor("wire_per_s", 0.95 * 500 / WINDOW_DELAY_S, scaled=False),),
 }

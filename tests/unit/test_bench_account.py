@@ -7,9 +7,8 @@ import subprocess
 import sys
 
 from bench import account
-from bench.__main__ import median
+from bench.__main__ import KNOWN, median
 from bench.floors import FLOORS, Floor, broken
-from bench.run import LOADS
 
 
 def test_a_percentile_is_a_value_that_occurred() -> None:
@@ -41,7 +40,7 @@ def test_floors_follow_the_speed_of_the_machine_but_not_where_the_carrier_sets_t
 
 
 def test_every_load_has_a_floor_and_what_is_lost_or_doubled_breaks_any() -> None:
-    assert set(FLOORS) == set(LOADS)
+    assert set(FLOORS) == set(KNOWN)
     good = {"load": "late", "messages_per_s": 12_000.0, "lost": 0, "doubled": 0}
     assert broken(good, 1.0) == []
     assert len(broken(good | {"lost": 1, "doubled": 2, "messages_per_s": 11_999.0}, 1.0)) == 3
