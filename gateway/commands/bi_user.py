@@ -45,7 +45,7 @@ from gateway.store.pool import StoreAwayError
     show_default=True,
     help="Of `sluice up`.",
 )
-def command(
+def bi_user(
     name: str,
     password_file: Path | None,
     new_password: bool,

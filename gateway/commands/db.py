@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.bi_user import command as bi_user
+from gateway.commands.bi_user import bi_user
 from gateway.commands.settings import read_settings
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.store.migrate import MigrationError, migrate
