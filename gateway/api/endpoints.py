@@ -13,6 +13,7 @@ from gateway.api import (
     console,
     dataset_routes,
     doubt_routes,
+    figure_routes,
     inbound,
     openapi,
     pages,
@@ -55,6 +56,7 @@ from gateway.api.documents import (
     Reschedule,
     StateName,
 )
+from gateway.api.figure_documents import Statistics
 from gateway.api.problems import MESSAGE_FAULTS, SEND_AT_FAULTS, Code
 from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.api.routes import Parameter, Route, Table
@@ -184,10 +186,11 @@ TABLE: Final[Table] = Table(
             "stats",
             statistics.get_stats,
             "What was sent, delivered and spent.",
-            {200: statistics.Statistics},
+            {200: Statistics},
             codes=(Code.QUERY_INVALID, Code.POSTGRES_AWAY),
             parameters=statistics.PARAMETERS,
         ),
+        *figure_routes.ROUTES,
         Route(
             "GET",
             "/v1/carriers",

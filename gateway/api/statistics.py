@@ -7,63 +7,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Final
+from typing import Any, Final
 
-import msgspec
-from msgspec import Meta
-
-from gateway.api import call, query
+from gateway.api import call, figures, query
 from gateway.api.call import Answer, Call
-from gateway.api.documents import Price
+from gateway.api.figure_documents import Group, Statistics
 from gateway.api.problems import Problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import price, time_of
 from gateway.api.routes import Parameter
+from gateway.stats.spans import STEPS
 from gateway.store import totals
 from gateway.store.pool import StoreAwayError
 
 _DAY_MS: Final = 86_400_000
+_STEPS: Final = tuple(dict.fromkeys((*totals.STEPS, *STEPS)))
 _KNOWN: Final = ("since", "until", "by", "step", *totals.DIMENSIONS)
 
 PARAMETERS: Final = (
     Parameter("since", "accepted then or later; a day ago when not given", {"type": "string", "format": "date-time"}),
     Parameter("until", "accepted before; now when not given", {"type": "string", "format": "date-time"}),
     Parameter("by", f"comma-separated dimensions out of {', '.join(totals.DIMENSIONS)}; `state` when not given"),
-    Parameter("step", "one group for each", {"type": "string", "enum": list(totals.STEPS)}),
+    Parameter("step", "one group for each", {"type": "string", "enum": list(_STEPS)}),
     *(Parameter(name, f"only messages of this {name}") for name in totals.DIMENSIONS),
+    *figures.PARAMETERS,
 )
-
-
-class Group(msgspec.Struct, omit_defaults=True):
-    """Sums of the messages that have these values. Only the dimensions asked for are there."""
-
-    messages: Annotated[int, Meta(description="messages", examples=[1200])]
-    parts: Annotated[int, Meta(description="their parts", examples=[1310])]
-    cost: Annotated[Price | None, Meta(description="what carriers ask for them; null: nothing was submitted")]
-    at: Annotated[datetime | None, Meta(description="where the step begins; only with `step`")] = None
-    client: Annotated[str | None, Meta(description="the client", examples=["shop"])] = None
-    klass: Annotated[str | None, Meta(description="the class", examples=["otp"])] = msgspec.field(
-        default=None, name="class"
-    )
-    carrier: Annotated[str | None, Meta(description="the carrier; empty: none yet", examples=["north"])] = None
-    operator: Annotated[str | None, Meta(description="the recipients' network", examples=["mts"])] = None
-    state: Annotated[str | None, Meta(description="where they stand now", examples=["delivered"])] = None
-    tag: Annotated[str | None, Meta(description="your dimension", examples=["spring"])] = None
-
-
-class Statistics(msgspec.Struct):
-    """Sums by group. A message counts where it stands now, at the time when it was accepted."""
-
-    since: Annotated[datetime, Meta(description="accepted then or later")]
-    until: Annotated[datetime, Meta(description="accepted before")]
-    by: Annotated[Sequence[str], Meta(description="the dimensions that groups are told apart by", examples=[["state"]])]
-    groups: Annotated[Sequence[Group], Meta(description="at most 10,000, oldest first")]
 
 
 async def get_stats(c: Call) -> Answer:
     """Sums of the client's messages; of all clients' for keys that may operate."""
     given = c.request.query
+    if figures.is_asked(given):
+        return await figures.get_figures(c)
     if wrong := query.known_only(given, _KNOWN):
         return wrong
     since, until = query.time_ms(given, "since"), query.time_ms(given, "until")
@@ -93,6 +68,8 @@ async def get_stats(c: Call) -> Answer:
 
 
 def _group(total: totals.Total, by: Sequence[str], stepped: bool) -> Group:
-    values = {"klass" if name == "class" else name: value for name, value in zip(by, total.values, strict=True)}
+    names = ["klass" if name == "class" else name for name in by]
+    values: dict[str, Any] = dict(zip(names, total.values, strict=True))
     at = time_of(total.at_ms) if stepped else None
-    return Group(total.messages, total.parts, price(total.cost_micro, total.currency), at, **values)
+    cost = price(total.cost_micro, total.currency)
+    return Group(messages=total.messages, parts=total.parts, cost=cost, at=at, **values)

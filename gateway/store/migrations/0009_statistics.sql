@@ -133,8 +133,8 @@ comment on column bi.stats_days.unknown is 'Messages of which nobody knows wheth
 comment on column bi.stats_days.open is 'Messages that have not ended; unknown ones are among them';
 comment on column bi.stats_days.parts is 'Parts of the messages';
 comment on column bi.stats_days.parts_delivered is 'Parts of the messages that arrived';
-comment on column bi.stats_days.cost is 'What carriers ask for the parts of all attempts, by the prices valid when they were sent; one sum a currency';
-comment on column bi.stats_days.submit_latency is 'From accept, or send_at, to the first submit that a carrier took: p50, p95, p99, within 10 percent';
+comment on column bi.stats_days.cost is 'What carriers ask for the parts of all attempts, at the prices of their time; one sum a currency';
+comment on column bi.stats_days.submit_latency is 'From accept, or send_at, to the first submit that was taken: p50, p95, p99, within 10 percent';
 comment on column bi.stats_days.delivery_latency is 'From that submit to the receipt that says delivered: p50, p95, p99, within 10 percent';
 comment on column bi.stats_days.currency is 'Of cost, ISO 4217; null: nothing was submitted';
 
@@ -182,7 +182,7 @@ comment on column bi.stats_quarters.unknown is 'Messages of which nobody knows w
 comment on column bi.stats_quarters.open is 'Messages that have not ended; unknown ones are among them';
 comment on column bi.stats_quarters.parts is 'Parts of the messages';
 comment on column bi.stats_quarters.parts_delivered is 'Parts of the messages that arrived';
-comment on column bi.stats_quarters.cost is 'What carriers ask for the parts of all attempts, by the prices valid when they were sent; one sum a currency';
-comment on column bi.stats_quarters.submit_latency is 'From accept, or send_at, to the first submit that a carrier took: p50, p95, p99, within 10 percent';
+comment on column bi.stats_quarters.cost is 'What carriers ask for the parts of all attempts, at the prices of their time; one sum a currency';
+comment on column bi.stats_quarters.submit_latency is 'From accept, or send_at, to the first submit that was taken: p50, p95, p99, within 10 percent';
 comment on column bi.stats_quarters.delivery_latency is 'From that submit to the receipt that says delivered: p50, p95, p99, within 10 percent';
 comment on column bi.stats_quarters.currency is 'Of cost, ISO 4217; null: nothing was submitted';

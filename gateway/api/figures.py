@@ -1,0 +1,152 @@
+"""`GET /v1/stats` with `from`, `to`, `tz`, `group_by` and `filter`: figures of any slice, as JSON, CSV or Arrow.
+
+In: a query. Out: figures. Never: another client's, unless the key may operate the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from gateway.api import call, query
+from gateway.api.call import Answer, Call
+from gateway.api.figure_documents import Group, Statistics, group
+from gateway.api.problems import Problem
+from gateway.api.reading import STORE_S, store_away
+from gateway.api.render import time_of
+from gateway.api.routes import Parameter
+from gateway.stats import tables
+from gateway.stats.slicing import BY, Asked, Slice, slices
+from gateway.stats.spans import STEPS, zone_of
+from gateway.store.pool import StoreAwayError
+
+_DAY_MS: Final = 86_400_000
+_LONGEST_MS: Final = 800 * _DAY_MS
+_FINE_MS: Final = 32 * _DAY_MS
+OWN: Final = ("from", "to", "tz", "group_by", "filter")
+"""Parameters of which any one asks for figures and not for sums by state."""
+
+_MORE: Final = ("country", "sender", "reason")
+KNOWN: Final = (*OWN, "since", "until", "step", *BY)
+
+PARAMETERS: Final = (
+    Parameter("from", "accepted then or later; a day ago when not given", {"type": "string", "format": "date-time"}),
+    Parameter("to", "accepted before; now when not given", {"type": "string", "format": "date-time"}),
+    Parameter("tz", "the zone of days, weeks and months, such as Europe/Moscow; UTC when not given"),
+    Parameter("group_by", f"comma-separated dimensions out of {', '.join(BY)}"),
+    Parameter("filter", "comma-separated `dimension=value`; of several values of one dimension any will do"),
+    *(Parameter(name, f"only messages of this {name}; with any of the five above") for name in _MORE),
+)
+STEP: Final = Parameter("step", "one group for each", {"type": "string", "enum": list(STEPS)})
+
+
+def is_asked(given: Mapping[str, str]) -> bool:
+    """Whether a query asks for figures."""
+    return any(name in given for name in (*OWN, *_MORE))
+
+
+async def get_figures(c: Call) -> Answer:
+    """As a JSON document."""
+    asked = read(c)
+    if isinstance(asked, Problem):
+        return asked
+    found = await _slices(c, asked)
+    if isinstance(found, Problem):
+        return found
+    groups = [_group(one, asked) for one in found]
+    zone = asked.zone.key
+    since, until = time_of(_floor(asked.since_ms)), time_of(-_floor(-asked.until_ms))
+    return call.answer(Statistics(since, until, asked.by, groups, zone))
+
+
+async def get_csv(c: Call) -> Answer:
+    """As CSV; `excel=true`: as spreadsheets of most of Europe open it at once."""
+    excel = c.request.query.get("excel", "false")
+    if excel not in ("true", "false"):
+        return query.invalid("excel", "`excel` is true or false.")
+    return await _table(c, "text/csv; charset=utf-8", lambda rows: tables.csv_of(rows, excel == "true"))
+
+
+async def get_arrow(c: Call) -> Answer:
+    """As a stream of Apache Arrow."""
+    if not tables.has_arrow():
+        return query.invalid("arrow", "This gateway has no Arrow: install the extra `arrow`, or ask for CSV.")
+    return await _table(c, tables.ARROW, tables.arrow_of)
+
+
+async def _table(c: Call, kind: str, made: tables.Made) -> Answer:
+    asked = read(c, ("excel",))
+    if isinstance(asked, Problem):
+        return asked
+    found = await _slices(c, asked)
+    if isinstance(found, Problem):
+        return found
+    rows = [tables.row(msgspec.to_builtins(_group(one, asked), builtin_types=(datetime,)), asked) for one in found]
+    body = await asyncio.to_thread(made, rows or [tables.heads(asked)])
+    return web.Response(body=body if rows else tables.empty(body, kind), headers={"Content-Type": kind})
+
+
+def read(c: Call, more: tuple[str, ...] = ()) -> Asked | Problem:
+    """The question in a query."""
+    given = c.request.query
+    if wrong := query.known_only(given, (*KNOWN, *more)):
+        return wrong
+    since = query.time_ms(given, "from" if "from" in given else "since")
+    until = query.time_ms(given, "to" if "to" in given else "until")
+    if isinstance(since, Problem):
+        return since
+    if isinstance(until, Problem):
+        return until
+    until_ms = until if until is not None else c.gate.redis.clock_ms() + 1
+    since_ms = since if since is not None else until_ms - _DAY_MS
+    by = tuple(name.strip() for name in given.get("group_by", "").split(",") if name.strip())
+    if any(name not in BY for name in by) or len(set(by)) < len(by):
+        return query.invalid("group_by", f"`group_by` names each of {', '.join(BY)} at most once.")
+    step = given.get("step")
+    if step is not None and step not in STEPS:
+        return query.invalid("step", f"`step` is one of {', '.join(STEPS)}; `minute` only with `since` and `by`.")
+    if until_ms - since_ms > (_FINE_MS if step in ("quarter", "hour") else _LONGEST_MS):
+        return query.invalid("from", "At most 800 days at once, and 32 days in steps of an hour or a quarter of it.")
+    if (zone := zone_of(given.get("tz", "UTC"))) is None:
+        return query.invalid("tz", "`tz` is a time zone such as Europe/Moscow or UTC.")
+    only = _only(given)
+    if isinstance(only, Problem):
+        return only
+    if not c.rights.scopes & {"ops", "admin"}:
+        only["client"] = [c.client] if c.client in only.get("client", [c.client]) else []
+    return Asked(since_ms, until_ms, by, step, zone, only)
+
+
+def _only(given: Mapping[str, str]) -> dict[str, list[str]] | Problem:
+    only: dict[str, list[str]] = {name: [given[name]] for name in BY if name in given}
+    for pair in given.get("filter", "").split(","):
+        name, equals, value = pair.strip().partition("=")
+        if not name and not equals:
+            continue
+        if not equals or name not in BY:
+            said = f"`filter` is `dimension=value`, several with commas; dimensions are {', '.join(BY)}."
+            return query.invalid("filter", said)
+        only.setdefault(name, []).append(value)
+    return only
+
+
+async def _slices(c: Call, asked: Asked) -> list[Slice] | Problem:
+    try:
+        async with asyncio.timeout(STORE_S):
+            return await slices(c.gate.pool, asked)
+    except (StoreAwayError, TimeoutError):
+        return store_away()
+
+
+def _group(one: Slice, asked: Asked) -> Group:
+    at = time_of(one.at_ms).astimezone(asked.zone) if asked.step else None
+    return group(one, asked.by, at, asked.latencies)
+
+
+def _floor(ms: int) -> int:
+    return ms - ms % 900_000
