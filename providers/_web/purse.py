@@ -19,6 +19,7 @@ from providers._web.spots import Answer, compile_spot
 log = logging.getLogger("web")
 
 _MOST: Final = 1e15
+_AGAIN_S: Final = 2.0
 
 
 class Purse:
@@ -40,11 +41,13 @@ class Purse:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            pause_s = self._question.every_s
             try:
                 self.read(await self._visit(self._maker.make(self._clock_ms())))
-            except (OSError, TimeoutError) as problem:
-                log.info("balance not read", extra={"carrier": self._carrier, "why": type(problem).__name__})
-            await asyncio.sleep(self._question.every_s)
+            except (OSError, TimeoutError) as problem:  # at the start the carrier is not connected yet
+                pause_s = min(pause_s, _AGAIN_S)
+                log.debug("balance not read", extra={"carrier": self._carrier, "why": type(problem).__name__})
+            await asyncio.sleep(pause_s)
 
     def read(self, answer: Answer) -> None:
         """Learn from an answer."""

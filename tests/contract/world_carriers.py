@@ -36,13 +36,19 @@ class WorldCarrier(NamedCarrier):
     def submitted(self, asked: Asked) -> None:
         raise NotImplementedError
 
+    def status_of(self, asked: Asked) -> Any:
+        """What became of the messages that somebody asks about: all are delivered."""
+        raise NotImplementedError
+
     def _asked(self, asked: Asked) -> None:
         self.logins += 1
         if not self.welcome or self.wrong(asked):
             asked.answer(401, b'{"code":20003,"message":"Authenticate"}')
         elif asked.path.endswith("alance.json") or asked.path.endswith("balance"):
             self.logins -= asked.path != self.check
-            asked.answer(200, b'{"balance":"12.5","value":12.5,"currency":"EUR"}')
+            asked.answer(200, b'{"balance":"12.5","value":12.5,"data":{"balance":"12.5"}}')
+        elif asked.method == "GET" and (asked.path != self.check or "messageId=" in asked.query):
+            asked.answer(200, json.dumps(self.status_of(asked)).encode())
         elif asked.path == self.check and asked.method == "GET":
             asked.answer(200, b"{}")
         else:
@@ -84,6 +90,9 @@ class TwilioCarrier(WorldCarrier):
         else:
             status, code = (429, 20429) if answer is Answer.THROTTLE else (400, 21211)
             asked.answer(status, json.dumps({"code": code, "message": "no", "status": status}).encode())
+
+    def status_of(self, asked: Asked) -> Any:
+        return {"sid": asked.path.rpartition("/")[2].removesuffix(".json"), "status": "delivered", "error_code": None}
 
     def send_receipt(self, message_id: str, state: str) -> Delivery:
         report = {"MessageSid": message_id, "MessageStatus": self.states[state], "To": "+79161234567"}
@@ -224,6 +233,11 @@ class InfobipCarrier(WorldCarrier):
         ]
         asked.answer(200, json.dumps({"bulkId": "1", "messages": entries}).encode())
 
+    def status_of(self, asked: Asked) -> Any:
+        status = {"groupId": 3, "id": 5, "name": "DELIVERED_TO_HANDSET"}
+        ids = fields_of(asked)["messageId"].split(",")
+        return {"results": [{"messageId": one, "destination": "79161234567", "status": status} for one in ids]}
+
     def send_receipt(self, message_id: str, state: str) -> Delivery:
         group, number = self.states[state]
         report = {"messageId": message_id, "to": "79161234567", "sender": "Sluice", "callbackData": f"{message_id}/7"}
@@ -271,6 +285,10 @@ class TelnyxCarrier(WorldCarrier):
         else:
             status, code = (429, "10011") if answer is Answer.THROTTLE else (400, "40310")
             asked.answer(status, json.dumps({"errors": [{"code": code, "title": "no"}]}).encode())
+
+    def status_of(self, asked: Asked) -> Any:
+        to = {"phone_number": "+79161234567", "status": "delivered"}
+        return {"data": {"record_type": "message", "id": asked.path.rpartition("/")[2], "to": [to], "errors": []}}
 
     def send_receipt(self, message_id: str, state: str) -> Delivery:
         to = {"phone_number": "+79161234567", "status": self.states[state]}
