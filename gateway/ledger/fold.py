@@ -147,9 +147,9 @@ class Fold:
             self.changes.strays.append(Stray(at_ms, message_id, fact))
             self.changes.submissions.append((at_ms, fact))
             return
+        before = row.state
         if row.attempt and fact.attempt > row.attempt:
             self._count()  # another carrier has it from now on
-        before = row.state
         entry = judge.submit(row, fact)
         if entry is _KNOWN:
             return
@@ -161,11 +161,12 @@ class Fold:
             self._tell(row, at_ms)
         row.moved = self.number
         self._touch(row, at_ms)
-        if fact.treatment and fact.part <= 1 and entry is not _HEALED:
-            note = Note(message_id, fact.routed_ms or at_ms, "rewritten", fact.attempt, by=fact.treatment)
-            self.changes.notes.append(note)
-        if fact.kind == _ACCEPTED and fact.part <= 1 and not row.test:
-            self._sent.append(row)
+        if fact.part <= 1:
+            if fact.kind == _ACCEPTED and not row.test:
+                self._sent.append(row)
+            if fact.treatment and entry is not _HEALED:
+                note = Note(message_id, fact.routed_ms or at_ms, "rewritten", fact.attempt, by=fact.treatment)
+                self.changes.notes.append(note)
         if entry is _NEW:
             self.changes.submissions.append((at_ms, fact))
         elif entry is _HEALED:

@@ -136,7 +136,7 @@ def place(number: int) -> tuple[int, int]:
 
 def new_row(message_id: bytes, message: Message, fold: int = 1) -> Row:
     """The row of a message that was just accepted."""
-    accepted_ms = begin_ms = id_time_ms(message_id)
+    accepted_ms = begin_ms = int.from_bytes(message_id[:6], "big")
     if message.send_at_ms > accepted_ms:
         begin_ms = message.send_at_ms
     return Row(
