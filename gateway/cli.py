@@ -29,6 +29,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Operations (see what goes on, and act)": {
         "top": "Live: rates, queues, windows, and what limits now.",
         "stats": "What was sent, delivered and spent.",
+        "incidents": "What is unusual now, worst first.",
         "carriers": "How the carriers are; check, pause, resume or drain one.",
         "pause": "Keep a class, a client or a tag from sending; what is paused now.",
         "resume": "Let what was paused send again.",
@@ -48,6 +49,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "config": "Check settings, or print an example with every one of them.",
         "db": "The schema in PostgreSQL; logins for analysts.",
         "export": "Facts as files for analysts: Parquet, CSV, JSON, a day each.",
+        "demo-data": "A believable month of messages that nobody sent, to try reports on.",
         "keys": "Clients' keys: create, list, revoke; quotas.",
         "completion": "Let the shell complete commands and options.",
     },
@@ -106,7 +108,7 @@ class Shell(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = importlib.import_module(f"gateway.commands.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"gateway.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

@@ -1,0 +1,1 @@
+"""A believable month of messages that nobody sent, for trying reports on."""
