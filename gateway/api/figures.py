@@ -26,8 +26,11 @@ from gateway.stats.spans import STEPS, zone_of
 from gateway.store.pool import StoreAwayError
 
 _DAY_MS: Final = 86_400_000
-_LONGEST_MS: Final = 800 * _DAY_MS
-_FINE_MS: Final = 32 * _DAY_MS
+_NAMES: Final = ("client", "klass", "carrier", "operator", "country", "sender", "state", "tag")
+"""Dimensions as fields of Group, in their order."""
+
+LONGEST_MS: Final = 800 * _DAY_MS
+FINE_MS: Final = 32 * _DAY_MS
 OWN: Final = ("from", "to", "tz", "group_by", "filter")
 """Parameters of which any one asks for figures and not for sums by state."""
 
@@ -62,6 +65,22 @@ async def get_figures(c: Call) -> Answer:
     zone = asked.zone.key
     since, until = time_of(_floor(asked.since_ms)), time_of(-_floor(-asked.until_ms))
     return call.answer(Statistics(since, until, asked.by, groups, zone))
+
+
+async def get_sums(c: Call, asked: Asked) -> Answer:
+    """Only messages, parts and cost."""
+    found = await _slices(c, asked)
+    if isinstance(found, Problem):
+        return found
+    groups = []
+    for one in found:
+        at = time_of(one.at_ms) if asked.step else None
+        whole = group(one, asked.by, at, latencies=False)
+        values = [getattr(whole, name) for name in _NAMES]
+        first, *others = (*(whole.costs or ()), None)
+        groups.append(Group(whole.messages, whole.parts, first, at, *values))
+        groups += [Group(0, 0, cost, at, *values) for cost in others if cost]  # what it cost in other currencies
+    return call.answer(Statistics(time_of(asked.since_ms), time_of(asked.until_ms), asked.by, groups))
 
 
 async def get_csv(c: Call) -> Answer:
@@ -110,7 +129,7 @@ def read(c: Call, more: tuple[str, ...] = ()) -> Asked | Problem:
     step = given.get("step")
     if step is not None and step not in STEPS:
         return query.invalid("step", f"`step` is one of {', '.join(STEPS)}; `minute` only with `since` and `by`.")
-    if until_ms - since_ms > (_FINE_MS if step in ("quarter", "hour") else _LONGEST_MS):
+    if until_ms - since_ms > (FINE_MS if step in ("quarter", "hour") else LONGEST_MS):
         return query.invalid("from", "At most 800 days at once, and 32 days in steps of an hour or a quarter of it.")
     if (zone := zone_of(given.get("tz", "UTC"))) is None:
         return query.invalid("tz", "`tz` is a time zone such as Europe/Moscow or UTC.")

@@ -16,6 +16,7 @@ from gateway.api.problems import Problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import price, time_of
 from gateway.api.routes import Parameter
+from gateway.stats.slicing import Asked
 from gateway.stats.spans import STEPS
 from gateway.store import totals
 from gateway.store.pool import StoreAwayError
@@ -58,6 +59,14 @@ async def get_stats(c: Call) -> Answer:
     only = {name: given[name] for name in totals.DIMENSIONS if name in given}
     if nul := next((name for name, value in only.items() if "\0" in value), None):
         return query.invalid(nul, "U+0000 is in no value.")
+    if (
+        _DAY_MS < until_ms - since_ms <= (figures.FINE_MS if step == "hour" else figures.LONGEST_MS)
+        and step != "minute"
+    ):
+        allowed = {name: [value] for name, value in only.items()}
+        if client is not None:
+            allowed["client"] = [client] if client in allowed.get("client", [client]) else []
+        return await figures.get_sums(c, Asked(since_ms, until_ms, tuple(by), step, only=allowed, latencies=False))
     try:
         async with asyncio.timeout(STORE_S):
             found = await totals.totals(c.gate.pool, client, since_ms, until_ms, by, step, only)

@@ -11,6 +11,7 @@ import click
 
 from gateway.commands import carrier_check
 from gateway.commands.client import Client, Refused, print_json
+from gateway.commands.scorecards import score
 from gateway.commands.tables import Column, screen, show
 from gateway.commands.teaching import TARGET, lesson
 from gateway.commands.times import span
@@ -43,6 +44,9 @@ def command(context: click.Context, as_json: bool) -> None:
         _list(found["carriers"])
     else:
         click.echo("The plan has no carriers: sluice plan apply FILE --activate")
+
+
+command.add_command(score)
 
 
 def _list(carriers: list[dict[str, Any]]) -> None:

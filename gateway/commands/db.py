@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.bi_user import bi_user
+from gateway.commands.recount import recount_command
 from gateway.commands.settings import read_settings
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.store.migrate import MigrationError, migrate
@@ -44,3 +45,4 @@ def migrate_command(path: Path | None, postgres_url: str | None) -> None:
 
 
 command.add_command(bi_user)
+command.add_command(recount_command)

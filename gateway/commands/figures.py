@@ -21,6 +21,7 @@ class Figures(msgspec.Struct):
     delivered: int = 0
     undelivered: int = 0
     cancelled: int = 0
+    unknown: int = 0
     open: int = 0
     parts: int = 0
     cost: dict[str, Decimal] = {}
@@ -38,14 +39,15 @@ class Figures(msgspec.Struct):
             self.cancelled += count
         else:
             self.open += count
+            self.unknown += count if state == "unknown" else 0
         if cost := group["cost"]:
             self.cost[cost["currency"]] = self.cost.get(cost["currency"], Decimal()) + Decimal(cost["amount"])
 
     @property
     def rate(self) -> float | None:
-        """Delivered of those that have ended; None as long as none has."""
-        ended = self.delivered + self.undelivered
-        return self.delivered / ended if ended else None
+        """Delivered of those that have ended or are unknown; None as long as there are none."""
+        decided = self.delivered + self.undelivered + self.cancelled + self.unknown
+        return self.delivered / decided if decided else None
 
 
 def pivot(groups: Iterable[Mapping[str, Any]], by: Sequence[str]) -> dict[tuple[str, ...], Figures]:
@@ -61,7 +63,7 @@ def whole(figures: Iterable[Figures]) -> Figures:
     """All of them together."""
     total = Figures()
     for one in figures:
-        for name in ("messages", "delivered", "undelivered", "cancelled", "open", "parts"):
+        for name in ("messages", "delivered", "undelivered", "cancelled", "unknown", "open", "parts"):
             setattr(total, name, getattr(total, name) + getattr(one, name))
         for currency, amount in one.cost.items():
             total.cost[currency] = total.cost.get(currency, Decimal()) + amount

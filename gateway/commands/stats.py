@@ -6,11 +6,13 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
 
+from gateway.commands import figure_table
 from gateway.commands.client import Client, Refused, print_json
 from gateway.commands.figures import (
     Figures,
@@ -26,8 +28,11 @@ from gateway.commands.pausing import in_words
 from gateway.commands.tables import Column, screen, show
 from gateway.commands.teaching import TARGET, lesson
 from gateway.commands.times import past, short
+from gateway.stats.spans import STEPS
 
-DIMENSIONS: Final = ("client", "class", "carrier", "operator", "state", "tag")
+DIMENSIONS: Final = ("client", "class", "carrier", "operator", "country", "sender", "tag", "reason", "state")
+_SUMMED: Final = ("client", "class", "carrier", "operator", "state", "tag")
+"""Dimensions that are known to the minute."""
 NUMBERS: Final = ("messages", "delivered", "undelivered", "cancelled", "open", "parts")
 PLOT: Final = 60
 
@@ -45,38 +50,68 @@ def _only(name: str) -> Callable[[FC], FC]:
         "sluice stats --since 7d --by carrier,operator",
         "sluice stats --tag spring --since 2h --step minute",
         "sluice stats --since 30d --by client --csv > clients.csv",
+        "sluice stats --since 30d --step day --tz Europe/Moscow --latency",
+        "sluice stats --since 30d --by country,reason --excel > reasons.csv",
+        "sluice stats --since 30d --by carrier,operator --arrow figures.arrow",
         source=f"The key needs the scope stats; with ops it sees all clients. {TARGET}",
     ),
 )
 @click.option("--since", default="24h", show_default=True, help="A span such as 30min, 24h or 7d, or a time.")
 @click.option("--until", help="A time, or a span back from now.")
 @click.option("--by", default="class", show_default=True, help=f"Of {', '.join(DIMENSIONS)}; several with commas.")
-@click.option("--step", type=click.Choice(("minute", "hour", "day")), help="One row for each.")
+@click.option("--step", type=click.Choice(("minute", *STEPS)), help="One row for each.")
+@click.option("--tz", metavar="ZONE", help="Days are those of this time zone, such as Europe/Moscow; else UTC.")
 @_only("client")
 @_only("class")
 @_only("carrier")
 @_only("operator")
+@_only("country")
+@_only("sender")
 @_only("tag")
+@_only("reason")
+@click.option("--latency", is_flag=True, help="How long it took to the carrier and to the phone.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV instead of a table.")
-def command(since: str, until: str | None, by: str, step: str | None, as_json: bool, as_csv: bool, **only: Any) -> None:
+@click.option("--excel", is_flag=True, help="CSV as spreadsheets open it: byte order mark, semicolons, decimal commas.")
+@click.option("--arrow", type=click.Path(dir_okay=False, path_type=Path), help="Write an Arrow stream into this file.")
+def command(
+    since: str,
+    until: str | None,
+    by: str,
+    step: str | None,
+    tz: str | None,
+    latency: bool,
+    as_json: bool,
+    as_csv: bool,
+    excel: bool,
+    arrow: Path | None,
+    **only: Any,
+) -> None:
     """Messages, deliveries and cost. A message counts where it stands now, at the time when it was accepted.
 
     \b
     delivered    the phone has it
     undelivered  undeliverable, rejected, failed or expired
     open         not ended yet
-    rate         delivered of those that have ended
+    rate         delivered of those that have ended, or of which nobody knows
     cost         of what was submitted to carriers, by the plan's prices
     """
-    if as_json and as_csv:
-        raise click.UsageError("--json or --csv, not both")
+    if as_json + as_csv + excel + (arrow is not None) > 1:
+        raise click.UsageError("one of --json, --csv, --excel and --arrow")
     names = [name.strip() for name in by.split(",") if name.strip()]
     if wrong := [name for name in names if name not in DIMENSIONS] or [n for n in names if names.count(n) > 1]:
         raise click.UsageError(f"--by `{wrong[0]}`: give each of {', '.join(DIMENSIONS)} at most once")
     chosen = {name.removeprefix("only_"): value for name, value in only.items() if value is not None}
     asked: dict[str, str | None] = {"since": past(since), "until": past(until) if until else None, **chosen}
     client = Client()
+    fine = tz or latency or excel or arrow or step in ("quarter", "week", "month")
+    if fine or set(names) - set(_SUMMED) or set(chosen) - set(_SUMMED):
+        if step == "minute":
+            raise click.UsageError(f"--step minute goes only with --by and options of {', '.join(_SUMMED)}")
+        wanted = "json" if as_json else "excel" if excel else "csv" if as_csv else ""
+        asked |= {"group_by": ",".join(names), "step": step, "tz": tz}
+        figure_table.tell(client, asked, names, wanted, arrow, latency)
+        return
     states = names if "state" in names else [*names, "state"]
     found = client.get("/v1/stats", {**asked, "by": ",".join(states), "step": step})
     keys = (["at"] if step else []) + names

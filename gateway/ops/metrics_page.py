@@ -6,6 +6,7 @@ from typing import Final
 
 import gateway.metrics  # noqa: F401 - to know them all
 from gateway.instruments import KNOWN, Known
+from gateway.stats.definitions import DIMENSIONS, FIGURES
 
 STAGES: Final = {
     "HTTP interface": "api",
@@ -33,6 +34,17 @@ closed lists. No number, no text, no id of a message is ever a label. Durations 
 seconds since the epoch.
 """
 
+FIGURES_HEAD: Final = """
+## Figures of statistics
+
+What `GET /v1/stats`, `sluice stats` and the views `bi.stats_days` and `bi.stats_quarters` tell. A message counts in the
+quarter of an hour in which it was accepted, and where it stands now: a late receipt corrects that quarter. The figures
+are booked in the transactions that write the messages. At the end stand the dimensions that they can be asked by.
+
+| figure | meaning |
+|---|---|
+"""
+
 NOTES: Final = """
 ## Reading them
 
@@ -56,7 +68,12 @@ def page() -> str:
         if mine:
             sections.append(_section(title, mine))
     sections.append(_section(EVERY, [known for known in KNOWN if _is_shared(known)]))
-    return "\n".join(sections) + NOTES
+    return "\n".join(sections) + _figures() + NOTES
+
+
+def _figures() -> str:
+    told = FIGURES | {name: DIMENSIONS[name] for name in DIMENSIONS}
+    return FIGURES_HEAD + "".join(f"| `{name}` | {says} |\n" for name, says in told.items())
 
 
 def _is_shared(known: Known) -> bool:

@@ -34,7 +34,7 @@ def test_states_become_columns_and_add_up() -> None:
     found = pivot(GROUPS, ("class",))
     otp, alert = found[("otp",)], found[("alert",)]
     assert (otp.messages, otp.delivered, otp.undelivered, otp.open, otp.rate) == (100, 90, 10, 0, 0.9)
-    assert (alert.messages, alert.open, alert.cancelled, alert.rate) == (8, 7, 1, None)
+    assert (alert.messages, alert.open, alert.cancelled, alert.rate) == (8, 7, 1, 0.0)
     total = whole(found.values())
     assert (total.messages, total.parts, total.cost) == (108, 216, {"RUB": Decimal("204.5")})
 
@@ -72,4 +72,4 @@ def test_the_table_fits_into_80_columns_by_leaving_out_what_is_spare() -> None:
 def test_csv_has_a_line_for_each_group() -> None:
     lines = stats._csv(["class"], pivot(GROUPS, ("class",))).splitlines()
     assert lines[0] == "class,messages,delivered,undelivered,cancelled,open,parts,delivery_rate,cost,currency"
-    assert lines[1:] == ["otp,100,90,10,0,0,200,0.9000,190.5,RUB", "alert,8,0,0,1,7,16,,14,RUB"]
+    assert lines[1:] == ["otp,100,90,10,0,0,200,0.9000,190.5,RUB", "alert,8,0,0,1,7,16,0.0000,14,RUB"]
