@@ -26,11 +26,11 @@ import msgspec
 from bench.load import Order, Report
 from bench.receiver import Receiver
 from gateway.api.keyring import publish
-from gateway.embedded.child import command
+from gateway.embedded.child import STANDS_BACK, command
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.process import Process
-from gateway.embedded.up import SPLIT
+from gateway.embedded.up import SPLIT, STANDING_BACK
 from gateway.embedded.valkey import Valkey
 from gateway.store import keys
 from gateway.store.migrate import migrate
@@ -129,8 +129,9 @@ class World:
 
     def process(self, name: str, *arguments: str) -> Process:
         """A `sluice …` process, not yet started."""
+        nice = STANDS_BACK if name in STANDING_BACK else 0
         process = Process(
-            name, arguments, env=self.env, log=self.directory.log(name), run=self.directory.run, stop_s=20
+            name, arguments, env=self.env, log=self.directory.log(name), run=self.directory.run, stop_s=20, nice=nice
         )
         self.processes[name] = process
         return process

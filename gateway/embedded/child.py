@@ -7,6 +7,7 @@ killed parent left behind. Never: a shell, a process that outlives its parent wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,8 +15,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
+
+STANDS_BACK: Final = 5
+"""How far what only records stands back (nice) for what accepts and sends, when there is too little processor time."""
 
 TRAMPOLINE = Path(__file__).with_name("trampoline.py")
 
@@ -100,9 +105,11 @@ async def spawn(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     listen: bool = False,
+    nice: int = 0,
 ) -> Child:
     """Start `argv` in a session of its own (Ctrl-C reaches only us). Call from the main thread: on Linux `death` is
     sent when the thread that spawned it ends. `listen`: its standard output is read by us instead of going to the log.
+    `nice`: how far it stands back for others when there is too little processor time, 0 to 19.
     Raises OSError when its files cannot be written.
     """
     with log.open("ab") as output:
@@ -116,12 +123,23 @@ async def spawn(
             start_new_session=True,
         )
     child = Child(name, process, log, pidfile)
+    if nice:
+        stand_back(process.pid, nice)
     try:
         pidfile.write_text(f"{process.pid} {birth(process.pid)}\n")
     except OSError:
         await child.kill()
         raise
     return child
+
+
+def stand_back(pid: int, nice: int) -> None:
+    """Lower the priority of a process below ours, and of what it starts from now on, where that is allowed."""
+    nice = min(os.getpriority(os.PRIO_PROCESS, 0) + nice, 19)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+    with contextlib.suppress(OSError):  # sched(7): where the kernel groups by session, only the group's value counts
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 def birth(pid: int) -> str:

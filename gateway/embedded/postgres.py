@@ -22,7 +22,17 @@ from urllib.parse import quote
 import asyncpg
 
 from gateway.embedded.address import check_free
-from gateway.embedded.child import Child, StartError, birth, command, end_leftover, one_line, program_of, spawn
+from gateway.embedded.child import (
+    STANDS_BACK,
+    Child,
+    StartError,
+    birth,
+    command,
+    end_leftover,
+    one_line,
+    program_of,
+    spawn,
+)
 from gateway.embedded.identity import choose_identity, give
 from gateway.embedded.machine import memory_bytes
 from gateway.store.analysts import GROUP
@@ -213,6 +223,7 @@ class Postgres:
             death=signal.SIGINT,
             identity=self._identity,
             cwd="/",
+            nice=STANDS_BACK,
         )
         self._child = child
         try:

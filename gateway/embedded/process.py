@@ -24,7 +24,15 @@ class Process:
     """`start` and `stop` any number of times. `said` is the line of the last start."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], *, env: Mapping[str, str], log: Path, run: Path, stop_s: float
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        run: Path,
+        stop_s: float,
+        nice: int = 0,
     ) -> None:
         self.name = name
         self.arguments = list(arguments)
@@ -32,7 +40,7 @@ class Process:
         self._env = dict(env)
         self.log = log
         self._pidfile = run / f"{name}.pid"
-        self._stop_s = stop_s
+        self._stop_s, self._nice = stop_s, nice
         self._child: Child | None = None
         self._rest: asyncio.Task[None] | None = None
 
@@ -47,7 +55,14 @@ class Process:
         argv = [sys.executable, "-m", "gateway", *self.arguments]
         env = dict(os.environ) | self._env
         child = await spawn(
-            self.name, argv, log=self.log, pidfile=self._pidfile, death=signal.SIGKILL, env=env, listen=True
+            self.name,
+            argv,
+            log=self.log,
+            pidfile=self._pidfile,
+            death=signal.SIGKILL,
+            env=env,
+            listen=True,
+            nice=self._nice,
         )
         self._child = child
         try:

@@ -22,7 +22,7 @@ import msgspec
 from gateway.config import Settings
 from gateway.embedded import seed
 from gateway.embedded.address import ANY_PORT, check_free, parse, reachable
-from gateway.embedded.child import StartError, end_leftover, one_line
+from gateway.embedded.child import STANDS_BACK, StartError, end_leftover, one_line
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.machine import free_bytes
 from gateway.embedded.postgres import Postgres
@@ -39,6 +39,8 @@ SANDBOX_STOP_S = 5.0
 FULL_BYTES = 32 << 20
 SPLIT = {"recorder": "recorder,receipts,notifier", "dispatch": "router,connector"}
 """Processes beside the api's own: a long turn of one of them keeps no request and no otp waiting."""
+STANDING_BACK = frozenset({"recorder"})
+"""Of these, who lets the others go first on a busy machine."""
 LOOPBACK = "127.0.0.0/8,::1/128"
 """Where callbacks may go here though it is not public: an application under development is on this machine."""
 UNLUCKY = (OSError, StoreAwayError, RedisAwayError, ScriptError, asyncpg.PostgresError)
@@ -231,7 +233,9 @@ class Up:
         pages = {} if self._settings.metrics_listen else {"SLUICE_METRICS_LISTEN": ANY_PORT}
 
         def stages(name: str, roles: str, env: dict[str, str], *arguments: str) -> Process:
-            return self._process(name, ["run", *arguments, "--roles", roles, *config], servers | env, GATEWAY_STOP_S)
+            nice = STANDS_BACK if name in STANDING_BACK else 0
+            run = ["run", *arguments, "--roles", roles, *config]
+            return self._process(name, run, servers | env, GATEWAY_STOP_S, nice)
 
         others: list[Process] = []
         api = stages("api", "api", {}, "--listen", self._listen)
@@ -256,8 +260,9 @@ class Up:
         c = self._settings
         return c.callbacks_url or (reachable(f"http://{c.callbacks_listen}") if c.callbacks_listen else api)
 
-    def _process(self, name: str, arguments: list[str], env: dict[str, str], stop_s: float) -> Process:
-        return Process(name, arguments, env=env, log=self._dir.log(name), run=self._dir.run, stop_s=stop_s)
+    def _process(self, name: str, arguments: list[str], env: dict[str, str], stop_s: float, nice: int = 0) -> Process:
+        log, run = self._dir.log(name), self._dir.run
+        return Process(name, arguments, env=env, log=log, run=run, stop_s=stop_s, nice=nice)
 
 
 @contextmanager

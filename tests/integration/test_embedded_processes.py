@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from gateway.embedded import supervise
-from gateway.embedded.child import StartError, birth, end_leftover, last_line, spawn
+from gateway.embedded.child import STANDS_BACK, StartError, birth, end_leftover, last_line, spawn
 from gateway.embedded.process import Process
 from gateway.embedded.supervise import Supervisor, ending
 
@@ -34,6 +34,22 @@ async def test_a_process_is_started_when_it_has_said_its_line(sandbox: Process) 
     finally:
         await sandbox.stop()
     assert sandbox.pid == 0
+
+
+async def test_what_only_records_stands_back_for_the_others_with_all_that_it_starts(tmp_path: Path) -> None:
+    log, pidfile = tmp_path / "log", tmp_path / "pid"
+    script = ["/bin/sh", "-c", "sleep 60 & echo $!; wait"]
+    child = await spawn("sh", script, log=log, pidfile=pidfile, death=signal.SIGKILL, listen=True, nice=STANDS_BACK)
+    try:
+        assert child.stdout is not None
+        grandchild = psutil.Process(int(await asyncio.wait_for(child.stdout.readline(), 10)))
+        own = psutil.Process().nice()
+        lower = min(own + STANDS_BACK, 19)
+        assert psutil.Process(child.pid).nice() == lower
+        assert grandchild.nice() in (own, lower)  # it may have been started just before
+        grandchild.kill()
+    finally:
+        await child.kill()
 
 
 async def test_a_process_that_cannot_start_gives_its_reason_in_one_line(sandbox: Process, tmp_path: Path) -> None:
