@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from gateway.provider import Reports
 from gateway.smpp.status import REASONS
+from gateway.text import gsm7, ucs2
 from providers._web.account import Account, callbacks, each, literal, rules, way
 from providers._web.callbacks import Dialect
 from providers._web.carrier import WebCarrier
@@ -25,7 +26,6 @@ from providers._web.settings import FormSettings
 
 _GO_ON: Final = frozenset({"ESME_ROK", "ESME_RTHROTTLED", "ESME_RMSGQFUL"})
 """Answers of the SMSC after which Jasmin goes on: it took the message, or will be asked again."""
-_UCS2: Final = ("8", "UCS2")
 
 
 class JasminSettings(Account, frozen=True, kw_only=True):
@@ -92,6 +92,7 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
         **callbacks(
             account,
             suffix="?echo={echo}&to={to_digits}",
+            charset="latin-1",  # a receipt's `text` and a message's `content` are octets
             reply={"body": "ACK/Jasmin"},
             receipts={
                 "when": {"at": "/message_status"},
@@ -121,13 +122,26 @@ def _meant(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(message: dict[str, Any]) -> dict[str, Any]:
-    """A subscriber's message. `binary`, where there is one, has the octets of what `content` cannot say."""
-    if as_text(message.get("coding")) not in _UCS2 or not isinstance(octets := message.get("binary"), str):
-        return message
+    """A subscriber's message. `binary` has its octets as they came, which `content` repeats and cannot say; `coding` is
+    SMPP's data_coding as an octet."""
     try:
-        return message | {"content": binascii.unhexlify(octets).decode("utf-16-be")}
-    except ValueError:
+        octets = binascii.unhexlify(str(message["binary"]))
+    except (KeyError, ValueError):
         return message
+    match _number(message.get("coding")):
+        case 0:
+            return message | {"content": gsm7.decode(octets)}
+        case 8:
+            return message | {"content": ucs2.decode(octets)}
+        case 1 | 3:
+            return message | {"content": octets.decode("latin-1")}
+    return message
+
+
+def _number(coding: Any) -> int:
+    if isinstance(coding, str) and len(coding) == 1 and not coding.isdigit():
+        return ord(coding)
+    return int(coding) if isinstance(coding, str) and coding.isascii() and coding.isdigit() and len(coding) < 4 else -1
 
 
 def _codes() -> dict[str, str]:
