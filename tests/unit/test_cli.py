@@ -37,7 +37,11 @@ def test_every_listed_command_exists_and_explains_itself() -> None:
 
 def test_every_command_there_is_is_listed() -> None:
     names = {path.stem for folder in commands.__path__ for path in Path(folder).glob("*.py")}
-    found = {name for name in names if hasattr(importlib.import_module(f"gateway.commands.{name}"), "command")}
+    found = {
+        name.replace("_", "-")
+        for name in names
+        if hasattr(importlib.import_module(f"gateway.commands.{name}"), "command")
+    }
     assert found == {name for entries in COMMANDS.values() for name in entries}
 
 
