@@ -135,11 +135,11 @@ async def rollups_equal_rows(bench: Bench) -> None:
         )
         assert not wrong, f"{table}: {wrong}"
     for view in VIEWS:
-        quarters, days = f"stats_quarter_{view.name}", f"stats_day_{view.name}"
+        fine, days = view.tables
         async with bench.pool.transaction() as connection:
-            await connection.execute(f"create temporary table anew (like {quarters}) on commit drop")
-            await connection.execute(slices.counted_anew("messages", view.dimensions, "anew"))
-            for table, at in ((quarters, "at"), (days, "date_trunc('day', at, 'UTC')")):
+            await connection.execute(f"create temporary table anew (like {fine}) on commit drop")
+            await connection.execute(slices.counted_anew("messages", view, "anew"))
+            for table, at in ((fine, "at"), (days, "date_trunc('day', at, 'UTC')")):
                 columns = ", ".join(f"sum({name}) as {name}" for name in COLUMNS)
                 by = f"shard, {', '.join(view.dimensions)}, currency"
                 left = f"select {at} as at, {by}, {columns} from anew group by {at}, {by}"

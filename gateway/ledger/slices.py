@@ -1,8 +1,8 @@
-"""Slices of statistics: what changed messages add to and take from tables `stats_quarter_…` and `stats_day_…`. Pure.
+"""Slices of statistics: what changed messages add to and take from tables `stats_day_…` and finer ones. Pure.
 
-A row of these tables is for a quarter of an hour, or a UTC day, of accepting and all dimensions but the state: each
-state has its columns for messages, parts and cost; latencies are histograms (gateway/latencies.py). Three views of
-the same: `all` has every dimension, `carriers` and `clients` have those of one side, and few rows.
+A row of these tables is for a quarter of an hour, an hour or a UTC day of accepting and dimensions but the state: each
+state has its columns for messages, parts and cost; latencies are histograms (gateway/latencies.py). Four views of
+the same: `all` has every dimension; `sides`, `carriers` and `clients` have those asked most, and few rows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gateway.ledger.rows import Cell
 from gateway.message import State
 
 QUARTER_MS: Final = 900_000
+HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 
 DIMENSIONS: Final = ("client", "class", "carrier", "operator", "country", "sender", "tag", "reason")
@@ -26,18 +27,25 @@ COLUMNS: Final = (*COUNTS, *LATENCIES)
 
 
 class View(NamedTuple):
-    """Two tables with the same dimensions."""
+    """Tables of two grains with the same dimensions."""
 
     name: str
     dimensions: tuple[str, ...]
+    fine: str = "hour"
+
+    @property
+    def tables(self) -> tuple[str, str]:
+        """The one with the fine grain, and that of days."""
+        return f"stats_{self.fine}_{self.name}", f"stats_day_{self.name}"
 
 
 VIEWS: Final = (
-    View("all", DIMENSIONS),
+    View("all", DIMENSIONS, "quarter"),
+    View("sides", ("client", "class", "carrier", "operator")),
     View("carriers", ("class", "carrier", "operator", "country", "reason")),
     View("clients", ("client", "class", "sender", "tag", "reason")),
 )
-GRAINS: Final = {"quarter": QUARTER_MS, "day": DAY_MS}
+GRAINS: Final = {"quarter": QUARTER_MS, "hour": HOUR_MS, "day": DAY_MS}
 
 Key = tuple[int | str, ...]
 """at (ms), shard, the view's dimensions, currency."""
@@ -80,22 +88,22 @@ class Slices:
     def tables(self) -> dict[str, dict[Key, Sums]]:
         """By the name of the table what changes in it."""
         quarters = _without_nothing(self._quarters)
-        found = {"stats_quarter_all": quarters}
+        found = {}
         for view in VIEWS:
-            some = quarters
-            if view.dimensions != DIMENSIONS:
-                some = found[f"stats_quarter_{view.name}"] = _projected(quarters, view)
-            found[f"stats_day_{view.name}"] = _by_day(some)
+            fine, days = view.tables
+            found[fine] = quarters if view.fine == "quarter" else _projected(quarters, view)
+            found[days] = _by(found[fine], DAY_MS)
         return found
 
 
 def _projected(quarters: Mapping[Key, Sums], view: View) -> dict[Key, Sums]:
+    hours = _by(quarters, GRAINS[view.fine])
     places = (0, 1, *(2 + DIMENSIONS.index(name) for name in view.dimensions), 2 + len(DIMENSIONS))
-    return _summed((tuple(key[n] for n in places), sums) for key, sums in quarters.items())
+    return _summed((tuple(key[n] for n in places), sums) for key, sums in hours.items())
 
 
-def _by_day(quarters: Mapping[Key, Sums]) -> dict[Key, Sums]:
-    return _summed(((int(key[0]) // DAY_MS * DAY_MS, *key[1:]), sums) for key, sums in quarters.items())
+def _by(changes: Mapping[Key, Sums], grain_ms: int) -> dict[Key, Sums]:
+    return _summed(((int(key[0]) // grain_ms * grain_ms, *key[1:]), sums) for key, sums in changes.items())
 
 
 def _summed(pairs: Iterable[tuple[Key, Sums]]) -> dict[Key, Sums]:

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.ledger.slices import COUNTS, DIMENSIONS, LATENCIES, STATES
 from gateway.stats.figures import Figures, nothing
-from gateway.stats.spans import Span, Step, spans, steps
+from gateway.stats.spans import Span, Step, spans, steps, with_hours
 from gateway.store import figures
 from gateway.store.figures import Found
 from gateway.store.pool import Pool
@@ -53,8 +53,11 @@ async def slices(pool: Pool, asked: Asked) -> list[Slice]:
     view = figures.view_for({*by, *only})
     columns = [*COUNTS, *(LATENCIES if asked.latencies else ())]
     needed = spans(wanted) if asked.step not in ("quarter", "hour") else _quarters(wanted)
+    tables = {"day": f"day_{view}", "quarter": "quarter_all"}
+    if view != "all":
+        needed, tables = with_hours(needed), tables | {"hour": f"hour_{view}"}
     found = await asyncio.gather(
-        *(_read(pool, f"{grain}_{view}", needed, grain, by, only, columns) for grain in ("day", "quarter"))
+        *(_read(pool, table, needed, grain, by, only, columns) for grain, table in tables.items())
     )
     groups = [(state,) for state in STATES] if "state" in asked.by else [STATES]
     if (states := asked.only.get("state")) is not None:

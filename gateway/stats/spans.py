@@ -71,6 +71,22 @@ def _next(at_ms: int, step: str, zone: ZoneInfo) -> int:
     return max(after - after % QUARTER_MS, at_ms + QUARTER_MS)
 
 
+def with_hours(found: Sequence[Span]) -> list[Span]:
+    """The same where there are rows of hours: of quarters only what is no whole hour is left."""
+    hours: list[Span] = []
+    for span in found:
+        first = -(-span.begin_ms // HOUR_MS) * HOUR_MS
+        last = span.end_ms // HOUR_MS * HOUR_MS
+        if span.grain != "quarter" or first >= last:
+            hours.append(span)
+            continue
+        for grain, begin, end in (("quarter", span.begin_ms, first), ("hour", first, last),
+                                  ("quarter", last, span.end_ms)):  # fmt: skip
+            if begin < end:
+                hours.append(Span(grain, begin, end, span.uses))
+    return hours
+
+
 def spans(asked: Sequence[Step]) -> list[Span]:
     """What to read for these neighbouring steps."""
     found: list[Span] = []

@@ -30,7 +30,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 def view_for(dimensions: set[str]) -> str:
     """The view with the fewest rows that knows all of these."""
-    return next((name for name in ("clients", "carriers") if dimensions <= set(_VIEWS[name])), "all")
+    return next((name for name in ("clients", "carriers", "sides") if dimensions <= set(_VIEWS[name])), "all")
 
 
 async def read(

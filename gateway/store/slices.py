@@ -13,12 +13,12 @@ from typing import Final
 
 import asyncpg
 
-from gateway.ledger.slices import COLUMNS, GRAINS, LATENCIES, STATES, VIEWS, Key, Sums
+from gateway.ledger.slices import COLUMNS, LATENCIES, STATES, VIEWS, Key, Sums, View
 from gateway.store.days import partition
 from gateway.store.pool import Pool
 
 Tables = Mapping[str, Mapping[Key, Sums]]
-_DIMENSIONS: Final = {f"stats_{grain}_{view.name}": view.dimensions for grain in GRAINS for view in VIEWS}
+_DIMENSIONS: Final = {table: view.dimensions for view in VIEWS for table in view.tables}
 TABLES: Final = tuple(_DIMENSIONS)
 
 
@@ -72,16 +72,18 @@ async def recount(pool: Pool, day: int) -> int:
         for table in TABLES:
             await connection.execute(f"delete from {table} where at >= $1 and at < $2", begin, end)
         for view in VIEWS:
-            quarters, days = f"stats_quarter_{view.name}", f"stats_day_{view.name}"
-            await connection.execute(counted_anew(messages, view.dimensions, quarters))
-            await connection.execute(_by_day(quarters, days, view.dimensions), begin, end)
+            fine, days = view.tables
+            await connection.execute(counted_anew(messages, view, fine))
+            await connection.execute(_by_day(fine, days, view.dimensions), begin, end)
         found: int = await connection.fetchval(f"select count(*) from {messages} where not test")
         return found
 
 
-def counted_anew(messages: str, dimensions: Iterable[str], into: str) -> str:
-    """Fills a table by quarters from the rows of messages."""
-    key = ", ".join(dimensions)
+def counted_anew(messages: str, view: View, into: str) -> str:
+    """Fills a table like the fine one of a view from the rows of messages."""
+    key, at = ", ".join(view.dimensions), "date_bin('15 minutes', id_time(id), 'epoch')"
+    if view.fine == "hour":
+        at = "date_trunc('hour', id_time(id), 'UTC')"
     sums = [
         f"nullif({what} filter (where state = '{state}'), 0)"
         for state in STATES
@@ -89,7 +91,7 @@ def counted_anew(messages: str, dimensions: Iterable[str], into: str) -> str:
     ]
     return (
         f"insert into {into} (at, shard, {key}, currency, {', '.join(COLUMNS)})"
-        f" select date_bin('15 minutes', id_time(id), 'epoch'), ({_SHARD})::smallint, {key}, currency,"
+        f" select {at}, ({_SHARD})::smallint, {key}, currency,"
         f" {', '.join(sums)},"
         f" sum({_SUBMIT}), sum({_DELIVERY}) from {messages}"
         f" where not test and country is not null group by 1, 2, {key}, currency"
@@ -101,10 +103,10 @@ _SUBMIT: Final = "latency_unit(ms_between(greatest(id_time(id), coalesce(send_at
 _DELIVERY: Final = "case when state = 'delivered' then latency_unit(ms_between(submitted_at, final_at)) end"
 
 
-def _by_day(quarters: str, days: str, dimensions: Iterable[str]) -> str:
+def _by_day(fine: str, days: str, dimensions: Iterable[str]) -> str:
     key = ", ".join(dimensions)
     return (
         f"insert into {days} (at, shard, {key}, currency, {', '.join(COLUMNS)})"
         f" select date_trunc('day', at, 'UTC'), shard, {key}, currency, {', '.join(f'sum({n})' for n in COLUMNS)}"
-        f" from {quarters} where at >= $1 and at < $2 group by 1, 2, {key}, currency"
+        f" from {fine} where at >= $1 and at < $2 group by 1, 2, {key}, currency"
     )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ledger.slices import DAY_MS, QUARTER_MS
-from gateway.stats.spans import Span, spans, steps, zone_of
+from gateway.stats.spans import Span, spans, steps, with_hours, zone_of
 
 BEGIN_MS = int(datetime(2026, 3, 20, 0, 0, tzinfo=UTC).timestamp() * 1000)
 ZONES = (
@@ -47,7 +47,10 @@ def test_every_quarter_counts_once_and_for_its_own_step(zone: str, step: str | N
     asked = steps(since, since + length * QUARTER_MS, step, ZoneInfo(zone))
     found = spans(asked)
     expected = {(n, at): 1 for n, (low, high) in enumerate(asked) for at in range(low, high, QUARTER_MS)}
-    assert quarters(found) == expected
+    assert quarters(found) == quarters(with_hours(found)) == expected
+    assert all(
+        one.begin_ms % 3_600_000 == one.end_ms % 3_600_000 == 0 for one in with_hours(found) if one.grain == "hour"
+    )
     assert {at for _, at in expected} == set(range(since, since + length * QUARTER_MS, QUARTER_MS))
 
 

@@ -1,6 +1,6 @@
--- Slices of statistics: sums by quarter of an hour and by UTC day of accepting over every dimension, with a column for
+-- Slices of statistics: sums by quarter of an hour, hour and UTC day of accepting over every dimension, with a column for
 -- each state and latencies as histograms. Booked in the transaction that moves the message, as stats_minute is. Additive:
--- the former release does not know them. What it accepts has no country and is in no slice, until `sluice stats recount`.
+-- the former release does not know them. What it accepts has no country and is in no slice, until `sluice db recount`.
 
 alter table messages add column country text collate "C";
 comment on column messages.country is 'Of the recipient''s number, ISO 3166; empty: none; null: a former release accepted it, and it is in no slice of statistics';
@@ -56,16 +56,21 @@ create table stats_quarter_all (
 ) with (fillfactor = 75);
 create table stats_day_all (like stats_quarter_all including all) with (fillfactor = 75);
 
--- One side of the dimensions each: few rows, for what is asked most.
-create table stats_quarter_carriers (like stats_quarter_all) with (fillfactor = 75);
-alter table stats_quarter_carriers drop column client, drop column sender, drop column tag,
-    add primary key (at, shard, class, carrier, operator, country, reason, currency);
-create table stats_day_carriers (like stats_quarter_carriers including all) with (fillfactor = 75);
+-- Fewer dimensions and fewer rows, for what is asked most; by hours, because most zones need no finer ones.
+create table stats_hour_sides (like stats_quarter_all) with (fillfactor = 75);
+alter table stats_hour_sides drop column country, drop column sender, drop column tag, drop column reason,
+    add primary key (at, shard, client, class, carrier, operator, currency);
+create table stats_day_sides (like stats_hour_sides including all) with (fillfactor = 75);
 
-create table stats_quarter_clients (like stats_quarter_all) with (fillfactor = 75);
-alter table stats_quarter_clients drop column carrier, drop column operator, drop column country,
+create table stats_hour_carriers (like stats_quarter_all) with (fillfactor = 75);
+alter table stats_hour_carriers drop column client, drop column sender, drop column tag,
+    add primary key (at, shard, class, carrier, operator, country, reason, currency);
+create table stats_day_carriers (like stats_hour_carriers including all) with (fillfactor = 75);
+
+create table stats_hour_clients (like stats_quarter_all) with (fillfactor = 75);
+alter table stats_hour_clients drop column carrier, drop column operator, drop column country,
     add primary key (at, shard, client, class, sender, tag, reason, currency);
-create table stats_day_clients (like stats_quarter_clients including all) with (fillfactor = 75);
+create table stats_day_clients (like stats_hour_clients including all) with (fillfactor = 75);
 
 comment on table stats_quarter_all is 'Messages by the quarter of an hour of accepting and what they are now; null is 0; tests are not in it';
 comment on column stats_quarter_all.submit_latency is 'From accept, or send_at, to the first submit: messages of bucket k (gateway/latencies.py) times 10^(12 k), added up';
