@@ -69,7 +69,7 @@ def in_order(options: Sequence[Option], strategy: str, klass: str, explore: floa
     else:
         return list(options)
     found = sorted(options, key=_score)
-    if strategy == "best_value" and klass not in UNEXPLORED and explore:
+    if found and strategy == "best_value" and klass not in UNEXPLORED and explore:
         _share(found, explore / 100)
     return found
 

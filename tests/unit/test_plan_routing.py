@@ -357,3 +357,13 @@ def test_the_record_of_a_decision_has_prices_chances_and_why_not() -> None:
 @pytest.mark.parametrize("text", ["", "a", "a,b,c,d", "a,b,|x", "a,b,|x,1,2,3,4", "a,b,|x,?,2,"])
 def test_a_record_that_cannot_be_read_is_none(text: str) -> None:
     assert record.read(text) is None
+
+
+def test_a_route_by_best_value_of_which_no_carrier_takes_the_class_has_no_candidates() -> None:
+    plan = Plan(
+        carriers=(Carrier(name="a", provider="smpp", classes=("otp",)),),
+        operators=(Operator(name="any", prefixes=("",)),),
+        routes=(Route(name="best", carriers=("a",), strategy="best_value"),),
+    )
+    found = Compiled(plan, 1).choose(Facts("+79161234567", "marketing"))
+    assert isinstance(found, NoRoute) and found.reason == "no_route"
