@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
+
 from gateway.callbacks import event as event_module
 from gateway.callbacks.event import Event
 from gateway.config import Settings
@@ -134,18 +136,21 @@ async def rollups_equal_rows(bench: Bench) -> None:
             ) (table recomputed except table booked) union all (table booked except table recomputed)"""
         )
         assert not wrong, f"{table}: {wrong}"
+    async with bench.pool.transaction() as connection:
+        await slices_equal_rows(connection)
+
+
+async def slices_equal_rows(connection: asyncpg.Connection) -> None:
+    """Recomputes the slices of statistics from the rows, in a transaction."""
+    columns = ", ".join(f"sum({name}) as {name}" for name in COLUMNS)
+    something = f"num_nonnulls({', '.join(f'sum({name})' for name in COLUMNS)}) > 0"
     for view in VIEWS:
         fine, days = view.tables
-        async with bench.pool.transaction() as connection:
-            await connection.execute(f"create temporary table anew (like {fine}) on commit drop")
-            await connection.execute(slices.counted_anew("messages", view, "anew"))
-            for table, at in ((fine, "at"), (days, "date_trunc('day', at, 'UTC')")):
-                columns = ", ".join(f"sum({name}) as {name}" for name in COLUMNS)
-                by = f"shard, {', '.join(view.dimensions)}, currency"
-                left = f"select {at} as at, {by}, {columns} from anew group by {at}, {by}"
-                something = f"num_nonnulls({', '.join(f'sum({name})' for name in COLUMNS)}) > 0"
-                right = f"select at, {by}, {columns} from {table} group by at, {by} having {something}"
-                wrong = await connection.fetch(
-                    f"(({left}) except ({right})) union all (({right}) except ({left})) limit 4"
-                )
-                assert not wrong, f"{table}: {wrong}"
+        await connection.execute(f"create temporary table anew_{view.name} (like {fine}) on commit drop")
+        await connection.execute(slices.counted_anew("messages", view, f"anew_{view.name}"))
+        by = f"shard, {', '.join(view.dimensions)}, currency"
+        for table, at in ((fine, "at"), (days, "date_trunc('day', at, 'UTC')")):
+            left = f"select {at} as at, {by}, {columns} from anew_{view.name} group by {at}, {by}"
+            right = f"select at, {by}, {columns} from {table} group by at, {by} having {something}"
+            wrong = await connection.fetch(f"(({left}) except ({right})) union all (({right}) except ({left})) limit 4")
+            assert not wrong, f"{table}: {wrong}"
