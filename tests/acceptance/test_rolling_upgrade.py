@@ -26,7 +26,7 @@ ORDERS = ("recorder connector router api", "recorder router connector api")
 """Readers before writers. Router and connector usually are one process, and on two machines either may meet the other's
 older one."""
 
-COUNT, AHEAD = 6_000, 400
+COUNT, AHEAD = 20_000, 400
 RATE = 700.0
 STEP = 200
 
