@@ -13,7 +13,7 @@ import click
 
 from gateway.commands.database import find_database
 from gateway.commands.target import DEFAULT_DATA
-from gateway.commands.teaching import SETTINGS, lesson
+from gateway.commands.teaching import DATABASE, SETTINGS, lesson
 from gateway.embedded.postgres import Running
 from gateway.store import analysts
 from gateway.store.pool import StoreAwayError
@@ -22,16 +22,15 @@ from gateway.store.pool import StoreAwayError
 @click.command(
     "bi-user",
     epilog=lesson(
-        "sluice db bi-user anna                       # on what `sluice up --bi-listen 127.0.0.1:5433` runs",
-        "sluice db bi-user anna --password-file pw    # or with a password of your own",
-        "sluice db bi-user anna --with-recipients     # who may see numbers and texts",
+        "sluice db bi-user anna",
+        "sluice db bi-user anna --password-file pw   # a password of your own",
+        "sluice db bi-user anna --with-recipients    # numbers and texts, too",
         "sluice db bi-user anna --remove",
-        source="PostgreSQL: --postgres-url, --config or SLUICE_POSTGRES_URL, else the one of `sluice up` in --data. "
-        + SETTINGS,
+        source=f"{DATABASE} {SETTINGS}",
     ),
 )
 @click.argument("name")
-@click.option("--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its first line.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="Its first line.")
 @click.option("--new-password", is_flag=True, help="Make a new one for a login that is there.")
 @click.option("--with-recipients", is_flag=True, help="Also bi.recipients: numbers and texts.")
 @click.option("--remove", is_flag=True, help="Drop the login.")

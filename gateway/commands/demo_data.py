@@ -14,7 +14,7 @@ import click
 
 from gateway.commands.database import find_database
 from gateway.commands.target import DEFAULT_DATA
-from gateway.commands.teaching import SETTINGS, lesson
+from gateway.commands.teaching import DATABASE, SETTINGS, lesson
 from gateway.demo import load
 from gateway.demo.world import SEED
 from gateway.store.pool import StoreAwayError
@@ -26,8 +26,7 @@ from gateway.store.pool import StoreAwayError
         "sluice demo-data",
         "sluice demo-data --messages 1000000 --days 60",
         "sluice demo-data --remove",
-        source="PostgreSQL: --postgres-url, --config or SLUICE_POSTGRES_URL, else the one of `sluice up` in --data. "
-        + SETTINGS,
+        source=f"{DATABASE} {SETTINGS}",
     ),
 )
 @click.option(

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway.commands.database import find_database
 from gateway.commands.target import DEFAULT_DATA
-from gateway.commands.teaching import SETTINGS, lesson
+from gateway.commands.teaching import DATABASE, SETTINGS, lesson
 from gateway.commands.times import SPAN_HINT, length
 from gateway.exports.export import Task, export
 from gateway.exports.facts import EXCEL, FORMATS
@@ -28,11 +28,10 @@ from gateway.store.pool import StoreAwayError
 @click.command(
     "export",
     epilog=lesson(
-        "sluice export --since 30d --to facts                 # the first time; afterwards only what changed",
-        "sluice export --since 2026-11-01 --until 2026-12-01 --format csv --to november",
+        "sluice export --since 30d --to facts   # and again: only what changed",
+        "sluice export --since 2026-11-01 --until 2026-12-01 --format jsonl",
         "sluice export --since 7d --format csv --excel --to week",
-        source="PostgreSQL: --postgres-url, --config or SLUICE_POSTGRES_URL, else the one of `sluice up` in --data. "
-        + SETTINGS,
+        source=f"{DATABASE} {SETTINGS}",
     ),
 )
 @click.option("--since", help="The first UTC day, or a span back from now such as 30d.  [default: the oldest day]")

@@ -13,6 +13,7 @@ SETTINGS: Final = (
     "Settings: defaults, then the file of --config or SLUICE_CONFIG, then SLUICE_* variables, then options."
     " All of them: sluice config example"
 )
+DATABASE: Final = "PostgreSQL: --postgres-url, --config or SLUICE_POSTGRES_URL, else that of `sluice up` in --data."
 EITHER: Final = (
     "By the API: SLUICE_URL and SLUICE_KEY, else what `sluice up` wrote to .sluice/client.env. On the servers"
     " themselves: --config FILE, or SLUICE_POSTGRES_URL and SLUICE_REDIS_URL."

@@ -40,6 +40,12 @@ def node_environment() -> dict[str, str]:
     return os.environ | {"NODE_PATH": os.pathsep.join((str(NODE_MODULES), os.environ.get("NODE_PATH", "")))}
 
 
+def needed(found: object, name: str, install: str) -> None:
+    """Something else that a test needs, such as a driver."""
+    if not found:
+        _missing(name, install)
+
+
 def _missing(name: str, install: str) -> str:
     sentence = f"{MISSING}{name} ({install})"
     if os.environ.get("SLUICE_REQUIRE_PEERS") == "1":
