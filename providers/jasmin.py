@@ -35,11 +35,11 @@ class JasminSettings(Account, frozen=True, kw_only=True):
     username: Annotated[str, Meta(description="the user")]
     password: Annotated[Secret, Meta(description="its password; Jasmin takes at most 16 characters")]
     validity: Annotated[
-        bool, Meta(description="send validity-period; the user needs the permission http_set_validity_period")
+        bool, Meta(description="send validity-period; the user needs the authorization set_validity_period")
     ] = False
     priority: Annotated[
         Annotated[int, Meta(ge=0, le=3)] | None,
-        Meta(description="0 to 3; the user needs the permission http_set_priority"),
+        Meta(description="0 to 3; the user needs the authorization set_priority"),
     ] = None
     tags: Annotated[
         str, Meta(pattern=r"^[-a-zA-Z0-9,]*$", description="tags that Jasmin's routes filter by, with commas")
