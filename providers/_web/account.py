@@ -8,36 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-import msgspec
 from msgspec import Meta
 
 from gateway.provider import SecretText
 from providers._web.secret import Secret
-from providers._web.settings import Seconds
+from providers._web.settings import Reach
 
 POLL_S: Final = (10, 30, 60, 120, 300, 600, 1800, 3600, 3600 * 3, 3600 * 6, 3600 * 12, 3600 * 24, 3600 * 48)
 """When carriers are asked about messages where no receipts come."""
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Account(Reach, frozen=True, kw_only=True):
     """Settings that all carriers by name have."""
 
-    window: Annotated[int, Meta(ge=1, le=10_000, description="requests without an answer at a time")] = 20
-    answer_timeout_s: Annotated[
-        Seconds, Meta(description="then a submission is uncertain; a late answer settles it")
-    ] = 30
-    late_answer_s: Annotated[Annotated[float, Meta(ge=0)], Meta(description="how long a late answer is waited for")] = (
-        30
-    )
-    connect_timeout_s: Annotated[Seconds, Meta(description="for connecting, TLS included")] = 10
-    keep_alive_s: Annotated[Seconds, Meta(description="how long an unused connection is kept")] = 4
-    check_s: Annotated[Seconds, Meta(description="silence after which we look whether the carrier is still there")] = 10
-    reconnect_s: Annotated[Seconds, Meta(description="first pause before connecting again; doubles, with jitter")] = 0.5
-    reconnect_max_s: Annotated[Seconds, Meta(description="the longest such pause")] = 30
-    refused_s: Annotated[
-        Seconds, Meta(description="first pause after refused credentials; doubles up to ten times it")
-    ] = 30
-    tls_ca: Annotated[str, Meta(description="file with the authorities to trust; empty: the system's")] = ""
     callback_token: Annotated[
         Secret | None,
         Meta(description="secret word at the end of the address for reports: letters, digits, - and _, at least 6"),
