@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import re
 import socket
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import adbc_driver_postgresql.dbapi
 import asyncpg
 import duckdb
-import duckdb_ext
 import pandas
 import pyodbc
 import pytest
@@ -87,11 +87,11 @@ def test_psql_reads_facts_and_the_comments_of_columns(analyst: Analyst) -> None:
 
 
 def test_duckdb_loads_increments_by_changed_seq(analyst: Analyst) -> None:
-    (extension,) = (
-        path
-        for folder in duckdb_ext.__path__
-        for path in Path(folder).glob(f"extensions/v{duckdb.__version__}/*/postgres_scanner.duckdb_extension")
-    )
+    spec = importlib.util.find_spec("duckdb_ext")
+    pattern = f"extensions/v{duckdb.__version__}/*/postgres_scanner.duckdb_extension"
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    extension = next((file for folder in folders for file in Path(folder).glob(pattern)), None)
+    needed(extension, "the extension postgres of DuckDB", "pip install duckdb-ext-postgres")
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as db:
         db.execute(f"load '{extension}'")
         db.execute(f"attach '{analyst.url}' as sluice (type postgres, read_only, schema 'bi')")
