@@ -104,8 +104,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bi_listen: Annotated[
         str,
         Meta(
-            description="HOST:PORT where the PostgreSQL of `sluice up` lets in the logins of `sluice db bi-user`; empty:"
-            " nowhere"
+            description="HOST:PORT where the PostgreSQL of `sluice up` lets in the logins of `sluice db bi-user`;"
+            " empty: nowhere"
         ),
     ] = ""
     trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
