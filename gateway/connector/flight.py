@@ -89,7 +89,7 @@ class Flight(msgspec.Struct, gc=False, eq=False):
 
 
 def apply_treatment(flight: Flight) -> None:
-    """Make the message what its route has sent: text, alphabet and parts. Other attempts begin from what was accepted."""
+    """Make the message what its route has sent: text, alphabet, parts. Other attempts begin from what was accepted."""
     m = flight.message
     sent = treat(m.text, flight.journey.treatment)
     if sent.done:

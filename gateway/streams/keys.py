@@ -34,7 +34,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {g}:asks:<carrier>                     list      questions for its connector
     {g}:answer:<name>                      string    the answer to one of them
     {g}:pauses                             hash      "<class|client|tag>:<name>" → who paused it, and when
-    {g}:used:<what>:<begin>                counter   parts of a limit, or millionths of a budget's money, that are leased
+    {g}:used:<what>:<begin>                counter   parts of a limit, or millionths of a budget's money, leased
                                                      in the period that began then
     {g}:corrected:<what>:<begin>           string    how much of a budget's count comes from what messages really cost
 """
