@@ -118,7 +118,7 @@ def full_row() -> tuple[Row, dict[str, Any]]:
         "client": "shop", "class": "alert", "recipient": "+79160000001", "sender": "Sluice", "text": "тест 🎉",
         "encoding": "ucs2", "state": "failed", "reason": "no_route", "ref": "ref-1", "tag": "spring",
         "meta": '{"a":1}', "callback_url": "http://app/cb", "key_id": "key_1", "traceparent": "00-trace",
-        "carrier": "alpha", "operator": "mts", "route": "default", "currency": "RUB",
+        "carrier": "alpha", "operator": "mts", "route": "default", "currency": "RUB", "country": "RU",
     }  # fmt: skip
 
 
