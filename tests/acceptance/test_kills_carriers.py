@@ -12,7 +12,9 @@ TRICKLE = {"one": 200.0}
 
 
 async def fill_outbox(w: World, load: Load) -> None:
-    """The preferred carrier has begun, and nearly all of the load waits for it."""
+    """The preferred carrier has begun, and nearly all of the load waits for it: the other one, which would be given
+    what the first has too much of, is paused meanwhile."""
+    assert (await w.post("/v1/carriers/two/pause"))[0] == 200
     probes = 0
 
     async def preferred() -> bool:
@@ -34,6 +36,7 @@ async def fill_outbox(w: World, load: Load) -> None:
         return sum([await w.redis.xlen(lane) for lane in lanes]) > COUNT * 3 // 4
 
     await until(routed, "the outbox to fill")
+    assert (await w.post("/v1/carriers/two/resume"))[0] == 200
 
 
 async def sent(w: World, count: int) -> bool:
