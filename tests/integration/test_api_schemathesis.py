@@ -61,7 +61,7 @@ async def schemathesis(api: Api, directory: Path, *arguments: str) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), 4 * BUDGET_S)
+        output, _ = await asyncio.wait_for(process.communicate(), 10 * BUDGET_S)
     finally:
         if process.returncode is None:
             process.kill()
@@ -71,8 +71,9 @@ async def schemathesis(api: Api, directory: Path, *arguments: str) -> str:
     return said
 
 
+@pytest.mark.timeout(400)  # some eighty routes, one after the other
 async def test_every_answer_keeps_to_the_document(api: Api, tmp_path: Path) -> None:
-    said = await schemathesis(api, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "10")
+    said = await schemathesis(api, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "5")
     assert f"Tested: {len([r for r in ROUTES.routes if r.listed]) - 1}" in said, said[-2000:]  # all but the document
 
 
