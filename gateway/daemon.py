@@ -15,14 +15,20 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway import live_datasets, live_endpoints, live_numbers, live_sheets, live_stops, live_volumes, metrics
+from gateway import metrics
 from gateway.api.app import serve
 from gateway.api.recipients import Recipients
-from gateway.cache_files import directory_of
 from gateway.config import Settings
 from gateway.connector.stage import Stage as ConnectorStage
-from gateway.live_budgets import correct_budgets
-from gateway.live_plan import LivePlan, keep_published
+from gateway.datasets.files import directory_of
+from gateway.live import datasets as live_datasets
+from gateway.live import endpoints as live_endpoints
+from gateway.live import numbers as live_numbers
+from gateway.live import sheets as live_sheets
+from gateway.live import stops as live_stops
+from gateway.live import volumes as live_volumes
+from gateway.live.budgets import correct_budgets
+from gateway.live.plan import LivePlan, keep_published
 from gateway.notifier.stage import Notifier
 from gateway.ops.awaited import count_awaited
 from gateway.ops.carriers import watch_carriers

@@ -10,8 +10,8 @@ import asyncio
 import time
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from gateway import live_volumes
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
+from gateway.live import volumes as live_volumes
 from gateway.plan.document import Plan, Rate, Sender
 from gateway.plan.months import month_start_ms
 from gateway.plan.parse import parse

@@ -17,7 +17,7 @@ from gateway.callbacks.event import Event
 from gateway.callbacks.signing import secret_text
 from gateway.config import Settings
 from gateway.ledger.rows import CallbackDue
-from gateway.live_endpoints import LiveEndpoints, publish
+from gateway.live.endpoints import LiveEndpoints, publish
 from gateway.message import id_tail, make_id
 from gateway.notifier.dial import Dialer
 from gateway.notifier.stage import Notifier

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from gateway import dataset_kinds, live_datasets
 from gateway.api import call, query
 from gateway.api.call import Answer, Call
 from gateway.api.dataset_documents import DatasetEnded, DatasetKept, DatasetReturn, Datasets, DatasetView
@@ -22,9 +21,11 @@ from gateway.api.problems import Code, Problem, RowFault, problem
 from gateway.api.reading import store_away
 from gateway.api.render import time_of
 from gateway.api.webhooks import ask, document
-from gateway.cache_files import UPLOAD, CacheFiles, directory_of
-from gateway.dataset_kinds import KINDS, ChildError
-from gateway.dataset_report import Report
+from gateway.datasets import kinds as dataset_kinds
+from gateway.datasets.files import UPLOAD, CacheFiles, directory_of
+from gateway.datasets.kinds import KINDS, ChildError
+from gateway.datasets.report import Report
+from gateway.live import datasets as live_datasets
 from gateway.store import datasets
 from gateway.store.datasets import Dataset
 from gateway.store.pool import StoreAwayError

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from gateway import live_plan, what_if
+from gateway import what_if
 from gateway.api import call, diagnosis, query
 from gateway.api.admin_documents import (
     NewPlan,
@@ -30,6 +30,7 @@ from gateway.api.intake import why
 from gateway.api.problems import Code, PlanFault, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
+from gateway.live import plan as live_plan
 from gateway.plan import problems as plan_problems
 from gateway.plan.document import Plan
 from gateway.provider_modules import check_whole

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from gateway import live_datasets, sheet_imports
+from gateway import sheet_imports
 from gateway.api import call
 from gateway.api.call import Answer, Call
 from gateway.api.intake import why
@@ -30,7 +30,8 @@ from gateway.api.sheet_documents import (
     Unpriced,
 )
 from gateway.api.webhooks import ask, document
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
+from gateway.live import datasets as live_datasets
 from gateway.sheet_imports import Wish
 from gateway.sheets.rates import Given
 from gateway.store import datasets

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from gateway import live_stops, logs
+from gateway import logs
 from gateway.api import call, query
 from gateway.api.call import Answer, Call
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
@@ -27,6 +27,7 @@ from gateway.api.stop_documents import (
     StopView,
 )
 from gateway.api.webhooks import ask, document
+from gateway.live import stops as live_stops
 from gateway.message import CLASSES
 from gateway.stops.classes import BITS, UNLESS_SAID, classes_of, mask_of
 from gateway.store import stops

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET
 
-from gateway import live_endpoints, logs
+from gateway import logs
 from gateway.api import call, diagnosis
 from gateway.api.call import Answer, Call
 from gateway.api.checks import url_fault
@@ -39,6 +39,7 @@ from gateway.callbacks.event import DEFAULT_TYPES, INBOUND, Event, event_id
 from gateway.callbacks.signing import secret_text
 from gateway.config import Settings
 from gateway.ledger.rows import CallbackDue
+from gateway.live import endpoints as live_endpoints
 from gateway.message import id_tail, make_id
 from gateway.store import callbacks, endpoints
 from gateway.store.endpoints import MAX_ENDPOINTS, EndpointRow

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway import live_numbers, live_sheets
-from gateway.cache_files import directory_of
 from gateway.config import Settings
-from gateway.live_datasets import LiveDatasets
-from gateway.live_plan import LivePlan
+from gateway.datasets.files import directory_of
+from gateway.live import numbers as live_numbers
+from gateway.live import sheets as live_sheets
+from gateway.live.datasets import LiveDatasets
+from gateway.live.plan import LivePlan
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
 

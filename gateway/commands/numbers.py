@@ -17,7 +17,7 @@ from gateway.commands.client import print_json
 from gateway.commands.numbering import shown
 from gateway.commands.numbering.access import MAX_HISTORY, Access, find_access
 from gateway.commands.teaching import EITHER, lesson
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
 from gateway.numbering import reading
 from gateway.numbering.changes import Changes, changes
 from gateway.numbering.lines import Source, SourceError

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway import live_plan, what_if
+from gateway import what_if
 from gateway.api.plan_documents import PlanEffect
 from gateway.api.plan_trials import effect_document
 from gateway.commands.client import Client, Refused
@@ -25,6 +25,7 @@ from gateway.commands.live import with_data
 from gateway.commands.settings import names_servers, read_settings
 from gateway.commands.times import SPAN_HINT
 from gateway.config import Settings
+from gateway.live import plan as live_plan
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse
 from gateway.plan.problems import Problem

@@ -15,11 +15,12 @@ from typing import Final
 
 import asyncpg
 
-from gateway import live_endpoints, logs, metrics
+from gateway import logs, metrics
 from gateway.callbacks import address
 from gateway.callbacks.audience import SLOTS
 from gateway.config import Settings, SettingsError
-from gateway.live_endpoints import LiveEndpoints
+from gateway.live import endpoints as live_endpoints
+from gateway.live.endpoints import LiveEndpoints
 from gateway.message import make_id
 from gateway.notifier.dial import Dialer
 from gateway.notifier.directory import Directory

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.dataset_report import SHOWN, Fault, Report
+from gateway.datasets.report import SHOWN, Fault, Report
 
 DELIMITERS: Final = (";", ",", "\t")
 _LOOKED_AT: Final = 1 << 20

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
 from gateway.numbering import kept, moved, registry
 from gateway.numbering.columns import Columns
 from gateway.numbering.lines import DELIMITERS, Reading, Source, SourceError, fields

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.dataset_report import SHOWN, Fault, Report
+from gateway.datasets.report import SHOWN, Fault, Report
 from gateway.sheets import rates, senders, table
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.callbacks.signing import secret_bytes
-from gateway.live_endpoints import LiveEndpoints
+from gateway.live.endpoints import LiveEndpoints
 from gateway.notifier.stage import Notifier
 from gateway.store import endpoints
 from tests.api_server import Api, running

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway import live_budgets
-from gateway.live_budgets import Correcting
+from gateway.live import budgets as live_budgets
+from gateway.live.budgets import Correcting
 from gateway.plan.budgets import Budgets
 from gateway.plan.document import Budget
 from gateway.plan.periods import bounds

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway import live_datasets
-from gateway.cache_files import CacheFiles, directory_of
+from gateway.datasets.files import CacheFiles, directory_of
 from gateway.embedded.postgres import Postgres
-from gateway.live_datasets import Content, LiveDatasets, Refused, activate, deactivate, publish, rollback
+from gateway.live import datasets as live_datasets
+from gateway.live.datasets import Content, LiveDatasets, Refused, activate, deactivate, publish, rollback
 from gateway.store import datasets
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway import live_datasets, live_numbers, live_plan, metrics
-from gateway.dataset_kinds import ChildError, check, compile_file
-from gateway.live_datasets import LiveDatasets
-from gateway.live_plan import LivePlan
+from gateway import metrics
+from gateway.datasets.kinds import ChildError, check, compile_file
+from gateway.live import datasets as live_datasets
+from gateway.live import numbers as live_numbers
+from gateway.live import plan as live_plan
+from gateway.live.datasets import LiveDatasets
+from gateway.live.plan import LivePlan
 from gateway.numbering import kept
 from gateway.numbering.ranges import Record
 from gateway.store import datasets, plans

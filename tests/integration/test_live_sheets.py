@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway import dataset_kinds, live_datasets, live_plan, live_sheets
-from gateway.live_datasets import LiveDatasets
-from gateway.live_plan import LivePlan
+from gateway.datasets import kinds as dataset_kinds
+from gateway.live import datasets as live_datasets
+from gateway.live import plan as live_plan
+from gateway.live import sheets as live_sheets
+from gateway.live.datasets import LiveDatasets
+from gateway.live.plan import LivePlan
 from gateway.store import datasets, plans
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.embedded.postgres import Postgres
-from gateway.live_volumes import LiveVolumes, Month, Summing, pack, sums, unpack
+from gateway.live.volumes import LiveVolumes, Month, Summing, pack, sums, unpack
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier, Defaults, Operator, Plan, Rate, Step
 from gateway.plan.months import month_start_ms, next_month_ms

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.callbacks.event import event_id
-from gateway.live_endpoints import publish
+from gateway.live.endpoints import publish
 from gateway.notifier import slot
 from gateway.notifier.slot import Slot
 from gateway.store import endpoints

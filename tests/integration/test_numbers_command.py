@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway import live_datasets, live_numbers, live_plan
-from gateway.cache_files import directory_of
 from gateway.cli import main
-from gateway.live_datasets import LiveDatasets
-from gateway.live_plan import LivePlan
+from gateway.datasets.files import directory_of
+from gateway.live import datasets as live_datasets
+from gateway.live import numbers as live_numbers
+from gateway.live import plan as live_plan
+from gateway.live.datasets import LiveDatasets
+from gateway.live.plan import LivePlan
 from gateway.store import plans
 from tests.api_server import Api, running
 

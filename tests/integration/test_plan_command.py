@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.embedded.sample_plan import sample
-from gateway.live_plan import MIRROR
+from gateway.live.plan import MIRROR
 from gateway.message import id_tail, make_id
 from gateway.store import plans
 from gateway.streams.mirror import Mirror

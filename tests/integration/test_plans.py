@@ -9,7 +9,7 @@ import pytest
 
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.valkey import Valkey
-from gateway.live_plan import MIRROR, LivePlan, Refused, activate, keep_published, publish, rollback
+from gateway.live.plan import MIRROR, LivePlan, Refused, activate, keep_published, publish, rollback
 from gateway.plan.choice import Choice
 from gateway.plan.matching import Facts
 from gateway.store import plans

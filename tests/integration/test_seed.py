@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway import live_plan
 from gateway.embedded import seed
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.sample_plan import sample
 from gateway.embedded.seed import Sandbox
+from gateway.live import plan as live_plan
 from gateway.store import keys, plans
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway import live_plan
 from gateway.cli import main
+from gateway.live import plan as live_plan
 from gateway.store import plans
 from tests.api_server import Api, running
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway import live_stops
 from gateway.api.recipients import Recipients
-from gateway.live_stops import LiveStops, publish
+from gateway.live import stops as live_stops
+from gateway.live.stops import LiveStops, publish
 from gateway.stops.classes import mask_of
 from gateway.store import stops
 from gateway.store.pool import Pool

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.events import Came
-from gateway.live_stops import LiveStops, publish
+from gateway.live.stops import LiveStops, publish
 from gateway.plan.document import StopWords
 from gateway.provider import Inbound
 from gateway.receipts import inbound

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.live_budgets import Real, real, target
+from gateway.live.budgets import Real, real, target
 from gateway.plan.budgets import Budgets
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Budget, Carrier, Defaults, Operator, Plan, Rate, Route

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
 from gateway.numbering import compiling, kept
 from gateway.numbering.changes import Changes, Move, changes
 from gateway.numbering.lines import Source, SourceError, fields

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.live_stops import pack_overview, unpack_overview
+from gateway.live.stops import pack_overview, unpack_overview
 from gateway.message import CLASSES, UnknownVersionError
 from gateway.stops.classes import BITS, UNLESS_SAID, classes_of, mask_of
 from gateway.stops.index import BUCKETS, Group, Index, bounds_of, bucket_of, pack_bucket

@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
-from gateway import live_datasets
 from gateway.api.dataset_documents import DatasetView, NumberView, UnmappedView
 from gateway.api.datasets import view
 from gateway.api.numbers import number_view
@@ -24,6 +23,7 @@ from gateway.commands.client import Client
 from gateway.commands.live import with_data
 from gateway.commands.settings import names_servers, read_settings
 from gateway.config import Settings
+from gateway.live import datasets as live_datasets
 from gateway.numbering.directory import Directory
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from gateway.api.dataset_documents import DatasetView, NumberView, RangeView, UnmappedView
 from gateway.commands.tables import Column, show
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
 from gateway.numbering.changes import Changes
 from gateway.numbering.lines import Source
 from gateway.numbering.reading import Progress as Told

@@ -17,12 +17,13 @@ from typing import Any, Protocol, TypeVar
 import click
 import msgspec
 
-from gateway import live_datasets, sheet_imports
+from gateway import sheet_imports
 from gateway.commands.client import Client, Refused
 from gateway.commands.settings import names_servers, read_settings
 from gateway.config import Settings
-from gateway.dataset_report import Fault, Report
-from gateway.live_datasets import Refused as NotActivated
+from gateway.datasets.report import Fault, Report
+from gateway.live import datasets as live_datasets
+from gateway.live.datasets import Refused as NotActivated
 from gateway.plan.document import Plan
 from gateway.plan.parse import parse
 from gateway.sheet_imports import Imported, Wish

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from gateway.commands.tables import Column, show
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
 from gateway.sheets.changes import Change, Summary
 from gateway.sheets.sender_changes import SenderSummary
 from gateway.store.datasets import Dataset

@@ -16,9 +16,10 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from gateway import live_stops, logs
+from gateway import logs
 from gateway.commands.client import Client
 from gateway.config import Settings
+from gateway.live import stops as live_stops
 from gateway.stops.classes import classes_of, mask_of
 from gateway.store import stops
 from gateway.store.pool import Pool, StoreAwayError

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway import logs
-from gateway.live_datasets import Content, LiveDatasets
-from gateway.live_plan import LivePlan
+from gateway.live.datasets import Content, LiveDatasets
+from gateway.live.plan import LivePlan
 from gateway.sheets import rates, senders
 from gateway.sheets.table import Fault
 

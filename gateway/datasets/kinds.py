@@ -1,7 +1,7 @@
 """The kinds of datasets: who reads what people have, and who makes of it what processes look things up in.
 
 In: a kind's name. Out: its importer and its compiler, each run in a process of its own (`python -m
-gateway.dataset_kinds import|compile KIND SOURCE TARGET`), because both keep a processor busy. Never: a database.
+gateway.datasets.kinds import|compile KIND SOURCE TARGET`), because both keep a processor busy. Never: a database.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.dataset_report import Report
+from gateway.datasets.report import Report
 
 _NICE: Final = 10
 
@@ -78,7 +78,7 @@ async def compile_file(kind: str, source: Path, target: Path) -> None:
 
 async def _run(verb: str, kind: str, source: Path, target: Path) -> bytes:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.dataset_kinds", verb, kind, str(source), str(target)),
+        *(sys.executable, "-m", "gateway.datasets.kinds", verb, kind, str(source), str(target)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

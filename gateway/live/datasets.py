@@ -16,9 +16,10 @@ from typing import IO, Final
 import asyncpg
 import msgspec
 
-from gateway import dataset_kinds, logs, metrics
-from gateway.cache_files import CacheFiles, Mapped
-from gateway.dataset_kinds import KINDS, ChildError
+from gateway import logs, metrics
+from gateway.datasets import kinds as dataset_kinds
+from gateway.datasets.files import CacheFiles, Mapped
+from gateway.datasets.kinds import KINDS, ChildError
 from gateway.message import UnknownVersionError
 from gateway.store import datasets
 from gateway.store.datasets import Dataset, Entry, Standing

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from gateway import logs, metrics
-from gateway.live_datasets import Content, LiveDatasets
-from gateway.live_plan import LivePlan
+from gateway.live.datasets import Content, LiveDatasets
+from gateway.live.plan import LivePlan
 from gateway.numbering.directory import Directory
 from gateway.numbering.ported import Ported
 from gateway.numbering.ranges import Ranges
