@@ -22,16 +22,23 @@ TURN = 2_000
 SPANS = 20
 
 
+def exactness_ms(grace_s: int) -> int:
+    """How long after its time a message may end at the latest: whoever waits an hour for a receipt does not mind ten
+    minutes, whoever waits a minute does."""
+    return min(DUE_MS, max(1_000, grace_s * 1_000 // 6))
+
+
 async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int, audience: Audience = NOBODY) -> int:
     """One turn; how many messages were ended or spans looked at. Raises StoreAwayError, ledger.ConflictError."""
     key = await pool.recipient_key()
     async with pool.transaction() as connection:
         await lookups.use_indexes(connection)
         await ledger.prepare(connection)
-        spans = await deadlines.due(connection, now_ms - grace_s * 1000, SPANS)
+        before_ms, exactness = now_ms - grace_s * 1000, exactness_ms(grace_s)
+        spans = await deadlines.due(connection, before_ms, SPANS, begun=exactness < DUE_MS)
         ended = 0
         for span in spans:
-            ids = await deadlines.overdue(connection, span, TURN)
+            ids = await deadlines.overdue(connection, span, TURN, before_ms)
             fold = Fold(await lookups.rows(connection, ids, lock=True), {}, audience)
             for message_id in ids:
                 fold.apply([Ended(message_id, State.EXPIRED, Reason.NO_RECEIPT)], now_ms)
@@ -42,7 +49,9 @@ async def expire(pool: Pool, days: Days, now_ms: int, grace_s: int, audience: Au
             ended += len(changes.changed)
             if ids:
                 break  # one transaction stays small; the span is looked at again
-            if await deadlines.queued(connection, span):
+            if span.due_ms > before_ms:
+                await deadlines.look_again(connection, span, min(before_ms + exactness, span.due_ms - 1))
+            elif await deadlines.queued(connection, span):
                 await deadlines.look_again(connection, span, now_ms + DUE_MS)
             else:
                 await deadlines.done(connection, span)

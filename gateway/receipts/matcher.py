@@ -18,7 +18,7 @@ from gateway.callbacks.audience import NOBODY, Audience
 from gateway.config import Settings
 from gateway.plan.choice import Compiled
 from gateway.plan.document import StopWords
-from gateway.receipts.expiry import expire
+from gateway.receipts.expiry import exactness_ms, expire
 from gateway.receipts.inbound import hear
 from gateway.receipts.overdue import Asked, ask_overdue
 from gateway.receipts.retry import retry
@@ -83,7 +83,7 @@ async def _work(
                 await ask_overdue(pool, redis, settings.receipt_grace_s, asked)
                 busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s, audience())
                 if not busy:
-                    expire_at = loop.time() + _EXPIRE_EVERY_S
+                    expire_at = loop.time() + min(_EXPIRE_EVERY_S, exactness_ms(settings.receipt_grace_s) / 1000)
             told = ""
             if not busy:
                 await asyncio.sleep(IDLE_S)

@@ -25,20 +25,24 @@ class Span(NamedTuple):
     last: bytes
 
 
-async def due(connection: asyncpg.Connection, before_ms: int, limit: int) -> list[Span]:
-    """Spans to look at, oldest first; locked until the transaction ends."""
+async def due(connection: asyncpg.Connection, before_ms: int, limit: int, *, begun: bool = False) -> list[Span]:
+    """Spans to look at, oldest first; locked until the transaction ends. `begun`: also those that have only begun."""
     rows = await connection.fetch(
-        "select due, accepted, shard, first_id, last_id from deadlines where due <= $1 and look_at <= $1"
-        " order by due limit $2 for update skip locked",
+        "select due, accepted, shard, first_id, last_id from deadlines"
+        " where due <= $1 and (look_at <= $2 or look_at = due) order by due limit $3 for update skip locked",
+        before_ms + (DUE_MS if begun else 0),
         before_ms,
         limit,
     )
     return [Span(*row) for row in rows]
 
 
-async def overdue(connection: asyncpg.Connection, span: Span, limit: int) -> list[bytes]:
-    """At most `limit` of the span's messages that are with a carrier."""
-    return [row["id"] for row in await connection.fetch(_IN_STATES, *_within(span), list(_WITH_CARRIER), limit)]
+async def overdue(connection: asyncpg.Connection, span: Span, limit: int, before_ms: int = 0) -> list[bytes]:
+    """At most `limit` of the span's messages that are with a carrier; not 0: with a deadline before that."""
+    first, last, after_ms, until_ms = _within(span)
+    until_ms = min(until_ms, before_ms or until_ms)
+    found = await connection.fetch(_IN_STATES, first, last, after_ms, until_ms, list(_WITH_CARRIER), limit)
+    return [row["id"] for row in found]
 
 
 async def queued(connection: asyncpg.Connection, span: Span) -> bool:
@@ -65,7 +69,7 @@ async def done(connection: asyncpg.Connection, span: Span) -> None:
 
 
 async def look_again(connection: asyncpg.Connection, span: Span, at_ms: int) -> None:
-    """Some are open in our own queues; they end by themselves, or reach a carrier."""
+    """Some are open: those whose time has not come, or in our own queues, where they end or reach a carrier."""
     await connection.execute(
         "update deadlines set look_at = $4 where due = $1 and accepted = $2 and shard = $3",
         span.due_ms, span.accepted_ms, span.shard, at_ms,

@@ -197,6 +197,28 @@ async def test_a_message_without_a_receipt_expires_after_its_validity_and_a_grac
     await rollups_equal_rows(bench)
 
 
+async def test_with_a_short_grace_a_message_without_a_receipt_ends_soon_after_it(bench: Bench) -> None:
+    now, days = bench.redis.clock_ms(), Days(bench.pool)
+    first, second = bench.message_id(), bench.message_id()
+    await bench.accept((first, message(1, validity_s=20)), (second, message(2, validity_s=90)))
+    await bench.tell(submitted(first, "c1"), submitted(second, "c2"))
+    await bench.until_recorded()
+    for seconds, states in (
+        (19, ["submitted", "submitted"]),
+        (25, ["expired", "submitted"]),
+        (80, ["expired", "submitted"]),
+        (97, ["expired", "expired"]),
+    ):
+        while await expire(bench.pool, days, now + seconds * 1000, grace_s=2):
+            pass
+        assert [await bench.state(one) for one in (first, second)] == states, f"after {seconds} s"
+    assert not await expire(bench.pool, days, now + 97_500, grace_s=2), "it is not looked at again and again"
+    while await expire(bench.pool, days, now + 1_000_000, grace_s=2):
+        pass
+    assert await bench.value("select count(*) from deadlines") == 0
+    await rollups_equal_rows(bench)
+
+
 async def test_the_matcher_waits_while_postgres_is_away(
     valkey_url: str, own_postgres: Callable[..., Awaitable[Any]]
 ) -> None:
