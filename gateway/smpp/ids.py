@@ -10,48 +10,60 @@ import re
 from typing import Final
 
 _DECIMAL: Final = re.compile(r"[0-9]{1,40}")
+_SIGNED: Final = re.compile(r"-[0-9]{1,19}")
 _HEX: Final = re.compile(r"(?:0[xX])?[0-9a-fA-F]{1,32}")
+_UUID: Final = re.compile(r"([0-9a-fA-F]{8})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{12})")
 _WIDTHS: Final = (8, 9, 10, 12, 16, 19, 20)
-FORM: Final = r"^(auto|same|decimal|hex|hex_lower|hex_padded_[0-9]{1,2}|hex_lower_padded_[0-9]{1,2}|padded_[0-9]{1,2})$"
+FORM: Final = r"^(auto|same|(decimal|hex|hex_lower)(_padded_[0-9]{1,2})?|padded_[0-9]{1,2}|upper|lower)$"
 """Names of forms: what submit answers have where receipts have another spelling."""
 
 
 def spellings(message_id: str) -> list[str]:
     """Every other spelling: without leading zeros, hexadecimal as decimal, decimal as hexadecimal of either case, with
-    zeros to 8 and 16 digits. `812FC7470000001B` and `9308878062554710043` name each other. Empty for what is no number.
+    zeros to the usual widths, as a signed number, a UUID with dashes or not. `812FC7470000001B` and
+    `9308878062554710043` name each other. Empty for what is no number.
     """
     found: dict[str, None] = {}
     digits = message_id[2:] if message_id[:2] in ("0x", "0X") else message_id
-    if _DECIMAL.fullmatch(message_id):
-        found[message_id.lstrip("0") or "0"] = None
-        value = f"{int(message_id):x}"
-        for text in (
-            value.upper(),
-            value,
-            value.upper().zfill(8),
-            value.zfill(8),
-            value.upper().zfill(16),
-            value.zfill(16),
-        ):
-            found[text] = None
-    if _HEX.fullmatch(message_id):
-        found[str(int(digits, 16))] = None
-        bare = digits.lstrip("0") or "0"
-        for text in (bare, bare.upper(), bare.lower()):
-            found[text] = None
-    for width in _WIDTHS:
-        if len(digits) < width and _HEX.fullmatch(message_id):
-            found[digits.zfill(width)] = None
+    is_decimal, is_hex = _DECIMAL.fullmatch(message_id), _HEX.fullmatch(message_id)
+    if is_decimal:
+        found |= dict.fromkeys((message_id.lstrip("0") or "0", *_as_hex(int(message_id)), *_signed(int(message_id))))
+    if is_hex:
+        bare, value = digits.lstrip("0") or "0", str(int(digits, 16))
+        found |= dict.fromkeys((value, bare, bare.upper(), bare.lower(), digits.upper(), digits.lower()))
+        found |= dict.fromkeys(_wider(value) + _wider(digits) + _signed(int(digits, 16)))
+    if _SIGNED.fullmatch(message_id):
+        for bits in (32, 64):
+            if (unsigned := int(message_id) + (1 << bits)) > 0:
+                found |= dict.fromkeys((str(unsigned), *_as_hex(unsigned)))
+    if groups := _UUID.fullmatch(message_id):
+        for text in ("-".join(groups.groups()), "".join(groups.groups())):
+            found |= dict.fromkeys((text, text.upper(), text.lower()))
     found.pop(message_id, None)
     return list(found)
+
+
+def _as_hex(value: int) -> list[str]:
+    texts = (f"{value:X}", f"{value:x}")
+    return [*texts, *(wide for text in texts for wide in _wider(text))]
+
+
+def _wider(digits: str) -> list[str]:
+    return [digits.zfill(width) for width in _WIDTHS if len(digits) < width]
+
+
+def _signed(value: int) -> list[str]:
+    """The same 32 or 64 bits as a number below zero."""
+    return [str(value - (1 << bits)) for bits in (32, 64) if value >> (bits - 1) == 1]
 
 
 def form(receipt_id: str, submit_id: str) -> str:
     """The form that makes the submit answer's id out of a receipt's; `auto` when no form does."""
     if receipt_id == submit_id:
         return "same"
-    names = ["decimal", "hex", "hex_lower", f"padded_{len(submit_id)}"]
-    names += [f"hex_padded_{len(submit_id)}", f"hex_lower_padded_{len(submit_id)}"]
+    width = len(submit_id)
+    names = ["decimal", "hex", "hex_lower", f"padded_{width}", "upper", "lower"]
+    names += [f"hex_padded_{width}", f"hex_lower_padded_{width}", f"decimal_padded_{width}"]
     return next((name for name in names if respell(receipt_id, name) == submit_id), "auto")
 
 
@@ -60,8 +72,10 @@ def respell(receipt_id: str, form: str) -> str:
     kind, _, width = form.partition("padded_")
     kind = kind.rstrip("_")
     if kind == "decimal" and _HEX.fullmatch(receipt_id):
-        return str(int(receipt_id, 16))
+        return str(int(receipt_id, 16)).zfill(int(width or 0))
     if kind in ("hex", "hex_lower") and _DECIMAL.fullmatch(receipt_id):
         value = f"{int(receipt_id):x}" if kind == "hex_lower" else f"{int(receipt_id):X}"
         return value.zfill(int(width or 0))
+    if kind in ("upper", "lower"):
+        return receipt_id.upper() if kind == "upper" else receipt_id.lower()
     return receipt_id.zfill(int(width)) if width and not kind else receipt_id

@@ -177,9 +177,10 @@ def encode_deliver_answers(requests: Iterable[tuple[int, int, object]], status: 
 
 
 def decode_message_id(data: bytes, begin: int, end: int) -> str:
-    """The message id of submit_sm_resp and data_sm_resp. Empty without a body; a missing terminator is forgiven."""
+    """The message id of submit_sm_resp and data_sm_resp, without blanks around it, which receipts leave out. Empty
+    without a body; a missing terminator is forgiven."""
     stop = data.find(0, begin, end)
-    return data[begin : end if stop < 0 else stop].decode("latin-1")
+    return data[begin : end if stop < 0 else stop].strip().decode("latin-1")
 
 
 # service_type\0 | ton npi source\0 | ton npi dest\0 | esm_class protocol_id priority | schedule\0 | validity\0 |

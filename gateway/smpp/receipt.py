@@ -9,39 +9,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import Final
 
 from gateway.provider import Reason, Receipt
 from gateway.smpp import tlv
+from gateway.smpp.dates import receipt_ms
 from gateway.smpp.ids import respell
 from gateway.smpp.pdu import ShortMessage
 from gateway.smpp.status import GSM_CAUSES, MESSAGE_STATES
 
-STATES: Final[Mapping[str, str]] = {
-    "DELIVRD": "delivered",
-    "DELIVERED": "delivered",
-    "DELIVERD": "delivered",
-    "UNDELIV": "undeliverable",
-    "UNDELIVERABLE": "undeliverable",
-    "UNDELIVERED": "undeliverable",
-    "UNDELIVRD": "undeliverable",
-    "FAILED": "undeliverable",
-    "REJECTD": "rejected",
-    "REJECTED": "rejected",
-    "ACCEPTD": "accepted",
-    "ACCEPTED": "accepted",
-    "ACKED": "accepted",
-    "BUFFRED": "enroute",
-    "BUFFERED": "enroute",
-    "BUFFERD": "enroute",
-    "ENROUTE": "enroute",
-    "EN_ROUTE": "enroute",
-    "EXPIRED": "expired",
-    "DELETED": "deleted",
-    "UNKNOWN": "unknown",
+_WORDS: Final = {
+    "delivered": "DELIVRD DELIVERED DELIVERD DELIVRED DELIVER DELIVERE DELVRD DLVRD",
+    "undeliverable": "UNDELIV UNDELIVERABLE UNDELIVERED UNDELIVRD UNDELIVERD UNDELIVE UNDELVRD UNDELVR UNDLVRD UNDEL "
+    "NOT_DELIVERED FAILED FAIL SKIPPED SKIPPD",
+    "rejected": "REJECTD REJECTED REJECTE REJECT",
+    "accepted": "ACCEPTD ACCEPTED ACCEPTE ACCEPT ACKED",
+    "enroute": "BUFFRED BUFFERED BUFFERD BUFFERE ENROUTE EN_ROUTE QUEUED PENDING SCHEDULED SCHEDLD SCHEDUL SENT",
+    "expired": "EXPIRED EXPIRD EXPIRE",
+    "deleted": "DELETED DELETD DELETE CANCELED CANCELLED CANCELD CANCELE CANCELL",
+    "unknown": "UNKNOWN UNKNOWEN UNKNWN",
 }
-"""Spellings of `stat`, in capitals. A carrier's settings may add to them."""
+STATES: Final[Mapping[str, str]] = {word: state for state, words in _WORDS.items() for word in words.split()}
+"""Spellings of `stat`, in capitals, also as they are when cut to the standard's seven characters. A carrier's settings
+may add to them."""
 
 _REASONS: Final = {
     "undeliverable": Reason.UNREACHABLE.value,
@@ -52,6 +43,7 @@ _REASONS: Final = {
 _TYPE: Final = 0x3C  # esm_class (5.2.12): the bits that say what a message is
 _RECEIPT: Final = 0x04
 _INTERMEDIATE: Final = 0x20
+_FLAGS: Final = _RECEIPT | _INTERMEDIATE
 _UDH: Final = 0x40
 _RAW_LIMIT: Final = 300
 _DATES_KEPT: Final = 4096
@@ -66,6 +58,14 @@ _FIELD: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _TEXT: Final = re.compile(rb"(?:^|[\s,;|])text\s*[:=]", re.IGNORECASE)
+_DONE: Final = re.compile(rb"done[ _]?date\s*[:=][ \t]*(\d[\d \t.:/TZ+-]{,40})", re.IGNORECASE)
+_OWN: Final = re.compile(rb"text:", re.IGNORECASE)
+# Fields with nothing between them, or with what is no blank: id:7sub:001 or id:7/sub:001/
+_GLUED: Final = re.compile(
+    rb"""(id|stat|err|done\ ?date):(.*?)
+    (?=[\s/&#\\]*(?:sub|dlvrd|submit\ ?date|done\ ?date|stat|err):|[\s/&#\\]*$)""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
 
 
 class ReceiptReader:
@@ -98,18 +98,21 @@ class ReceiptReader:
         """The receipt that `m` is; None when it is a message from a subscriber."""
         tlvs = tlv.decode(m.tlvs) if m.tlvs else None
         kind = m.esm_class & _TYPE
-        if kind != _RECEIPT and kind != _INTERMEDIATE and not self._is_one(m, tlvs or {}):
+        if not kind & _FLAGS and not self._is_one(m, tlvs or {}):
             return None
         text = m.message
-        if m.data_coding or not text or m.esm_class & _UDH:
-            text = _plain(m, tlvs or {})
+        if m.data_coding or not text or m.esm_class & _UDH or b"\0" in text:
+            text = _plain(m, m.message or (tlvs or {}).get(tlv.MESSAGE_PAYLOAD, b""))
         raw, message_id, stat, code, done = _fields(text)
+        if tlvs and not message_id and not stat and m.message and tlv.MESSAGE_PAYLOAD in tlvs:
+            raw, message_id, stat, code, done = _fields(_plain(m, tlvs[tlv.MESSAGE_PAYLOAD]))
         state = self._states.get(stat) or (self._spelling(stat) if stat else "")
         echo = -1
         if tlvs:
-            message_id = tlv.text(tlvs.get(tlv.RECEIPTED_MESSAGE_ID)) or message_id
+            message_id = tlv.text(tlvs.get(tlv.RECEIPTED_MESSAGE_ID)).strip() or message_id
             echo = tlv.number(tlvs.get(tlv.USER_MESSAGE_REFERENCE))
-            state = state or MESSAGE_STATES.get(tlv.number(tlvs.get(tlv.MESSAGE_STATE)), "")
+            if not state or state == "unknown":
+                state = _state_of(tlvs) or state
         if not state:
             state = "enroute" if kind == _INTERMEDIATE else "unknown"
         reason = _REASONS.get(state, "")
@@ -123,7 +126,7 @@ class ReceiptReader:
             state,
             code,
             reason,
-            self._date(done) if done else 0,
+            self._date(done) if done.strip() else 0,
             m.source.decode("latin-1"),
             m.dest.decode("latin-1"),
             echo,
@@ -134,7 +137,9 @@ class ReceiptReader:
 
     def _is_one(self, m: ShortMessage, tlvs: Mapping[int, bytes]) -> bool:
         """Whether what has no flag of a receipt is one all the same."""
-        return tlv.RECEIPTED_MESSAGE_ID in tlvs or (self.unflagged and looks_like_one(m.message))
+        if tlv.RECEIPTED_MESSAGE_ID in tlvs:
+            return True
+        return self.unflagged and looks_like_one(_plain(m, m.message or tlvs.get(tlv.MESSAGE_PAYLOAD, b"")))
 
     def _spelling(self, stat: bytes) -> str:
         """The state behind a spelling that is not in capitals, or that nobody knows."""
@@ -149,7 +154,8 @@ class ReceiptReader:
         if found is None:
             if len(self._dates) >= _DATES_KEPT:
                 self._dates.clear()
-            found = self._dates[digits] = _date_ms(digits, self._timezone)
+            whole = receipt_ms(digits, self._timezone)
+            found = self._dates[digits] = whole or receipt_ms(digits.split()[0], self._timezone)
         return found
 
 
@@ -169,14 +175,25 @@ def bare_code(code: str) -> str:
     return code.upper().lstrip("0") or "0"
 
 
-def _plain(m: ShortMessage, tlvs: Mapping[int, bytes]) -> bytes:
-    """The receipt's text out of message_payload, UCS-2, or from behind a user data header."""
-    text = m.message or tlvs.get(tlv.MESSAGE_PAYLOAD, b"")
+def _plain(m: ShortMessage, text: bytes) -> bytes:
+    """A receipt's text from behind a user data header, out of UCS-2, and without the zeros of C strings."""
     if m.esm_class & _UDH and text and text[0] < 0x20:
         text = text[text[0] + 1 :]
-    if m.data_coding == 8 and b"\0" in text[:2]:
-        text = text.decode("utf-16-be", "replace").encode("latin-1", "replace")
+    if b"\0" in text:
+        if order := _octet_order(text):
+            text = text.decode(order, "replace").encode("latin-1", "replace")
+        text = text.replace(b"\0", b"")
     return text
+
+
+def _octet_order(text: bytes) -> str:
+    """The codec of a text in UCS-2, whatever data_coding says; empty for one with an octet a character."""
+    if text.startswith((b"\xfe\xff", b"\xff\xfe")):
+        return "utf-16"
+    high, low = text[0:40:2], text[1:40:2]
+    if high and not any(high):
+        return "utf-16-be"
+    return "utf-16-le" if low and not any(low) else ""
 
 
 def _fields(text: bytes) -> tuple[str, str, bytes, str, bytes]:
@@ -192,17 +209,37 @@ def _dialect(text: bytes) -> tuple[str, str, bytes, str, bytes]:
     """The same for any order, capitals, separators and gaps."""
     own = _TEXT.search(text)
     head = text[: own.start()] if own else text
-    found: dict[bytes, bytes] = {}
-    for name, value in _FIELD.findall(head):
-        key = name.lower()
-        found.setdefault(b"id" if key.endswith(b"id") else key[:3], value)
+    found = _named(_FIELD.findall(head))
+    if b":" in found.get(b"sta", b":"):
+        glued = _named(_GLUED.findall(_OWN.split(text[:_RAW_LIMIT], 1)[0]))
+        found = glued if glued.get(b"sta") else found
+    if done := _DONE.search(head):
+        found[b"don"] = done[1]
     return (
         head[:_RAW_LIMIT].decode("latin-1"),
-        found.get(b"id", b"").decode("latin-1"),
-        found.get(b"sta", b""),
-        found.get(b"err", b"").decode("latin-1"),
+        _unquoted(found.get(b"id", b"")).decode("latin-1"),
+        _unquoted(found.get(b"sta", b"")).rstrip(b"."),
+        _unquoted(found.get(b"err", b"")).decode("latin-1"),
         found.get(b"don", b""),
     )
+
+
+def _named(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in fields:
+        key = name.lower()
+        found.setdefault(b"id" if key.endswith(b"id") else key[:3], value)
+    return found
+
+
+def _unquoted(value: bytes) -> bytes:
+    return value[1:-1] if len(value) > 2 and value[:1] == value[-1:] and value[:1] in b"\"'" else value
+
+
+def _state_of(tlvs: Mapping[int, bytes]) -> str:
+    """The state in message_state, of whatever length, or written as a digit; empty where there is none."""
+    number = tlv.number(tlvs.get(tlv.MESSAGE_STATE))
+    return MESSAGE_STATES.get(number - 0x30 if 0x30 <= number <= 0x39 else number, "")
 
 
 def _network_error(value: bytes, code: str, reason: str) -> tuple[str, str]:
@@ -213,15 +250,3 @@ def _network_error(value: bytes, code: str, reason: str) -> tuple[str, str]:
     if value[0] == 3 and number in GSM_CAUSES:
         reason = GSM_CAUSES[number].value
     return code or str(number), reason
-
-
-def _date_ms(digits: bytes, timezone: tzinfo) -> int:
-    """YYMMDDhhmm, YYMMDDhhmmss or YYYYMMDDhhmmss in `timezone`; 0 for anything else, zeros too."""
-    if not digits.isdigit() or len(digits) not in (10, 12, 14):
-        return 0
-    padded = (b"20" + digits if len(digits) < 14 else digits).ljust(14, b"0").decode()
-    try:
-        moment = datetime.strptime(padded, "%Y%m%d%H%M%S").replace(tzinfo=timezone)
-        return int(moment.timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return 0

@@ -57,7 +57,7 @@ class DeliveryReader:
         payload = m.message or tlvs.get(tlv.MESSAGE_PAYLOAD, b"")
         segment: tuple[int, ...] = ()
         header_bytes = 0
-        if m.esm_class & _UDHI and payload:
+        if (m.esm_class & _UDHI and _may_have_header(payload)) or _has_unflagged_header(payload):
             header_bytes = payload[0] + 1
             header, payload = payload[1 : payload[0] + 1], payload[payload[0] + 1 :]
             segment = concatenation(header)
@@ -66,6 +66,7 @@ class DeliveryReader:
             segment = _segment(tlv.number(tlvs[tlv.SAR_MSG_REF_NUM]), tlv.number(total), tlv.number(number))
         text = self._text(payload, m.data_coding, header_bytes)
         raw = payload if text is None else b""
+        text = text and text.replace("\0", "")  # some end texts as C strings; PostgreSQL has no such character
         return Inbound(m.source.decode("latin-1"), m.dest.decode("latin-1"), text or "", segment, bind, raw)
 
     def _text(self, payload: bytes, coding: int, header_bytes: int) -> str | None:
@@ -81,11 +82,27 @@ class DeliveryReader:
         return payload.decode(codec, "replace") if codec else None
 
 
+def _may_have_header(payload: bytes) -> bool:
+    """False where the flag of a header stands over what is no more than a text."""
+    return bool(payload) and not (payload[0] >= len(payload) and payload.isascii() and payload.decode().isprintable())
+
+
+def _has_unflagged_header(payload: bytes) -> bool:
+    """A concatenation header to which nobody set the flag: no text begins so."""
+    if not payload.startswith((b"\5\0\3", b"\6\x08\4")) or len(payload) <= payload[0] + 1:
+        return False
+    return bool(concatenation(payload[1 : payload[0] + 1]))
+
+
 def gsm_alphabet(coding: int) -> str:
-    """gsm7, ucs2 or "" for a data_coding (SMPP 3.4, 5.2.19), with the groups of 3GPP TS 23.038 for flash messages."""
-    if coding == 0 or coding & 0xFC == 0xF0 or coding in (0x10, 0x11, 0x12, 0x13):
+    """gsm7, ucs2 or "" for a data_coding (SMPP 3.4, 5.2.19), with the groups of 3GPP TS 23.038 (4) that are not the
+    standard's own: flash messages, automatic deletion, message waiting."""
+    group = coding & 0xF0
+    if coding == 0 or coding & 0xFC == 0xF0 or group in (0xC0, 0xD0):
         return "gsm7"
-    return "ucs2" if coding in (8, 0x18, 0x19, 0x1A, 0x1B) else ""
+    if group in (0x10, 0x40, 0x50):
+        return {0: "gsm7", 8: "ucs2"}.get(coding & 0x0C, "")
+    return "ucs2" if coding == 8 or group == 0xE0 else ""
 
 
 def concatenation(header: bytes) -> tuple[int, ...]:

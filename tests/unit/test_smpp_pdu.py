@@ -133,7 +133,7 @@ def test_submit_answers_agree_both_ways(sequence: int, message_id: str) -> None:
     their = SubmitSmResp(sequence_num=sequence, message_id=message_id).pdu()
     assert their == ours
     _, _, _, begin, end = only(their)
-    assert pdu.decode_message_id(their, begin, end) == message_id
+    assert pdu.decode_message_id(their, begin, end) == message_id.strip(" \t\n\r\v\f")
 
 
 @given(SEQUENCE, st.sampled_from([SmppCommandStatus.ESME_ROK, SmppCommandStatus.ESME_RX_T_APPN]))

@@ -18,6 +18,7 @@ from gateway.ledger.rows import Matched, Row
 from gateway.message import Message, id_tail, make_id
 from gateway.provider import Kind, Outcome, Reason, Receipt, accepted
 from gateway.smpp import pdu, tlv
+from gateway.smpp.ids import spellings
 from gateway.smpp.session import BindRefused, Bound, Fed, Limits, PeerUnbinds, Session
 from providers.smpp.inbound import DeliveryReader
 from providers.smpp.settings import read
@@ -274,6 +275,24 @@ LINES: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     51: ("bytes after we have gone", ((HERE, "test_51_what_comes_after_the_end_is_nothing"),)),
+    53: ("receipts in UCS-2, whatever data_coding says", ((HERE, "test_53_receipts_in_ucs2_of_either_order"),)),
+    54: ("receipts with zeros in their text", ((HERE, "test_54_zeros_in_a_receipt_are_no_characters"),)),
+    55: ("both receipt flags at once", ((HERE, "test_55_every_flag_of_a_receipt_counts"),)),
+    56: ("a stub in short_message, the receipt in message_payload", ((HERE, "test_56_a_stub_before_the_payload"),)),
+    57: ("fields with nothing or a slash between them", ((HERE, "test_57_fields_without_blanks"),)),
+    58: ("dates of every kind that was seen", ((HERE, "test_58_dates_of_every_kind"),)),
+    59: ("stat cut to seven characters, misspelt, quoted", ((HERE, "test_59_words_that_were_cut_or_misspelt"),)),
+    60: (
+        "message_state where stat says UNKNOWN, as a digit",
+        ((HERE, "test_60_parameters_fill_what_the_text_leaves"),),
+    ),
+    61: ("ids with blanks around them", ((HERE, "test_61_blanks_around_an_id_are_not_part_of_it"),)),
+    62: ("ids padded after conversion, signed, UUIDs", ((HERE, "test_62_ids_that_are_one_number"),)),
+    63: (
+        "inbound parts without the header's flag, texts with it",
+        ((HERE, "test_63_the_flag_of_a_header_may_be_wrong"),),
+    ),
+    64: ("inbound texts of other groups of data_coding, with zeros", ((HERE, "test_64_inbound_alphabets"),)),
 }
 
 
@@ -481,3 +500,137 @@ def test_52_receipts_without_a_flag_are_a_setting(text: bytes, is_receipt: bool)
     m = pdu.ShortMessage(source=b"79161234567", dest=b"Sluice", message=text)
     assert len(reader(unflagged_receipts=True).sort([(pdu.DELIVER_SM, 1, m)], "trx1")[0]) == is_receipt
     assert len(reader().sort([(pdu.DELIVER_SM, 1, m)], "trx1")[1]) == 1
+
+
+BOOK = b"id:7 sub:001 dlvrd:001 submit date:2611221000 done date:2611221001 stat:DELIVRD err:000 text:hello"
+
+
+def flagged(text: bytes, tail: bytes = b"", **fields: Any) -> tuple[str, str, str]:
+    found = reader().receipts.read(pdu.ShortMessage(message=text, tlvs=tail, **({"esm_class": 4} | fields)))
+    assert found is not None and "\0" not in found.raw + found.code + found.carrier_message_id
+    return found.carrier_message_id, found.state, found.code
+
+
+@pytest.mark.parametrize("codec", ["utf-16-be", "utf-16-le", "utf-16"])
+@pytest.mark.parametrize("coding", [0, 8])
+def test_53_receipts_in_ucs2_of_either_order(codec: str, coding: int) -> None:
+    text = BOOK.decode().encode(codec)
+    assert flagged(text, data_coding=coding) == ("7", "delivered", "000")
+    assert flagged(b"", tlv.encode(tlv.MESSAGE_PAYLOAD, text), data_coding=coding)[:2] == ("7", "delivered")
+
+
+@pytest.mark.parametrize("text", [b"id:7 stat:DELIVRD err:000\0", b"id:7\0 stat:DELIVRD\0 err:000", b"\0" + BOOK])
+def test_54_zeros_in_a_receipt_are_no_characters(text: bytes) -> None:
+    assert flagged(text) == ("7", "delivered", "000")
+
+
+@pytest.mark.parametrize("esm_class", [0x04, 0x20, 0x24, 0x07, 0x44, 0x64, 0x84])
+def test_55_every_flag_of_a_receipt_counts(esm_class: int) -> None:
+    assert flagged(BOOK, esm_class=esm_class)[:2] == ("7", "delivered")
+
+
+@pytest.mark.parametrize("stub", [b" ", b"\0", b"see payload"])
+def test_56_a_stub_before_the_payload(stub: bytes) -> None:
+    assert flagged(stub, tlv.encode(tlv.MESSAGE_PAYLOAD, BOOK)) == ("7", "delivered", "000")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOOK.replace(b" ", b"").replace(b"submitdate", b"submit date").replace(b"donedate", b"done date"),
+        b"id:7/sub:001/dlvrd:001/stat:DELIVRD/err:000/text:stat:UNDELIV",
+        b"id:7 sub:001 done date:2611221001 stat:DELIVRDerr:000text:",
+    ],
+)
+def test_57_fields_without_blanks(text: bytes) -> None:
+    assert flagged(text) == ("7", "delivered", "000")
+
+
+@pytest.mark.parametrize(
+    ("date", "second"),
+    [
+        ("2611221001", 0), ("261122100130", 30), ("202611221001", 0), ("20261122100130", 30), ("2611221301+0300", 0),
+        ("2026-11-22 10:01:30", 30), ("2026-11-22T10:01:30Z", 30), ("2026-11-22T13:01:30+03:00", 30),
+        ("26/11/22 10:01", 0), ("22.11.2026 10:01:30", 30), ("261122130130012+", 30), ("1795341690", 30),
+        ("1795341690123", 30.123), ("2611221001 - 1", 0),
+    ],
+)  # fmt: skip
+def test_58_dates_of_every_kind(date: str, second: float) -> None:
+    found = read_receipt(f"id:7 submit date:{date} done date:{date} stat:DELIVRD err:000".encode())
+    assert found.done_ms == 1_795_341_660_000 + int(second * 1000) and found.state == "delivered"
+
+
+@pytest.mark.parametrize("date", ["9999999999", "999999999999", "2613322561", "26 11 22", "+0300", "-", "31.12.26 1:2"])
+def test_58_what_is_no_date_is_none_and_spoils_nothing(date: str) -> None:
+    found = read_receipt(f"id:7 done date:{date} stat:DELIVRD err:000".encode())
+    assert (found.done_ms, found.state, found.code) == (0, "delivered", "000")
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("DELIVER", "delivered"), ("DLVRD", "delivered"), ("UNDELIVE", "undeliverable"), ("REJECTE", "rejected"),
+        ("EXPIRD", "expired"), ("CANCELLED", "deleted"), ("QUEUED", "enroute"), ("SCHEDUL", "enroute"),
+        ("SKIPPED", "undeliverable"), ('"DELIVRD"', "delivered"), ("DELIVRD.", "delivered"), ("2", "unknown"),
+    ],
+)  # fmt: skip
+def test_59_words_that_were_cut_or_misspelt(word: str, state: str) -> None:
+    assert read_receipt(f"id:7 stat:{word} err:000".encode()).state == state
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "state"),
+    [
+        (b"id:7 stat:UNKNOWN", b"\2", "delivered"),
+        (b"id:7 stat:WEIRD", b"\5", "undeliverable"),
+        (b"id:7", b"2", "delivered"),
+        (b"id:7 stat:DELIVRD", b"\5", "delivered"),
+        (b"id:7 stat:UNKNOWN", b"\x63", "unknown"),
+    ],
+)
+def test_60_parameters_fill_what_the_text_leaves(text: bytes, number: bytes, state: str) -> None:
+    assert read_receipt(text, tlv.encode(tlv.MESSAGE_STATE, number)).state == state
+
+
+def test_61_blanks_around_an_id_are_not_part_of_it() -> None:
+    made = session()
+    made.submit(["a"], [b"body"], 1.0)
+    assert made.feed(pdu.encode_submit_answers([(2, b" 7  ")]), 1.0).answers == [("a", accepted("7"))]
+    tail = tlv.encode(tlv.RECEIPTED_MESSAGE_ID, b"  7 \0") + tlv.encode(tlv.MESSAGE_STATE, b"\2")
+    assert read_receipt(b"", tail).carrier_message_id == "7"
+    assert read_receipt(b'id:"7" stat:DELIVRD').carrier_message_id == "7"
+
+
+@pytest.mark.parametrize(
+    ("answered", "reported"),
+    [
+        ("000000002A", "42"), ("0000000042", "2a"), ("F12FC747", "-248527033"), ("4046440263", "-248527033"),
+        ("-248527033", "F12FC747"), ("6F9619FF-8B86-D011-B42D-00CF4FC964FF", "6f9619ff8b86d011b42d00cf4fc964ff"),
+        ("6f9619ff8b86d011b42d00cf4fc964ff", "6F9619FF-8B86-D011-B42D-00CF4FC964FF"),
+    ],
+)  # fmt: skip
+def test_62_ids_that_are_one_number(answered: str, reported: str) -> None:
+    assert answered in spellings(reported)
+
+
+@pytest.mark.parametrize(
+    ("esm_class", "payload", "text", "segment"),
+    [
+        (0, b"\5\0\3\xaa\2\1hello", "hello", (0xAA, 2, 1)),
+        (0, b"\6\x08\4\xaa\xbb\2\2hello", "hello", (0xAABB, 2, 2)),
+        (0x40, b"Hello", "Hello", ()),
+    ],
+)
+def test_63_the_flag_of_a_header_may_be_wrong(
+    esm_class: int, payload: bytes, text: str, segment: tuple[int, ...]
+) -> None:
+    found = reader().inbound(pdu.ShortMessage(source=b"7916", esm_class=esm_class, message=payload), "trx1")
+    assert (found.text, found.segment) == (text, segment)
+
+
+@pytest.mark.parametrize(
+    ("coding", "octets"),
+    [(0xC8, b"Hi"), (0xD1, b"Hi"), (0xE0, b"\0H\0i"), (0x48, b"\0H\0i"), (0x40, b"Hi"), (8, b"\0H\0\0\0i\0\0")],
+)
+def test_64_inbound_alphabets(coding: int, octets: bytes) -> None:
+    assert reader().inbound(pdu.ShortMessage(source=b"7", data_coding=coding, message=octets), "trx1").text == "Hi"

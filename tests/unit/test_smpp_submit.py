@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.provider import Kind, Outcome, Reason, SettingsError, Submission, refused
-from gateway.smpp import pdu, query, septets, tlv
+from gateway.smpp import dates, pdu, query, septets, tlv
 from gateway.smpp.ids import form, respell
 from gateway.text import gsm7, parts
 from providers.smpp import tables
@@ -244,7 +244,7 @@ def test_what_query_sm_answers_is_a_receipt() -> None:
     ],
 )
 def test_moments_are_read_with_their_distance_from_utc(text: bytes, moment: int) -> None:
-    assert query.absolute_ms(text) == moment
+    assert dates.absolute_ms(text) == moment
 
 
 @pytest.mark.parametrize(
