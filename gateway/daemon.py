@@ -13,35 +13,22 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from gateway import metrics
-from gateway.api.app import serve
-from gateway.api.recipients import Recipients
 from gateway.config import Settings
-from gateway.connector.stage import Stage as ConnectorStage
 from gateway.datasets.files import directory_of
 from gateway.live import datasets as live_datasets
 from gateway.live import endpoints as live_endpoints
 from gateway.live import numbers as live_numbers
 from gateway.live import sheets as live_sheets
 from gateway.live import stops as live_stops
-from gateway.live import volumes as live_volumes
-from gateway.live.budgets import correct_budgets
 from gateway.live.plan import LivePlan, keep_published
-from gateway.notifier.stage import Notifier
-from gateway.ops.awaited import count_awaited
-from gateway.ops.carriers import watch_carriers
-from gateway.ops.health import Health, HealthServer, LogCounter, measure_loop_lag
-from gateway.ops.movement import measure_movement
-from gateway.ops.probes import count_leftovers, probe_postgres, probe_redis
-from gateway.ops.queues import measure_queues
+from gateway.ops.health import Health, LogCounter, measure_loop_lag
+from gateway.ops.probes import probe_postgres
 from gateway.ops.startup import check_store
 from gateway.ops.systemd import Systemd, status_line
-from gateway.receipts.chances import run_estimator
-from gateway.receipts.matcher import run_matcher
-from gateway.recorder.recorder import run_recorder
-from gateway.router import stage as router
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
 from gateway.streams.opening import Openness
@@ -107,37 +94,27 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         await stops.load()
         stages.start("stop lists", stops.watch())
         stages.start("stop lists mirror", publisher.run())
+        world = _World(settings, redis, pool, owner, plan, audience, stops, publisher)
         roles = set(settings.roles)
         if "notifier" in roles:
-            stages.start("notifier", Notifier(settings, redis, pool, audience, owner).run())
+            _start_notifier(stages, world)
         if "recorder" in roles:
-            for shard in range(redis.shards):
-                stages.start(f"recorder {shard}", run_recorder(settings, redis, pool, shard, owner, audience.current))
+            _start_recorder(stages, world)
         if "receipts" in roles:
-            stages.start(
-                "receipts", run_matcher(settings, redis, pool, owner, audience.current, plan.current, publisher.nudge)
-            )
-            stages.start("chances", run_estimator(settings, redis, pool, owner))
-            stages.start("leftovers", count_leftovers(pool, redis))
-            stages.start("awaited receipts", count_awaited(pool, redis))
-            stages.start("budgets", correct_budgets(settings, redis, pool, owner, plan.current))
-            stages.start("month volumes", live_volumes.publish_volumes(settings, redis, pool, owner, plan.current))
+            _start_receipts(stages, world)
         if "connector" in roles:
-            sending = ConnectorStage(settings, redis, owner, plan.current, stops.which, stops.is_any)
-            stages.start("connector", sending.run())
-        volumes = live_volumes.LiveVolumes(redis)
-        if roles & {"api", "router"}:
-            stages.start("volumes", volumes.watch())
-        if "router" in roles:
-            routing = router.run(settings, redis, owner, plan.current, volumes.used, stops.which, stops.is_any)
-            stages.start("router", routing)
-            stages.start("unmapped operators", live_numbers.count_unmapped(plan.current))
-            stages.start("queue gauges", measure_queues(redis))
-            stages.start("queue movement", measure_movement(redis))
-            stages.start("carrier gauges", watch_carriers(redis, plan.current))
-            stages.start("redis probe", probe_redis(redis))
-        recipients = Recipients(stops.which, plan.current, stops.is_any) if "api" in roles else None
-        url = await _listen(settings, redis, pool, plan, health, stack, recipients, volumes.used)
+            _start_connector(stages, world)
+        used = _start_volumes(stages, world) if roles & {"api", "router"} else None
+        if used and "router" in roles:
+            _start_router(stages, world, used)
+        try:
+            if used and "api" in roles:
+                url = await _serve_api(stack, world, health, used)
+            else:
+                url = await _serve_pages(stack, settings, health)
+        except OSError as e:
+            address = settings.listen if "api" in roles else settings.metrics_listen
+            raise ListenError(f"cannot listen on {address}: {e.strerror or e}") from e
         _settle_garbage()
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
         ready(url)
@@ -162,30 +139,107 @@ def _settle_garbage() -> None:
     gc.set_threshold(5_000, 20, 50)
 
 
-async def _listen(
-    settings: Settings,
-    redis: Redis,
-    pool: Pool,
-    plan: LivePlan,
-    health: Health,
-    stack: contextlib.AsyncExitStack,
-    recipients: Recipients | None,
-    used: Callable[[str, str, str], int],
-) -> str:
-    try:
-        if recipients is not None:
-            server = await serve(settings, redis, pool, plan, health, recipients, used)
-            stack.push_async_callback(server.close)
-            return server.url
-        if settings.metrics_listen:
-            pages = await HealthServer.open(settings.metrics_listen, health)
-            stack.push_async_callback(pages.close)
-            return pages.url
-    except OSError as e:
-        raise ListenError(
-            f"cannot listen on {settings.metrics_listen if recipients is None else settings.listen}: {e.strerror or e}"
-        ) from e
-    return ""
+@dataclass(frozen=True)
+class _World:
+    """What every stage may need."""
+
+    settings: Settings
+    redis: Redis
+    pool: Pool
+    owner: str
+    plan: LivePlan
+    audience: live_endpoints.LiveEndpoints
+    stops: live_stops.LiveStops
+    publisher: live_stops.Publisher
+
+
+Used = Callable[[str, str, str], int]
+
+# Each role imports its own stages: a process starts as fast as what it runs, not as what it could run.
+
+
+def _start_notifier(stages: _Stages, w: _World) -> None:
+    from gateway.notifier.stage import Notifier
+
+    stages.start("notifier", Notifier(w.settings, w.redis, w.pool, w.audience, w.owner).run())
+
+
+def _start_recorder(stages: _Stages, w: _World) -> None:
+    from gateway.recorder.recorder import run_recorder
+
+    for shard in range(w.redis.shards):
+        work = run_recorder(w.settings, w.redis, w.pool, shard, w.owner, w.audience.current)
+        stages.start(f"recorder {shard}", work)
+
+
+def _start_receipts(stages: _Stages, w: _World) -> None:
+    from gateway.live.budgets import correct_budgets
+    from gateway.live.volumes import publish_volumes
+    from gateway.ops.awaited import count_awaited
+    from gateway.ops.probes import count_leftovers
+    from gateway.receipts.chances import run_estimator
+    from gateway.receipts.matcher import run_matcher
+
+    settings, redis, pool, plan = w.settings, w.redis, w.pool, w.plan.current
+    matcher = run_matcher(settings, redis, pool, w.owner, w.audience.current, plan, w.publisher.nudge)
+    stages.start("receipts", matcher)
+    stages.start("chances", run_estimator(settings, redis, pool, w.owner))
+    stages.start("leftovers", count_leftovers(pool, redis))
+    stages.start("awaited receipts", count_awaited(pool, redis))
+    stages.start("budgets", correct_budgets(settings, redis, pool, w.owner, plan))
+    stages.start("month volumes", publish_volumes(settings, redis, pool, w.owner, plan))
+
+
+def _start_connector(stages: _Stages, w: _World) -> None:
+    from gateway.connector.stage import Stage
+
+    sending = Stage(w.settings, w.redis, w.owner, w.plan.current, w.stops.which, w.stops.is_any)
+    stages.start("connector", sending.run())
+
+
+def _start_volumes(stages: _Stages, w: _World) -> Used:
+    from gateway.live.volumes import LiveVolumes
+
+    volumes = LiveVolumes(w.redis)
+    stages.start("volumes", volumes.watch())
+    return volumes.used
+
+
+def _start_router(stages: _Stages, w: _World, used: Used) -> None:
+    from gateway.ops.carriers import watch_carriers
+    from gateway.ops.movement import measure_movement
+    from gateway.ops.probes import probe_redis
+    from gateway.ops.queues import measure_queues
+    from gateway.router import stage as router
+
+    plan = w.plan.current
+    stages.start("router", router.run(w.settings, w.redis, w.owner, plan, used, w.stops.which, w.stops.is_any))
+    stages.start("unmapped operators", live_numbers.count_unmapped(plan))
+    stages.start("queue gauges", measure_queues(w.redis))
+    stages.start("queue movement", measure_movement(w.redis))
+    stages.start("carrier gauges", watch_carriers(w.redis, plan))
+    stages.start("redis probe", probe_redis(w.redis))
+
+
+async def _serve_api(stack: contextlib.AsyncExitStack, w: _World, health: Health, used: Used) -> str:
+    from gateway.api.app import serve
+    from gateway.api.recipients import Recipients
+
+    recipients = Recipients(w.stops.which, w.plan.current, w.stops.is_any)
+    server = await serve(w.settings, w.redis, w.pool, w.plan, health, recipients, used)
+    stack.push_async_callback(server.close)
+    return server.url
+
+
+async def _serve_pages(stack: contextlib.AsyncExitStack, settings: Settings, health: Health) -> str:
+    """Where a process without the api shows its pages; empty: nowhere."""
+    if not settings.metrics_listen:
+        return ""
+    from gateway.ops.pages import HealthServer
+
+    pages = await HealthServer.open(settings.metrics_listen, health)
+    stack.push_async_callback(pages.close)
+    return pages.url
 
 
 class _Stages:

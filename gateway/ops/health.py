@@ -1,7 +1,7 @@
 """What a process says of itself: /metrics, /healthz (it lives), /readyz (it can do its work), and its loop's lag.
 
-In: checks that stages register. Out: routes for the api's application, or a small server for processes without api.
-Never: a secret, a check that waits.
+In: checks that stages register. Out: the three pages; pages.py serves them where there is no api. Never: a secret, a
+check that waits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from aiohttp import web
+import msgspec
 
 from gateway import __version__, metrics
 
@@ -19,6 +19,14 @@ Check = Callable[[], str]
 """Why the process cannot work now; empty when it can. Answers at once."""
 
 LAG_EVERY_S = 0.5
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What is answered, whoever asks: no page needs a key."""
+
+    status: int
+    content_type: str
+    body: bytes
 
 
 class Health:
@@ -41,51 +49,24 @@ class Health:
         """What each check says; empty words are good."""
         return {name: check() for name, check in self._checks.items()}
 
-
-def routes(health: Health) -> list[web.RouteDef]:
-    """The three pages. They need no key."""
-
-    async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "version": __version__})
-
-    async def readyz(_: web.Request) -> web.Response:
-        said = health.reasons()
-        ready = not any(said.values())
-        body = {"ready": ready, "checks": {name: reason or "ok" for name, reason in said.items()}}
-        return web.json_response(body, status=200 if ready else 503)
-
-    async def exposition(_: web.Request) -> web.Response:
-        body, content_type = metrics.render()
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition)]
+    def page(self, path: str) -> Page:
+        """The page of a path, 404 where there is none."""
+        match path:
+            case "/healthz":
+                return _json(200, {"status": "ok", "version": __version__})
+            case "/readyz":
+                said = self.reasons()
+                ready = not any(said.values())
+                checks = {name: reason or "ok" for name, reason in said.items()}
+                return _json(200 if ready else 503, {"ready": ready, "checks": checks})
+            case "/metrics":
+                body, content_type = metrics.render()
+                return Page(200, content_type, body)
+        return Page(404, "text/plain; charset=utf-8", b"There are /metrics, /healthz and /readyz.\n")
 
 
-class HealthServer:
-    """The three pages on an address of their own. `open` it, `close` it."""
-
-    def __init__(self, runner: web.AppRunner, url: str) -> None:
-        self._runner = runner
-        self.url = url
-
-    @classmethod
-    async def open(cls, listen: str, health: Health) -> HealthServer:
-        """`listen` is HOST:PORT; port 0 takes a free one. Raises OSError when it is taken."""
-        host, _, port = listen.rpartition(":")
-        application = web.Application()
-        application.add_routes(routes(health))
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        bound = runner.addresses[0]
-        return cls(runner, f"http://{host}:{bound[1]}")
-
-    async def close(self) -> None:
-        await self._runner.cleanup()
+def _json(status: int, document: object) -> Page:
+    return Page(status, "application/json; charset=utf-8", msgspec.json.encode(document))
 
 
 class LogCounter(logging.Handler):

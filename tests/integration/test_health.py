@@ -7,7 +7,8 @@ import asyncio
 import aiohttp
 
 from gateway import metrics
-from gateway.ops.health import Health, HealthServer, measure_loop_lag
+from gateway.ops.health import Health, measure_loop_lag
+from gateway.ops.pages import HealthServer
 
 
 async def fetch(url: str) -> tuple[int, str]:
@@ -44,6 +45,21 @@ async def test_metrics_are_shown_in_the_exposition_format() -> None:
     assert status == 200
     assert 'sluice_messages_accepted_total{class="otp",client="app"}' in body
     assert "process_cpu_seconds_total" in body
+
+
+async def test_one_connection_asks_again_and_again_and_what_is_no_page_is_refused() -> None:
+    server = await HealthServer.open("127.0.0.1:0", Health())
+    try:
+        port = int(server.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        asked = ("GET /healthz?x=1", "HEAD /healthz", "GET /nothing", "POST /metrics")
+        writer.write("".join(f"{what} HTTP/1.1\r\nHost: h\r\n\r\n" for what in asked).encode() + b"no HTTP\r\n\r\n")
+        said = (await asyncio.wait_for(reader.read(), 30)).decode()  # the last one ends the connection
+        writer.close()
+        assert [answer[:3] for answer in said.split("HTTP/1.1 ")[1:]] == ["200", "200", "404", "405", "400"]
+        assert said.count('"status":"ok"') == 1, "HEAD has no body"
+    finally:
+        await server.close()
 
 
 async def test_a_late_event_loop_is_measured(monkeypatch) -> None:
