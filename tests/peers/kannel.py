@@ -6,11 +6,10 @@ In: where its SMSC is, what to call for subscribers' messages. Out: its sendsms 
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import Final
 
-from tests.peers.programs import program
+from tests.peers.programs import free_port, listening, program
 
 DEADLINE_S: Final = 30
 USER, PASSWORD = "tester", "foobar"
@@ -68,7 +67,7 @@ class KannelServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[asyncio.subprocess.Process] = []
-        self._ports = {name: _free_port() for name in ("admin", "box", "send")}
+        self._ports = {name: free_port() for name in ("admin", "box", "send")}
 
     @property
     def url(self) -> str:
@@ -89,7 +88,7 @@ class KannelServer:
                     path, str(self._folder / "kannel.conf"), stdout=quiet, stderr=quiet, cwd=self._folder
                 )
             )
-            await _listening(self._ports[port])
+            await listening(self._ports[port], DEADLINE_S)
 
     async def kill(self) -> None:
         """kill -9 of both."""
@@ -98,21 +97,3 @@ class KannelServer:
                 process.kill()
             await process.wait()
         self._processes.clear()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port: int = s.getsockname()[1]
-        return port
-
-
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
