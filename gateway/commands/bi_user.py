@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.database import find_database
-from gateway.commands.target import DEFAULT_DATA
+from gateway.commands.options import reaches_database
 from gateway.commands.teaching import DATABASE, SETTINGS, lesson
 from gateway.embedded.postgres import Running
 from gateway.store import analysts
@@ -34,16 +34,7 @@ from gateway.store.pool import StoreAwayError
 @click.option("--new-password", is_flag=True, help="Make a new one for a login that is there.")
 @click.option("--with-recipients", is_flag=True, help="Also bi.recipients: numbers and texts.")
 @click.option("--remove", is_flag=True, help="Drop the login.")
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
-@click.option("--postgres-url", metavar="URL", help="As the owner of the tables, with CREATEROLE.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="SLUICE_DATA",
-    default=DEFAULT_DATA,
-    show_default=True,
-    help="Of `sluice up`.",
-)
+@reaches_database("As the owner of the tables, with CREATEROLE.")
 def bi_user(
     name: str,
     password_file: Path | None,

@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from gateway.commands.client import print_json
+from gateway.commands.options import CONFIG
 from gateway.commands.origins import origins
 from gateway.commands.settings import read_settings
 from gateway.commands.tables import Column, show
@@ -37,7 +38,7 @@ def command() -> None:
         source=SETTINGS,
     ),
 )
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
+@CONFIG
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def check(path: Path | None, as_json: bool) -> None:
     """Read the settings as `sluice run` would; print each as it holds, and where it comes from."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.database import find_database
-from gateway.commands.target import DEFAULT_DATA
+from gateway.commands.options import reaches_database
 from gateway.commands.teaching import DATABASE, SETTINGS, lesson
 from gateway.demo import load
 from gateway.demo.world import SEED
@@ -37,16 +37,7 @@ from gateway.store.pool import StoreAwayError
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed gives the same month.")
 @click.option("--force", is_flag=True, help="Even among real messages.")
 @click.option("--remove", is_flag=True, help="Take all of it out again.")
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
-@click.option("--postgres-url", metavar="URL", help="As the owner of the tables.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="SLUICE_DATA",
-    default=DEFAULT_DATA,
-    show_default=True,
-    help="Of `sluice up`.",
-)
+@reaches_database()
 def command(
     messages: int,
     days: int,

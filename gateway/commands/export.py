@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.commands.database import find_database
-from gateway.commands.target import DEFAULT_DATA
+from gateway.commands.options import reaches_database
 from gateway.commands.teaching import DATABASE, SETTINGS, lesson
 from gateway.commands.times import SPAN_HINT, length
 from gateway.exports.export import Task, export
@@ -40,16 +40,7 @@ from gateway.store.pool import StoreAwayError
 @click.option("--excel", is_flag=True, help="With csv: for Excel with decimal commas (BOM, semicolons).")
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), default="export", show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Write days again that have not changed, too.")
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
-@click.option("--postgres-url", metavar="URL", help="As the owner of the tables.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="SLUICE_DATA",
-    default=DEFAULT_DATA,
-    show_default=True,
-    help="Of `sluice up`.",
-)
+@reaches_database()
 def command(
     since: str | None,
     until: str | None,

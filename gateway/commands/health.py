@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from gateway.commands.options import CONFIG
 from gateway.commands.settings import read_settings
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.config import Settings
@@ -33,7 +34,7 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}  # noqa: 
         codes={1: "no process answers; with --ready: it answers and cannot work now"},
     ),
 )
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
+@CONFIG
 @click.option("--ready", is_flag=True, help="Fail, too, when the process lives and cannot do its work.")
 def command(path: Path | None, ready: bool) -> None:
     """Ask the process of these settings on this machine how it is.

@@ -16,6 +16,7 @@ from gateway.api.dataset_documents import DatasetView
 from gateway.commands.client import print_json
 from gateway.commands.numbering import shown
 from gateway.commands.numbering.access import MAX_HISTORY, Access, find_access
+from gateway.commands.options import AS_JSON, CONFIG_OR_API
 from gateway.commands.teaching import EITHER, lesson
 from gateway.datasets.report import Report
 from gateway.numbering import reading
@@ -25,13 +26,6 @@ from gateway.text import numbers as text_numbers
 
 KINDS = ("numbers", "ported")
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of tables and sentences.")
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="SLUICE_CONFIG",
-    help="A sluice.toml: reach PostgreSQL and Redis themselves, not the API.",
-)
 _KIND = click.option("--kind", type=click.Choice(KINDS), help="numbers: a numbering plan; ported: ported numbers.")
 
 
@@ -76,8 +70,8 @@ def command() -> None:
     "--max-errors", type=click.IntRange(0), help="Rows that may be wrong and are left out. If not given: 1 in 1,000."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what is wrong and what would change.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def import_(
     files: tuple[Path, ...],
     kind: str,
@@ -116,8 +110,8 @@ def import_(
 @command.command("list", epilog=lesson("sluice numbers list --kind ported --limit 5", source=EITHER))
 @_KIND
 @click.option("--limit", type=click.IntRange(1, MAX_HISTORY), default=20, show_default=True, help="How many versions.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def list_(kind: str | None, limit: int, as_json: bool, config: Path | None) -> None:
     """List versions, the newest first."""
     found = [row for row in find_access(config).history(kind, limit) if row.kind in KINDS]
@@ -129,7 +123,7 @@ def list_(kind: str | None, limit: int, as_json: bool, config: Path | None) -> N
 
 @command.command("activate", epilog=lesson("sluice numbers activate 12", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1))
-@_CONFIG
+@CONFIG_OR_API
 def activate_command(version: int, config: Path | None) -> None:
     """Make a version live in every process within a second."""
     access = find_access(config)
@@ -143,7 +137,7 @@ def activate_command(version: int, config: Path | None) -> None:
 )
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("version", type=click.IntRange(min=1), required=False)
-@_CONFIG
+@CONFIG_OR_API
 def rollback_command(kind: str, version: int | None, config: Path | None) -> None:
     """Return to a version; without one, to that which was live before."""
     click.echo(f"Version {find_access(config).rollback(kind, version)} of {kind} is live.")
@@ -151,7 +145,7 @@ def rollback_command(kind: str, version: int | None, config: Path | None) -> Non
 
 @command.command("deactivate", epilog=lesson("sluice numbers deactivate ported", source=EITHER))
 @click.argument("kind", type=click.Choice(KINDS))
-@_CONFIG
+@CONFIG_OR_API
 def deactivate_command(kind: str, config: Path | None) -> None:
     """Use no version of a kind any more. Versions stay, and can be made live again."""
     ended = find_access(config).deactivate(kind)
@@ -160,8 +154,8 @@ def deactivate_command(kind: str, config: Path | None) -> None:
 
 @command.command("show", epilog=lesson("sluice numbers show +79161234567", source=EITHER))
 @click.argument("number")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def show_command(number: str, as_json: bool, config: Path | None) -> None:
     """Say whose a number is, and everything that is known of it."""
     try:
@@ -177,8 +171,8 @@ def show_command(number: str, as_json: bool, config: Path | None) -> None:
 
 @command.command("unmapped", epilog=lesson("sluice numbers unmapped --limit 100", source=EITHER))
 @click.option("--limit", type=click.IntRange(1, MAX_HISTORY), default=50, show_default=True, help="How many names.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def unmapped_command(limit: int, as_json: bool, config: Path | None) -> None:
     """List operators of the datasets that the plan has no name for, the most frequent first."""
     found = find_access(config).unmapped(limit)

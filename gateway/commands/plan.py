@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from gateway.api.plan_documents import PlanEffect
+from gateway.commands.options import AS_JSON, CONFIG_OR_API
 from gateway.commands.plan_access import MAX_HISTORY, Access, AccessError, find_access
 from gateway.commands.plan_effect import print_effect
 from gateway.commands.tables import Column, show
@@ -35,14 +36,7 @@ from gateway.store.traffic import MOST
 T = TypeVar("T")
 
 _FILE = click.argument("file", type=click.File("rb"))
-_JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of tables and sentences.")
 _NOTE = click.option("--note", default="", help="Why: kept in the audit.")
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="SLUICE_CONFIG",
-    help="A sluice.toml: reach PostgreSQL and Redis themselves, not the API.",
-)
 
 
 @click.group(
@@ -64,8 +58,8 @@ def command() -> None:
 @_FILE
 @click.option("--credentials", is_flag=True, help="Also see whether this machine can read every secret.")
 @click.option("--live", is_flag=True, help="Also ask the gateway which limits last week's traffic would have reached.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def check_command(file: IO[bytes], credentials: bool, live: bool, as_json: bool, config: Path | None) -> None:
     """Say everything that is wrong with a plan, line by line. Needs no gateway but for --live."""
     text = _read(file)
@@ -92,8 +86,8 @@ def check_command(file: IO[bytes], credentials: bool, live: bool, as_json: bool,
 @_FILE
 @click.option("--activate", is_flag=True, help="Make it live at once.")
 @click.option("--note", default="", help="Why: kept in the history.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def apply_command(file: IO[bytes], activate: bool, note: str, as_json: bool, config: Path | None) -> None:
     """Keep a plan as a new version; with --activate it is live in every process within a second."""
     text = _read(file)
@@ -123,8 +117,8 @@ def apply_command(file: IO[bytes], activate: bool, note: str, as_json: bool, con
 @command.command("activate", epilog=lesson("sluice plan activate 12", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1))
 @_NOTE
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def activate_command(version: int, note: str, as_json: bool, config: Path | None) -> None:
     """Make a version live in every process within a second."""
 
@@ -138,8 +132,8 @@ def activate_command(version: int, note: str, as_json: bool, config: Path | None
 @command.command("rollback", epilog=lesson("sluice plan rollback", "sluice plan rollback 11", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @_NOTE
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def rollback_command(version: int | None, note: str, as_json: bool, config: Path | None) -> None:
     """Return to a version; without one, to that which was live before."""
 
@@ -151,8 +145,8 @@ def rollback_command(version: int | None, note: str, as_json: bool, config: Path
 
 @command.command("history", epilog=lesson("sluice plan history --limit 5", source=EITHER))
 @click.option("--limit", type=click.IntRange(1, MAX_HISTORY), default=20, show_default=True, help="How many versions.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def history_command(limit: int, as_json: bool, config: Path | None) -> None:
     """List versions, the newest first."""
 
@@ -173,8 +167,8 @@ def history_command(limit: int, as_json: bool, config: Path | None) -> None:
 
 @command.command("show", epilog=lesson("sluice plan show > plan.toml", source=EITHER))
 @click.argument("version", type=click.IntRange(min=1), required=False)
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def show_command(version: int | None, as_json: bool, config: Path | None) -> None:
     """Print the document of a version; without one, of the live one."""
     number, text = _run(lambda access: _document(access, version), config)
@@ -190,8 +184,8 @@ def show_command(version: int | None, as_json: bool, config: Path | None) -> Non
 @_FILE
 @click.option("--version", type=click.IntRange(min=1), help="Compare with this version instead of the live one.")
 @click.option("--days", type=click.IntRange(0, 31), default=7, show_default=True, help="Traffic to try it on; 0: none.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def diff_command(file: IO[bytes], version: int | None, days: int, as_json: bool, config: Path | None) -> None:
     """Show what a plan would change, and what it would have moved and cost on last week's traffic."""
     text_after = _read(file)
@@ -236,8 +230,8 @@ def diff_command(file: IO[bytes], version: int | None, days: int, as_json: bool,
 @click.option(
     "--sample", type=click.IntRange(1, 100_000), default=100_000, show_default=True, help="Messages to look at."
 )
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def replay_command(
     file: IO[bytes] | None,
     version: int | None,

@@ -13,8 +13,10 @@ from typing import IO
 import click
 import msgspec
 
+from gateway.commands.options import AS_JSON, CONFIG_OR_API
 from gateway.commands.sheets import shown
 from gateway.commands.sheets.access import find_access
+from gateway.commands.sheets.versions import VERSION, add_versions
 from gateway.commands.tables import Column, show
 from gateway.commands.teaching import EITHER, lesson
 from gateway.plan.document import Rate
@@ -25,14 +27,6 @@ from gateway.sheets.rates import Given
 
 KIND = "rates"
 _EMPTY = "No price list was kept yet: sluice rates import FILE --carrier NAME --activate"
-_JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of tables and sentences.")
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="SLUICE_CONFIG",
-    help="A sluice.toml: reach PostgreSQL and Redis themselves, not the API.",
-)
-_VERSION = click.argument("version", type=click.IntRange(min=1), required=False)
 
 
 @click.group(
@@ -66,8 +60,8 @@ def command() -> None:
 @click.option("--activate", is_flag=True, help="Make it the one in use at once.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would change.")
 @click.option("--note", default="", help="Why: kept in the history.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def import_command(
     file: IO[bytes],
     carrier: str,
@@ -112,25 +106,12 @@ def _checked(read: shown.Reader, text: str) -> str:
         raise click.UsageError(str(e)) from e
 
 
-@command.command("list", epilog=lesson("sluice rates list --limit 5", source=EITHER))
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many versions.")
-@_JSON
-@_CONFIG
-def list_command(limit: int, as_json: bool, config: Path | None) -> None:
-    """List versions, the newest first."""
-    rows = find_access(config).history(KIND, limit)
-    if as_json:
-        click.echo(msgspec.json.encode(rows))
-    else:
-        shown.print_versions(rows, _EMPTY)
-
-
 @command.command("show", epilog=lesson("sluice rates show --carrier north", "sluice rates show 11", source=EITHER))
-@_VERSION
+@VERSION
 @click.option("--carrier", metavar="NAME", help="Only this carrier's rows.")
 @click.option("--operator", metavar="NAME", help="Only rows for this operator, as they spell it.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def show_command(
     version: int | None, carrier: str | None, operator: str | None, as_json: bool, config: Path | None
 ) -> None:
@@ -153,8 +134,8 @@ def _cells(rate: Rate) -> tuple[str, ...]:
 
 
 @command.command("month", epilog=lesson("sluice rates month", source=EITHER))
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def month_command(as_json: bool, config: Path | None) -> None:
     """Show where month ladders stand: parts sent, the price of the next one, the next step, the invoice so far."""
     found = find_access(config).month()
@@ -179,27 +160,4 @@ def month_command(as_json: bool, config: Path | None) -> None:
     show(columns, rows)
 
 
-@command.command("export", epilog=lesson("sluice rates export > rates.csv", source=EITHER))
-@_VERSION
-@_CONFIG
-def export_command(version: int | None, config: Path | None) -> None:
-    """Print the CSV of a version; without one, of the one in use. `import --whole` reads it back."""
-    content = find_access(config).content(KIND, version)
-    sys.stdout.buffer.write(content or rates.write(()))
-
-
-@command.command("activate", epilog=lesson("sluice rates activate 12", source=EITHER))
-@click.argument("version", type=click.IntRange(min=1))
-@_CONFIG
-def activate_command(version: int, config: Path | None) -> None:
-    """Make a version the one in use, in every process within a second."""
-    find_access(config).activate(KIND, version)
-    click.echo(f"Version {version} is live.")
-
-
-@command.command("rollback", epilog=lesson("sluice rates rollback", "sluice rates rollback 11", source=EITHER))
-@_VERSION
-@_CONFIG
-def rollback_command(version: int | None, config: Path | None) -> None:
-    """Return to a version; without one, to that which was in use before."""
-    click.echo(f"Version {find_access(config).rollback(KIND, version)} is live.")
+add_versions(command, KIND, listing="list", empty=_EMPTY, nothing=rates.write(()), back="import --whole")

@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import click
 
+from gateway.commands.options import CONFIG
 from gateway.commands.settings import read_settings
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.store.pool import Pool, StoreAwayError
@@ -27,7 +28,7 @@ _EPOCH = date(1970, 1, 1)
 )
 @click.option("--since", type=click.DateTime(("%Y-%m-%d",)), required=True, help="The first day, UTC.")
 @click.option("--until", type=click.DateTime(("%Y-%m-%d",)), help="The last day; today when not given.")
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
+@CONFIG
 @click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")
 def recount_command(since: datetime, until: datetime | None, path: Path | None, postgres_url: str | None) -> None:
     """Count the statistics of some days anew from their messages.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.options import CONFIG
 from gateway.commands.settings import read_settings
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.config import Settings
@@ -24,7 +25,7 @@ WHERE = "say where the gateway's servers are: SLUICE_REDIS_URL and SLUICE_POSTGR
     "recover",
     epilog=lesson("sluice recover --dry-run        # look first", "sluice recover", source=SETTINGS),
 )
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="SLUICE_CONFIG", help="A sluice.toml.")
+@CONFIG
 @click.option("--redis-url", metavar="URL", help="Redis >= 7 or Valkey.")
 @click.option("--postgres-url", metavar="URL", help="PostgreSQL >= 14.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")

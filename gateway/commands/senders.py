@@ -13,8 +13,10 @@ from typing import IO
 import click
 import msgspec
 
+from gateway.commands.options import AS_JSON, CONFIG_OR_API
 from gateway.commands.sheets import shown
 from gateway.commands.sheets.access import find_access
+from gateway.commands.sheets.versions import add_versions
 from gateway.commands.tables import Column, show
 from gateway.commands.teaching import EITHER, lesson
 from gateway.message import CLASSES
@@ -26,14 +28,6 @@ from gateway.sheets.rates import Given
 
 KIND = "senders"
 _EMPTY = "No registry was kept yet: sluice senders import FILE --activate"
-_JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of tables and sentences.")
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="SLUICE_CONFIG",
-    help="A sluice.toml: reach PostgreSQL and Redis themselves, not the API.",
-)
-_VERSION = click.argument("version", type=click.IntRange(min=1), required=False)
 
 
 @click.group(
@@ -63,8 +57,8 @@ def command() -> None:
 @click.option("--activate", is_flag=True, help="Make it the one in use at once.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would change.")
 @click.option("--note", default="", help="Why: kept in the history.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def import_command(
     file: IO[bytes], carrier: str, activate: bool, dry_run: bool, note: str, as_json: bool, config: Path | None
 ) -> None:
@@ -93,8 +87,8 @@ def import_command(
 
 
 @command.command("list", epilog=lesson("sluice senders list", source=EITHER))
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def list_command(as_json: bool, config: Path | None) -> None:
     """List the senders that are registered: those of the plan, then those of the registry in use."""
     access = find_access(config)
@@ -121,8 +115,8 @@ def _cells(s: Sender) -> tuple[str, ...]:
 @click.argument("name")
 @click.option("--client", default="", metavar="NAME", help="As this client would use it.")
 @click.option("--class", "klass", type=click.Choice(CLASSES), help="Only this class.")
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG_OR_API
 def check_command(name: str, client: str, klass: str | None, as_json: bool, config: Path | None) -> None:
     """Say where a sender may be used, and why not elsewhere. Exit code 0 also where it may not."""
     access = find_access(config)
@@ -157,40 +151,4 @@ def _standings(plan: Plan, registry: Senders, name: str, client: str, classes: t
     return found
 
 
-@command.command("history", epilog=lesson("sluice senders history --limit 5", source=EITHER))
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many versions.")
-@_JSON
-@_CONFIG
-def history_command(limit: int, as_json: bool, config: Path | None) -> None:
-    """List versions of the registry, the newest first."""
-    rows = find_access(config).history(KIND, limit)
-    if as_json:
-        click.echo(msgspec.json.encode(rows))
-    else:
-        shown.print_versions(rows, _EMPTY)
-
-
-@command.command("export", epilog=lesson("sluice senders export > senders.csv", source=EITHER))
-@_VERSION
-@_CONFIG
-def export_command(version: int | None, config: Path | None) -> None:
-    """Print the CSV of a version; without one, of the one in use. `import` reads it back."""
-    content = find_access(config).content(KIND, version)
-    sys.stdout.buffer.write(content or senders.write(()))
-
-
-@command.command("activate", epilog=lesson("sluice senders activate 12", source=EITHER))
-@click.argument("version", type=click.IntRange(min=1))
-@_CONFIG
-def activate_command(version: int, config: Path | None) -> None:
-    """Make a version the one in use, in every process within a second."""
-    find_access(config).activate(KIND, version)
-    click.echo(f"Version {version} is live.")
-
-
-@command.command("rollback", epilog=lesson("sluice senders rollback", "sluice senders rollback 11", source=EITHER))
-@_VERSION
-@_CONFIG
-def rollback_command(version: int | None, config: Path | None) -> None:
-    """Return to a version; without one, to that which was in use before."""
-    click.echo(f"Version {find_access(config).rollback(KIND, version)} is live.")
+add_versions(command, KIND, listing="history", empty=_EMPTY, nothing=senders.write(()), back="import")
