@@ -11,20 +11,19 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Final
 
-import asyncpg
 import msgspec
 
 from gateway import logs
 from gateway.config import Settings
+from gateway.live.turns import take_turns
 from gateway.plan.budgets import Budgets, Purse
 from gateway.plan.choice import Compiled
 from gateway.plan.periods import bounds
-from gateway.store.pool import Pool, StoreAwayError
+from gateway.store.pool import Pool
 from gateway.store.spending import Spent, spending
 from gateway.streams import facts
 from gateway.streams.allowances import key_of
-from gateway.streams.lease import Lease
-from gateway.streams.link import Arg, Redis, RedisAwayError, ScriptError
+from gateway.streams.link import Arg, Redis
 
 log = logs.stage("budgets")
 
@@ -50,13 +49,16 @@ async def correct_budgets(
     settings: Settings, redis: Redis, pool: Pool, owner: str, plan: Callable[[], Compiled | None]
 ) -> None:
     """Correct until cancelled; one process at a time, by a lease."""
-    while True:
-        lease = Lease(redis.link(None), "lease:budgets", owner, settings.lease_s)
-        await lease.acquire()
-        try:
-            await lease.while_held(Correcting(redis, pool, plan).run(), "budgets")
-        finally:
-            await lease.release()
+    await take_turns(
+        settings,
+        redis,
+        owner,
+        "budgets",
+        lambda: Correcting(redis, pool, plan).turn,
+        EVERY_S,
+        log,
+        "budgets_not_corrected",
+    )
 
 
 class Correcting:
@@ -66,19 +68,6 @@ class Correcting:
         self._redis, self._pool, self._plan = redis, pool, plan
         self._link = redis.link(None)
         self._booked: dict[str, deque[tuple[int, int]]] = defaultdict(deque)
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        told = ""
-        while True:
-            try:
-                await self.turn()
-                told = ""
-            except (StoreAwayError, RedisAwayError, ScriptError, asyncpg.PostgresError) as e:
-                if told != type(e).__name__:
-                    told = type(e).__name__
-                    log.warning("budgets_not_corrected", reason=e)
-            await asyncio.sleep(EVERY_S)
 
     async def turn(self) -> None:
         """Correct once. Nothing is asked while the plan has no budgets."""

@@ -6,23 +6,21 @@ PostgreSQL is away the last known sums stand; a new month begins with nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Final
 
-import asyncpg
 import msgspec
 
 from gateway import logs
 from gateway.config import Settings
+from gateway.live.turns import take_turns
 from gateway.message import VERSION, UnknownVersionError
 from gateway.plan.choice import Compiled
 from gateway.plan.months import month_start_ms, next_month_ms
-from gateway.store.pool import Pool, StoreAwayError
+from gateway.store.pool import Pool
 from gateway.store.volumes import Volumes, volumes
-from gateway.streams.lease import Lease
-from gateway.streams.link import Redis, RedisAwayError, ScriptError
+from gateway.streams.link import Redis
 from gateway.streams.mirror import Mirror
 
 log = logs.stage("volumes")
@@ -97,13 +95,9 @@ async def publish_volumes(
     settings: Settings, redis: Redis, pool: Pool, owner: str, plan: Callable[[], Compiled | None]
 ) -> None:
     """Sum and mirror until cancelled; one process at a time, by a lease."""
-    while True:
-        lease = Lease(redis.link(None), "lease:volumes", owner, settings.lease_s)
-        await lease.acquire()
-        try:
-            await lease.while_held(Summing(redis, pool, plan).run(), "month volumes")
-        finally:
-            await lease.release()
+    await take_turns(
+        settings, redis, owner, "volumes", lambda: Summing(redis, pool, plan).turn, EVERY_S, log, "volumes_not_summed"
+    )
 
 
 class Summing:
@@ -114,19 +108,6 @@ class Summing:
         self._asked: tuple[object, ...] = ()
         self._older: Volumes = {}
         self._cut_ms = self._summed_ms = 0
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        told = ""
-        while True:
-            try:
-                await self.turn()
-                told = ""
-            except (StoreAwayError, RedisAwayError, ScriptError, asyncpg.PostgresError) as e:
-                if told != type(e).__name__:
-                    told = type(e).__name__
-                    log.warning("volumes_not_summed", reason=e)
-            await asyncio.sleep(EVERY_S)
 
     async def turn(self) -> None:
         """Sum and mirror once. Nothing is asked while no price depends on the month."""

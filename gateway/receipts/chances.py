@@ -11,18 +11,16 @@ import os
 import socket
 from typing import Final
 
-import asyncpg
-
 from gateway import logs
 from gateway.config import Settings
 from gateway.deliveries import DEADLINE_S
+from gateway.live.turns import take_turns
 from gateway.plan.chances import Cell, Tally, horizon_ms
 from gateway.plan.surroundings import Chance
 from gateway.store import deliveries
-from gateway.store.pool import Pool, StoreAwayError
+from gateway.store.pool import Pool
 from gateway.streams import chances
-from gateway.streams.lease import Lease
-from gateway.streams.link import Redis, RedisAwayError
+from gateway.streams.link import Redis
 
 log = logs.stage("receipts")
 
@@ -38,13 +36,9 @@ _BEHIND_MS: Final = 3_000  # the recorder's usual lag: what just arrived is not 
 async def run_estimator(settings: Settings, redis: Redis, pool: Pool, owner: str = "") -> None:
     """Until cancelled. Estimators of several processes take turns by a lease, in which `owner` names this one."""
     owner = owner or f"{socket.gethostname()}:{os.getpid()}"
-    while True:
-        lease = Lease(redis.link(None), "lease:chances", owner, settings.lease_s)
-        await lease.acquire()
-        try:
-            await lease.while_held(Estimator(redis, pool).run(), "chances")
-        finally:
-            await lease.release()
+    await take_turns(
+        settings, redis, owner, "chances", lambda: Estimator(redis, pool).once, EVERY_S, log, "chances_stand_still"
+    )
 
 
 class Estimator:
@@ -54,19 +48,6 @@ class Estimator:
         self._redis, self._pool = redis, pool
         self._tallies = {klass: Tally(klass) for klass in DEADLINE_S}
         self._turn = 0
-
-    async def run(self) -> None:
-        """Estimate again and again."""
-        told = ""
-        while True:
-            try:
-                await self.once()
-                told = ""
-            except (StoreAwayError, asyncpg.PostgresError, RedisAwayError) as e:
-                if told != type(e).__name__:
-                    told = type(e).__name__
-                    log.warning("chances_stand_still", why=told)
-            await asyncio.sleep(EVERY_S)
 
     async def once(self) -> dict[Cell, Chance]:
         """Read what changed, estimate, publish."""
