@@ -143,7 +143,7 @@ def unknown_version(c: Call) -> Problem:
 
 async def _kept(c: Call, kind: str, directory: Path) -> Answer:
     source, target = directory / "given", directory / "kept"
-    if refused := await _take(c, source):
+    if refused := await take_body(c, source):
         return refused
     try:
         report = await dataset_kinds.check(kind, source, target)
@@ -182,8 +182,8 @@ async def _published(c: Call, row: Dataset) -> Dataset:
     return row
 
 
-async def _take(c: Call, path: Path) -> Problem | None:
-    """The body, into a file."""
+async def take_body(c: Call, path: Path) -> Problem | None:
+    """The body, into a file, as it comes; or why not."""
     taken = 0
     with path.open("wb") as file:
         try:

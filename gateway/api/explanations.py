@@ -132,7 +132,8 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
     ),
     Code.UNKNOWN_DATASET: Explanation(
         "There is no dataset of this kind, or no version of this number whose content is kept.",
-        "`GET /v1/datasets` lists kinds and versions; the content of the newest thirty of each kind is kept.",
+        "`GET /v1/datasets` lists kinds and versions, `GET /v1/stoplist/versions` those of stop lists; the content of"
+        " the newest thirty of each is kept.",
         "There is no version 12 of numbers whose content is kept; GET /v1/datasets lists them.",
     ),
     Code.UNKNOWN_KEY: Explanation(

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.api.documents import ClassName
+from gateway.api.problems import RowFault
 
 MAX_NUMBERS: Final = 10_000
 """In one request."""
@@ -116,3 +117,80 @@ class StopCheck(msgspec.Struct):
         Sequence[ClassName], Meta(description="classes that this client cannot send to it; empty: it gets everything")
     ]
     entries: Annotated[Sequence[StopView], Meta(description="why: everybody's lists, and the client's own")]
+
+
+Version = Annotated[int, Meta(ge=1, description="its number, one row of numbers for all lists", examples=[3])]
+How = Literal["import", "replace", "rollback"]
+
+
+class StopsImported(msgspec.Struct):
+    """What a file of numbers came to."""
+
+    version: Annotated[int | None, Meta(description="the version that was made; null: nothing changed")]
+    numbers: Annotated[int, Meta(description="numbers that were read", examples=[1000])]
+    added: Annotated[int, Meta(description="numbers that no import had put on the list")]
+    changed: Annotated[int, Meta(description="numbers of which something else is stopped now, or for another reason")]
+    removed: Annotated[int, Meta(description="with `whole`: imported numbers that the file has not, and are off now")]
+    unchanged: Annotated[int, Meta(description="numbers that were there already, or came twice")]
+    refused: Annotated[int, Meta(description="lines without a number, which were left out")]
+    faults: Annotated[Sequence[RowFault], Meta(description="the first of them")]
+
+
+class StopVersionView(msgspec.Struct, kw_only=True):
+    """What was imported into a list, as of one import or return."""
+
+    version: Version
+    client: Client | None
+    how: Annotated[How, Meta(description="replace: a file that was the whole list; rollback: a return to `back_to`")]
+    back_to: Annotated[int | None, Meta(description="the version it returned to; 0: before the first; null: none")]
+    classes: Annotated[Sequence[ClassName], Meta(description="what the import stops; none for a rollback")]
+    note: Annotated[str, Meta(description="the reason that was given")]
+    source: Annotated[str, Meta(description="name of the file", examples=["regulator.csv"])]
+    numbers: Annotated[int, Meta(description="imported numbers on the list when it was made")]
+    added: Annotated[int, Meta(description="numbers that came onto it")]
+    changed: Annotated[int, Meta(description="numbers of which something else is stopped since")]
+    removed: Annotated[int, Meta(description="numbers that came off it")]
+    created_at: Annotated[datetime, Meta(description="when it was made")]
+    created_by: Annotated[
+        str, Meta(description="client and key, or the login on the server", examples=["ops/key_0a1b"])
+    ]
+    current: Annotated[bool, Meta(description="true: the newest of its list, which is in use")]
+    kept: Annotated[bool, Meta(description="true: one can return to it; to the newest 30 of a list one can")]
+
+
+class StopVersions(msgspec.Struct):
+    """Versions of what was imported."""
+
+    versions: Annotated[Sequence[StopVersionView], Meta(description="newest first")]
+
+
+class StopReturn(msgspec.Struct, forbid_unknown_fields=True):
+    """Which version to return to."""
+
+    version: Annotated[
+        int | None,
+        Meta(description="the version; 0: before the first import; null: the one before the newest"),
+    ] = None
+    client: Annotated[
+        str | None, Meta(description="whose list; null: that of the version, or everybody's", examples=["shop"])
+    ] = None
+
+
+class StopChange(msgspec.Struct):
+    """A number of which two versions do not stop the same."""
+
+    number: Number
+    before: Annotated[Sequence[ClassName], Meta(description="what the earlier one stops; empty: nothing")]
+    after: Annotated[Sequence[ClassName], Meta(description="what the later one stops; empty: nothing")]
+
+
+class StopDiff(msgspec.Struct):
+    """What differs between two versions of a list."""
+
+    client: Client | None
+    before: Annotated[int, Meta(description="the one version; 0: before the first import")]
+    after: Annotated[int, Meta(description="the other")]
+    added: Annotated[int, Meta(description="numbers that only the other has")]
+    changed: Annotated[int, Meta(description="numbers of which it stops something else")]
+    removed: Annotated[int, Meta(description="numbers that it has not")]
+    numbers: Annotated[Sequence[StopChange], Meta(description="the first of them")]

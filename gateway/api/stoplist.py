@@ -70,7 +70,7 @@ async def add(c: Call) -> Answer:
     if isinstance(made, Problem):
         return made
     if made.fresh or made.changed:
-        await _publish(c)
+        await publish(c)
         if len(parsed) < MAX_NUMBERS:  # a full request is one of many: the last one of them waits for all
             await asyncio.sleep(KNOWN_S)
     return call.answer(StopsAdded(made.fresh, made.changed, len(set(parsed)) - made.fresh - made.changed))
@@ -111,7 +111,7 @@ async def _remove(c: Call, found: Sequence[str], client: str, classes: Sequence[
     if isinstance(left, Problem):
         return left
     if gone:
-        await _publish(c)
+        await publish(c)
         await asyncio.sleep(KNOWN_S)
     return call.answer(StopsRemoved(gone, left))
 
@@ -134,7 +134,7 @@ async def check(c: Call) -> Answer:
     mask = 0
     for row in entries:
         mask |= row.mask if row.client in ("", client) else 0
-    shown = number if _sees_numbers(c) else logs.masked(number)
+    shown = number if sees_numbers(c) else logs.masked(number)
     return call.answer(StopCheck(shown, classes_of(mask), [_view(c, row) for row in entries]))  # type: ignore[arg-type]
 
 
@@ -203,8 +203,9 @@ def _number(c: Call) -> str | Problem:
         return problem(Code(e.code), e.sentence)
 
 
-async def _publish(c: Call) -> None:
-    """The change is committed: when it cannot be published now, every process' publisher makes up for it."""
+async def publish(c: Call) -> None:
+    """Tell every process. The change is committed: when that is not possible now, each process' publisher makes up
+    for it."""
     try:
         async with asyncio.timeout(_PUBLISH_S):
             await live_stops.publish(c.gate.pool, c.gate.redis)
@@ -212,14 +213,15 @@ async def _publish(c: Call) -> None:
         log.warning("stops_not_published", reason=e)
 
 
-def _sees_numbers(c: Call) -> bool:
+def sees_numbers(c: Call) -> bool:
+    """Whether the key may see numbers in full."""
     return bool(c.rights.scopes & {"privacy", "admin"})
 
 
 def _view(c: Call, row: StopRow) -> StopView:
     own = is_operator(c) or row.client == c.client
     return StopView(
-        number=row.recipient if _sees_numbers(c) else logs.masked(row.recipient),
+        number=row.recipient if sees_numbers(c) else logs.masked(row.recipient),
         client=row.client or None,
         classes=classes_of(row.mask),  # type: ignore[arg-type]
         source=row.source,  # type: ignore[arg-type]

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
+from gateway import logs
 from gateway.commands.client import Client, print_json
 from gateway.commands.settings import names_servers, read_settings
 from gateway.commands.stops.access import Access, ByHttp, ByServers, Change
-from gateway.commands.stops.numbers_file import Numbers, Wrong
-from gateway.commands.stops.shown import table, tell_wrong, watched
+from gateway.commands.stops.shown import print_difference, print_versions, table, tell_wrong, watched
 from gateway.commands.teaching import EITHER, lesson
 from gateway.config import Settings
 from gateway.message import CLASSES
+from gateway.sheets.numbers_file import Wrong
 from gateway.stops.classes import UNLESS_SAID
 from gateway.text import numbers as text_numbers
 
@@ -36,6 +38,7 @@ _CONFIG = click.option(
     help="A sluice.toml: reach PostgreSQL and Redis themselves, not the API.",
 )
 _CLIENT = click.option("--client", metavar="NAME", help="Only this client's list; everybody's if not given.")
+_CLIENT_ONLY = click.option("--client", metavar="NAME", help="Only this client's list; all if not given.")
 _CLASS = click.option(
     "--class",
     "classes",
@@ -92,7 +95,7 @@ def add(
     epilog=lesson(
         "sluice stoplist remove +79161234567",
         "sluice stoplist remove +79161234567 --client shop --class transactional",
-        "sluice stoplist remove --file numbers.csv     # what was imported by mistake",
+        "sluice stoplist remove --file numbers.csv     # no return to an earlier import brings these back",
         source=EITHER,
         codes=_PARTLY,
     ),
@@ -123,7 +126,7 @@ def remove(
         removed = access.remove(_parsed(given, access), client, classes)
     else:
         removed = 0
-        for one in watched(Numbers(path, access.region or Settings().default_region, column)):
+        for one in watched(path, access.region or Settings().default_region, column):
             wrong.extend(one.wrong)
             removed += access.remove(one.numbers, client, classes) if one.numbers else 0
     if as_json:
@@ -140,8 +143,10 @@ def remove(
     epilog=lesson(
         "sluice stoplist import numbers.csv --client shop",
         "sluice stoplist import regulator.csv --column phone --class all --reason 'order 12/2026'",
-        source=f"A number a line, or a CSV with a column `to`, `number` or `phone`. On the servers themselves a file"
-        f" counts whole or not at all, and a million numbers take less than a minute. {EITHER}",
+        "sluice stoplist import regulator.csv --whole      # what it has no more comes off",
+        "sluice stoplist rollback                         # it was the wrong file",
+        source=f"A number a line, or a CSV with a column `to`, `number` or `phone`. A file counts whole or not at all,"
+        f" and a million numbers take less than a minute. A client's own key makes no version. {EITHER}",
         codes=_PARTLY,
     ),
 )
@@ -150,6 +155,7 @@ def remove(
 @_CLASS
 @_REASON
 @click.option("--column", metavar="NAME", help="The column of the numbers.")
+@click.option("--whole", is_flag=True, help="The file is all that is imported: what it has no more comes off.")
 @_JSON
 @_CONFIG
 @click.pass_context
@@ -160,33 +166,36 @@ def import_(
     classes: Sequence[str],
     reason: str,
     column: str | None,
+    whole: bool,
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Put a file of numbers on a list."""
+    """Put a file of numbers on a list, as a version. Single entries, such as a subscriber's STOP, stand beside."""
     access = _access(config)
-    file, wrong, count = Numbers(path, access.region or Settings().default_region, column), list[Wrong](), 0
+    wrong, count = list[Wrong](), 0
 
     def slices() -> Iterator[list[str]]:
         nonlocal count
-        for one in watched(file):
+        for one in watched(path, access.region or Settings().default_region, column):
             wrong.extend(one.wrong)
             count += len(one.numbers)
             yield one.numbers
 
-    made = access.bring_in(slices(), Change(client, _named(classes), reason or path.name))
+    made = access.bring_in(slices(), Change(client, _named(classes), reason or path.name), path.name, whole)
     if as_json:
         shown = [{"line": w.line, "detail": w.sentence} for w in wrong[:1000]]
-        print_json(
-            {"numbers": count, "added": made.fresh, "changed": made.changed, "refused": len(wrong), "lines": shown}
-        )
+        counts = {"numbers": count, "added": made.fresh, "changed": made.changed, "removed": made.removed}
+        print_json({"version": made.version, **counts, "refused": len(wrong), "lines": shown})
     else:
         tell_wrong(wrong)
         there = count - made.fresh - made.changed
+        off = f" {made.removed:,} taken off," if whole else ""
         click.echo(
-            f"{count:,} numbers: {made.fresh:,} added, {made.changed:,} changed, {there:,} were there or came twice;"
-            f" {len(wrong):,} lines without a number."
+            f"{count:,} numbers: {made.fresh:,} added, {made.changed:,} changed,{off} {there:,} were there or came"
+            f" twice; {len(wrong):,} lines without a number."
         )
+        if made.version is not None:
+            click.echo(f"This is version {made.version}. To undo it: sluice stoplist rollback{_of(client)}")
     if wrong:
         context.exit(3)
 
@@ -251,6 +260,95 @@ def check(number: str, client: str | None, as_json: bool, config: Path | None) -
     )
     if found["entries"]:
         table(found["entries"])
+
+
+@command.command(
+    "versions",
+    epilog=lesson("sluice stoplist versions", "sluice stoplist versions --client shop --limit 5", source=EITHER),
+)
+@_CLIENT_ONLY
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many.")
+@_JSON
+@_CONFIG
+def versions(client: str | None, limit: int, as_json: bool, config: Path | None) -> None:
+    """What was imported, newest first, and what each import changed."""
+    found = _access(config).versions(client, limit)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        print_versions(found)
+
+
+@command.command(
+    "diff",
+    epilog=lesson(
+        "sluice stoplist diff             # what the newest import changed",
+        "sluice stoplist diff 3           # from version 3 to the newest",
+        "sluice stoplist diff 3 5 --full",
+        "sluice stoplist diff 0 --client shop   # 0: before the first",
+        source=f"With --full over HTTP the key needs the scope privacy. {EITHER}",
+    ),
+)
+@click.argument("before", metavar="[VERSION]", type=click.IntRange(min=0), required=False)
+@click.argument("after", metavar="[VERSION]", type=click.IntRange(min=0), required=False)
+@click.option("--client", metavar="NAME", help="This client's list, where no version says which.")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many numbers are shown.")
+@click.option("--full", is_flag=True, help="Numbers in full.")
+@_JSON
+@_CONFIG
+def diff(
+    before: int | None,
+    after: int | None,
+    client: str | None,
+    limit: int,
+    full: bool,
+    as_json: bool,
+    config: Path | None,
+) -> None:
+    """Say what differs between two versions of what was imported into a list."""
+    found = _access(config).difference(client, before, after, limit)
+    if not full:
+        found["numbers"] = [one | {"number": logs.masked(one["number"])} for one in found["numbers"]]
+    elif any("*" in one["number"] for one in found["numbers"]):
+        raise click.ClickException("numbers in full need a key with the scope `privacy`")
+    if as_json:
+        print_json(found)
+    else:
+        print_difference(found)
+
+
+@command.command(
+    "rollback",
+    epilog=lesson(
+        "sluice stoplist rollback              # to the version before the newest",
+        "sluice stoplist rollback 3",
+        "sluice stoplist rollback 0 --client shop   # to what was there before the first import",
+        source=EITHER,
+    ),
+)
+@click.argument("version", type=click.IntRange(min=0), required=False)
+@click.option("--client", metavar="NAME", help="This client's list, where no version says which.")
+@_JSON
+@_CONFIG
+def rollback(version: int | None, client: str | None, as_json: bool, config: Path | None) -> None:
+    """Return to an earlier version of what was imported into a list.
+
+    Entries that came one by one stay, a subscriber's STOP above all; numbers that were taken off one by one stay off.
+    """
+    done = _access(config).rollback(client, version)
+    if as_json:
+        print_json(msgspec.to_builtins(done))
+        return
+    back = f"as after version {done.back_to}" if done.back_to else "as before the first import"
+    what = f"{done.added:,} numbers are on it again, {done.removed:,} off, {done.changed:,} as they were"
+    if done.back_to is None:
+        click.echo(f"Version {done.version} is in use already: nothing changes.")
+    else:
+        click.echo(f"Version {done.version} is in use: the list of {done.client or 'everybody'} is {back}; {what}.")
+
+
+def _of(client: str | None) -> str:
+    return f" --client {client}" if client else ""
 
 
 def _access(config: Path | None) -> Access:

@@ -1,12 +1,12 @@
-"""Rows of the stop lists: added, imported, removed, listed, each change with its audit row in one transaction.
+"""Rows of the stop lists: added, removed, listed, each change with its audit row in one transaction.
 
-In: E.164 numbers. Out: rows, and the packed buckets that every process keeps. Never: a number in an audit row.
+In: E.164 numbers. Out: rows, and the packed buckets that every process keeps. Never: a number in an audit row. Imports,
+which have versions, are stop_versions'.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import asyncpg
@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.stops.classes import classes_of
 from gateway.stops.index import BUCKETS, Group, bounds_of, pack_bucket
-from gateway.store import audit, copy_format
+from gateway.store import audit
 from gateway.store.pool import Pool
 from gateway.store.recipients import recipient_hash
 
@@ -87,50 +87,6 @@ async def add_within(connection: asyncpg.Connection, key: bytes, numbers: Iterab
     return made
 
 
-class Import:
-    """Numbers on their way into a list: `put` them in slices, then `merge` once. All of it counts, or nothing."""
-
-    def __init__(self, connection: asyncpg.Connection, key: bytes, listed: Listed) -> None:
-        self._connection, self._key, self._listed = connection, key, listed
-        self._encode = copy_format.alike(("text",))
-        self._row = copy_format.packs("hiqi{0}s")
-
-    async def put(self, numbers: Sequence[str]) -> None:
-        """Some more."""
-        key, rows = self._key, []
-        for number in numbers:
-            text = number.encode()
-            rows.append(self._row[(len(text),)](2, 8, recipient_hash(key, number), len(text), text))
-        await copy_format.copy(self._connection, "stops_import", ("recipient_hash", "recipient"), [b"".join(rows)])
-
-    async def merge(self) -> Added:
-        """Into the list; a number that came twice counts once."""
-        listed = self._listed
-        rows = (
-            "select distinct on (recipient_hash) recipient_hash, recipient, $1, $2::smallint, $3, $4, $5"
-            " from stops_import order by recipient_hash"
-        )
-        sql = f"with merged as ({_MERGE.format(rows=rows)}) select fresh, count(*) from merged group by fresh"
-        found = await self._connection.fetch(
-            sql, listed.client, listed.mask, listed.source, listed.who, listed.reason, timeout=None
-        )
-        counts = {row["fresh"]: row["count"] for row in found}
-        made = Added(counts.get(True, 0), counts.get(False, 0))
-        await _note(self._connection, "stoplist.import", listed, (), {"fresh": made.fresh, "changed": made.changed})
-        return made
-
-
-@asynccontextmanager
-async def importing(pool: Pool, listed: Listed) -> AsyncIterator[Import]:
-    """An import in a transaction of its own: committed at the end. Raises StoreAwayError."""
-    key = await pool.recipient_key()
-    async with pool.transaction() as connection:
-        await connection.execute(
-            "create temporary table stops_import (recipient_hash bigint, recipient text) on commit drop"
-        )
-        yield Import(connection, key, listed)
-
-
 async def remove(
     pool: Pool, numbers: Sequence[str], client: str, *, who: str, mask: int = 15, sources: Sequence[Source] = ()
 ) -> int:
@@ -165,6 +121,13 @@ async def remove_within(
         f"update stops set class_mask = class_mask & ~$3::smallint where {where} returning recipient_hash",
         hashes, client, mask, list(sources),
     )  # fmt: skip
+    if not sources or "import" in sources:  # no return to an earlier import brings it back
+        await connection.execute(
+            "with gone as (delete from stop_past where client = $2 and recipient_hash = any($1::bigint[])"
+            " and class_mask & ~$3::smallint = 0) update stop_past set class_mask = class_mask & ~$3::smallint"
+            " where client = $2 and recipient_hash = any($1::bigint[]) and class_mask & ~$3::smallint <> 0",
+            hashes, client, mask,
+        )  # fmt: skip
     changed = {row["recipient_hash"] for row in (*gone, *less)}
     if changed:
         details = {"client": client, "classes": classes_of(mask), "put_there_by": list(sources) or "anybody"}

@@ -12,7 +12,7 @@ from gateway.api.recipients import Recipients
 from gateway.live import stops as live_stops
 from gateway.live.stops import LiveStops, publish
 from gateway.stops.classes import mask_of
-from gateway.store import stops
+from gateway.store import stop_versions, stops
 from gateway.store.pool import Pool
 from gateway.store.stops import Listed
 from gateway.streams.link import Redis
@@ -139,7 +139,7 @@ async def test_an_import_counts_what_is_new_and_writes_who_and_why(valkey_url: s
     async with world(valkey_url, postgres_url) as (redis, pool):
         listed = Listed("", 14, "import", "anna", "regulator's list")
         numbers = [f"+7916{n:07}" for n in range(5000)]
-        async with stops.importing(pool, listed) as one:
+        async with stop_versions.importing(pool, listed) as one:
             await one.put(numbers[:3000])
             await one.put(numbers[2000:])
             made = await one.merge()

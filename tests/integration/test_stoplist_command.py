@@ -85,6 +85,45 @@ def test_a_file_that_cannot_be_used_is_one_line(on_servers: Run, tmp_path: Path,
     assert says in result.stderr and "Traceback" not in result.stderr
 
 
+def test_an_import_is_a_version_that_one_can_look_at_and_undo(on_servers: Run, tmp_path: Path) -> None:
+    assert "Nothing was imported yet" in on_servers("versions").stdout
+    assert "no such version" in on_servers("rollback", code=1).stderr
+    file = tmp_path / "stops.csv"
+    for numbers in ((NUMBER,), (NUMBER, OTHER)):
+        file.write_text("\n".join(numbers))
+        assert "To undo it: sluice stoplist rollback" in on_servers("import", str(file), "--class", "all").stdout
+    first, second = (v["version"] for v in reversed(said(on_servers("versions", "--json"))))
+    assert "stops.csv" in on_servers("versions").stdout
+    shown = on_servers("diff").stdout
+    assert "1 numbers more, 0 less, 0 changed" in shown and "+7916*****68" in shown and OTHER not in shown
+    assert OTHER in on_servers("diff", str(first), str(second), "--full").stdout
+    assert "as after version" in on_servers("rollback").stdout
+    assert "nothing is stopped" in on_servers("check", OTHER).stdout
+    file.write_text("to\n")
+    assert "no number in the file" in on_servers("import", str(file), code=1).stderr
+
+
+async def test_an_operators_import_over_http_is_a_version_too(
+    valkey_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with running(valkey_url, postgres_url) as api:
+        monkeypatch.setenv("SLUICE_URL", api.server.url)
+        monkeypatch.setenv("SLUICE_KEY", api.secrets["ops"])
+        file = tmp_path / "stops.csv"
+        file.write_text(f"phone;name\n{NUMBER};A\n{OTHER};B\nx;C\n")
+        made = await asyncio.to_thread(run, "import", str(file), "--client", "shop", code=3)
+        assert "2 added" in made.stdout and "rollback --client shop" in made.stdout and "line 4" in made.stderr
+        file.write_text(f"{OTHER}\n")
+        whole = said(await asyncio.to_thread(run, "import", str(file), "--client", "shop", "--whole", "--json"))
+        assert (whole["added"], whole["removed"]) == (0, 1)
+        found = said(await asyncio.to_thread(run, "versions", "--client", "shop", "--json"))
+        assert [v["how"] for v in found] == ["replace", "import"]
+        diff = await asyncio.to_thread(run, "diff", "--client", "shop")
+        assert "0 numbers more, 1 less" in diff.stdout and "+7916*****67" in diff.stdout
+        back = await asyncio.to_thread(run, "rollback", "--client", "shop")
+        assert "1 numbers are on it again" in back.stdout
+
+
 async def test_a_client_handles_its_own_list_by_the_api(
     valkey_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -8,26 +8,32 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import click
 import msgspec
 
 from gateway import logs
-from gateway.commands.client import Client
+from gateway.commands.client import Client, Refused
 from gateway.config import Settings
 from gateway.live import stops as live_stops
+from gateway.sheets.numbers_file import SLICE
 from gateway.stops.classes import classes_of, mask_of
-from gateway.store import stops
+from gateway.store import stop_versions, stops
 from gateway.store.pool import Pool, StoreAwayError
+from gateway.store.stop_versions import Difference, Imported, StopVersion
 from gateway.store.stops import Added, Listed, StopRow
 from gateway.streams.link import Redis, RedisAwayError, ScriptError
 
 T = TypeVar("T")
 
+_UNKNOWN = "there is no such version of the list that one can return to: sluice stoplist versions"
 _PAGE, _ROWS = 500, 10_000  # entries asked for at once, by HTTP and of PostgreSQL
 
 
@@ -39,6 +45,26 @@ class Change(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Version(msgspec.Struct):
+    """A version of what was imported, as the API writes it."""
+
+    version: int
+    client: str | None
+    how: str
+    back_to: int | None
+    classes: tuple[str, ...]
+    note: str
+    source: str
+    numbers: int
+    added: int
+    changed: int
+    removed: int
+    created_at: datetime
+    created_by: str
+    current: bool
+    kept: bool
+
+
 class Access(Protocol):
     """What the command needs of whoever has the lists. Entries are as the API writes them."""
 
@@ -47,8 +73,8 @@ class Access(Protocol):
     def add(self, numbers: Sequence[str], change: Change) -> Added:
         """Put some numbers on a list."""
 
-    def bring_in(self, slices: Iterable[Sequence[str]], change: Change) -> Added:
-        """Put very many on it."""
+    def bring_in(self, slices: Iterable[Sequence[str]], change: Change, source: str, whole: bool) -> Imported:
+        """Put a file of them on it, as a version; `source` names the file, `whole`: it is all that is imported."""
 
     def remove(self, numbers: Sequence[str], client: str | None, classes: Sequence[str]) -> int:
         """Take numbers off; how many were there."""
@@ -58,6 +84,15 @@ class Access(Protocol):
 
     def entries(self, client: str | None, limit: int | None, full: bool) -> Iterator[dict[str, Any]]:
         """Entries, newest first; None: all of them. `full`: with their numbers."""
+
+    def versions(self, client: str | None, limit: int) -> list[Version]:
+        """Versions of one list, or of all (None), newest first."""
+
+    def difference(self, client: str | None, before: int | None, after: int | None, some: int) -> dict[str, Any]:
+        """What differs between two versions, as the API writes it."""
+
+    def rollback(self, client: str | None, version: int | None) -> Version:
+        """Return to a version, or to the one before the newest."""
 
 
 class ByServers:
@@ -74,13 +109,15 @@ class ByServers:
 
         return self._run(work)
 
-    def bring_in(self, slices: Iterable[Sequence[str]], change: Change) -> Added:
+    def bring_in(self, slices: Iterable[Sequence[str]], change: Change, source: str, whole: bool) -> Imported:
         """In one transaction: all of it counts, or nothing."""
 
-        async def work(pool: Pool, redis: Redis) -> Added:
-            async with stops.importing(pool, _listed(change, "import")) as one:
+        async def work(pool: Pool, redis: Redis) -> Imported:
+            async with stop_versions.importing(pool, _listed(change, "import"), source, whole=whole) as one:
                 for numbers in slices:
                     await one.put(numbers)
+                if not one.count:
+                    raise click.ClickException("there is no number in the file: nothing was imported")
                 made = await one.merge()
             await live_stops.publish(pool, redis)
             return made
@@ -119,6 +156,33 @@ class ByServers:
                 return
             limit, before = None if limit is None else limit - size, rows[-1].id
 
+    def versions(self, client: str | None, limit: int) -> list[Version]:
+        return list(map(_version, self._run(lambda pool, _: stop_versions.history(pool, client, limit))))
+
+    def difference(self, client: str | None, before: int | None, after: int | None, some: int) -> dict[str, Any]:
+        async def work(pool: Pool, _: Redis) -> Difference:
+            pair = await stop_versions.two(pool, client, before, after)
+            if pair is None:
+                raise click.ClickException(_UNKNOWN)
+            return await stop_versions.difference(pool, *pair, some)
+
+        found = self._run(work)
+        numbers = [
+            {"number": d.recipient, "before": classes_of(d.before), "after": classes_of(d.after)} for d in found.some
+        ]
+        return {**msgspec.structs.asdict(found), "client": found.client or None, "numbers": numbers}
+
+    def rollback(self, client: str | None, version: int | None) -> Version:
+        async def work(pool: Pool, redis: Redis) -> StopVersion:
+            pair = await stop_versions.two(pool, client, version, None)
+            done = await stop_versions.rollback(pool, pair[0], pair[1], who=_who()) if pair is not None else None
+            if done is None:
+                raise click.ClickException(_UNKNOWN)
+            await live_stops.publish(pool, redis)
+            return done
+
+        return _version(self._run(work))
+
     def _run(self, work: Callable[[Pool, Redis], Awaitable[T]]) -> T:
         settings = self._settings
 
@@ -152,14 +216,34 @@ class ByHttp:
         said = self._client.post("/v1/stoplist", body)
         return Added(said["added"], said["changed"])
 
-    def bring_in(self, slices: Iterable[Sequence[str]], change: Change) -> Added:
-        """Request by request: repeating after a failure is safe."""
+    def bring_in(self, slices: Iterable[Sequence[str]], change: Change, source: str, whole: bool) -> Imported:
+        """In one request, as a version. A client's own key has none: its numbers are single entries, request by
+        request, and repeating after a failure is safe."""
+        with tempfile.TemporaryDirectory(prefix="sluice-import-") as name:
+            path = Path(name) / "numbers.csv"
+            with path.open("w", encoding="utf-8") as file:
+                file.write("to\n")
+                for numbers in slices:
+                    file.writelines(f"{number}\n" for number in numbers)
+            asked = {"classes": ",".join(change.classes), "reason": change.reason, "source": source}
+            asked |= {"client": change.client} if change.client else {}
+            asked |= {"whole": "true"} if whole else {}
+            try:
+                made = self._client.upload(f"/v1/stoplist/import?{urlencode(asked)}", path, "text/csv")
+            except Refused as e:
+                if e.code != "scope_missing" or whole:
+                    raise
+                return self._one_by_one(path, change)
+            return Imported(made["version"], made["added"], made["changed"], made["removed"])
+
+    def _one_by_one(self, path: Path, change: Change) -> Imported:
         fresh = changed = 0
-        for numbers in slices:
-            if numbers:
+        with path.open(encoding="utf-8") as file:
+            next(file)
+            while numbers := [line.rstrip() for line in islice(file, SLICE)]:
                 made = self.add(numbers, change)
                 fresh, changed = fresh + made.fresh, changed + made.changed
-        return Added(fresh, changed)
+        return Imported(None, fresh, changed)
 
     def remove(self, numbers: Sequence[str], client: str | None, classes: Sequence[str]) -> int:
         said = self._client.post("/v1/stoplist/remove", {"numbers": numbers, "client": client, "classes": classes})
@@ -182,6 +266,30 @@ class ByHttp:
                 if limit == 0:
                     return
             path = page["next"]
+
+    def versions(self, client: str | None, limit: int) -> list[Version]:
+        found = self._client.get("/v1/stoplist/versions", {"client": client, "limit": str(limit)})
+        return msgspec.convert(found["versions"], list[Version])
+
+    def difference(self, client: str | None, before: int | None, after: int | None, some: int) -> dict[str, Any]:
+        asked = {"client": client, "from": _text(before), "to": _text(after), "limit": str(some)}
+        found: dict[str, Any] = self._client.get("/v1/stoplist/diff", asked)
+        return found
+
+    def rollback(self, client: str | None, version: int | None) -> Version:
+        done = self._client.post("/v1/stoplist/rollback", {"version": version, "client": client})
+        return msgspec.convert(done, Version)
+
+
+def _text(version: int | None) -> str | None:
+    return None if version is None else str(version)
+
+
+def _version(row: StopVersion) -> Version:
+    found = msgspec.structs.asdict(row)
+    mask, created_ms = found.pop("mask"), found.pop("created_ms")
+    found |= {"client": row.client or None, "classes": classes_of(mask)}
+    return Version(created_at=datetime.fromtimestamp(created_ms / 1000, UTC), **found)
 
 
 def _listed(change: Change, source: stops.Source) -> Listed:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
-import click
 import msgspec
 
 from gateway.text import numbers
@@ -22,10 +21,8 @@ NAMES: Final = ("to", "number", "phone", "msisdn", "recipient")
 _DELIMITERS: Final = (";", ",", "\t")
 
 
-class FileFault(click.ClickException):
+class FileFault(Exception):
     """The file cannot be used. The text says what would be right."""
-
-    exit_code = 2
 
 
 class Wrong(msgspec.Struct, frozen=True):
@@ -46,8 +43,11 @@ class Slice(msgspec.Struct):
 class Numbers:
     """A file. `slices` may be read once or more. Raises FileFault."""
 
-    def __init__(self, path: Path, region: str, column: str | None = None) -> None:
-        self.path, self._region = path, region
+    def __init__(
+        self, path: Path, region: str, column: str | None = None, name: str = "", slice_lines: int = SLICE
+    ) -> None:
+        """`name`: what faults call it, if not by its path."""
+        self.path, self._region, self._name, self._slice_lines = path, region, name or str(path), slice_lines
         self._shapes: dict[tuple[str, int], tuple[int, str]] = {}
         first = self._first_line()
         self._delimiter = max(_DELIMITERS, key=first.count) if any(d in first for d in _DELIMITERS) else ","
@@ -68,13 +68,13 @@ class Numbers:
                     if (rows.line_num == 1 and self._skip) or not cells:
                         continue
                     self._take(cells, rows.line_num, made)
-                    if made.lines >= SLICE:
+                    if made.lines >= self._slice_lines:
                         yield made
                         made = Slice([], [], 0)
         except UnicodeDecodeError:
-            raise FileFault(f"{self.path} is not in UTF-8: save it as “CSV UTF-8”") from None
+            raise FileFault(f"{self._name} is not in UTF-8: save it as “CSV UTF-8”") from None
         except (OSError, csv.Error) as e:
-            raise FileFault(f"{self.path} cannot be read: {getattr(e, 'strerror', None) or e}") from e
+            raise FileFault(f"{self._name} cannot be read: {getattr(e, 'strerror', None) or e}") from e
         yield made
 
     def _take(self, cells: list[str], line: int, made: Slice) -> None:
@@ -110,11 +110,11 @@ class Numbers:
             with self._open() as text:
                 first = text.readline(4096)
         except UnicodeDecodeError:
-            raise FileFault(f"{self.path} is not in UTF-8: save it as “CSV UTF-8”") from None
+            raise FileFault(f"{self._name} is not in UTF-8: save it as “CSV UTF-8”") from None
         except OSError as e:
-            raise FileFault(f"{self.path} cannot be read: {e.strerror}") from e
+            raise FileFault(f"{self._name} cannot be read: {e.strerror}") from e
         if not first.strip():
-            raise FileFault(f"{self.path} begins with an empty line: put a number in each, or name the columns first")
+            raise FileFault(f"{self._name} begins with an empty line: put a number in each, or name the columns first")
         return first
 
     def _header(self, first: str, column: str | None) -> tuple[int, bool]:
@@ -123,7 +123,7 @@ class Numbers:
         if column is not None:
             if column.lower() not in names:
                 raise FileFault(
-                    f"no column of {self.path} is named `{column}`: its first line names {', '.join(names)}"
+                    f"no column of {self._name} is named `{column}`: its first line names {', '.join(names)}"
                 )
             return names.index(column.lower()), True
         for name in NAMES:
@@ -134,7 +134,7 @@ class Numbers:
         if len(names) == 1:
             return 0, True
         raise FileFault(
-            f"it is not clear which column of {self.path} holds the numbers: name it `to`, or say --column NAME"
+            f"it is not clear which column of {self._name} holds the numbers: name it `to`, or say --column NAME"
         )
 
     def _open(self) -> IO[str]:
