@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import phonenumbers
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
-
 _WORLD: Final = "001"
 _BY_AREA: Final = ("+1", "+7")
 _DIGITS: Final = 5
@@ -35,6 +32,9 @@ def _asked(to: str) -> str:
 
 
 def _by_code(begin: str) -> str:
+    # Loaded with the first number, not with the process.
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
     for end in (2, 3, 4):
         regions = COUNTRY_CODE_TO_REGION_CODE.get(int(begin[1:end]))
         if regions:
@@ -43,6 +43,8 @@ def _by_code(begin: str) -> str:
 
 
 def _by_area(to: str) -> str:
+    import phonenumbers
+
     try:
         found = phonenumbers.region_code_for_number(phonenumbers.parse(to))
     except phonenumbers.NumberParseException:

@@ -104,7 +104,7 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
             _start_receipts(stages, world)
         if "connector" in roles:
             _start_connector(stages, world)
-        used = _start_volumes(stages, world) if roles & {"api", "router"} else None
+        used = _start_asking(stages, world) if roles & {"api", "router"} else None
         if used and "router" in roles:
             _start_router(stages, world, used)
         try:
@@ -197,11 +197,13 @@ def _start_connector(stages: _Stages, w: _World) -> None:
     stages.start("connector", sending.run())
 
 
-def _start_volumes(stages: _Stages, w: _World) -> Used:
+def _start_asking(stages: _Stages, w: _World) -> Used:
+    """What those need who ask the plan where a message goes."""
     from gateway.live.volumes import LiveVolumes
 
     volumes = LiveVolumes(w.redis)
     stages.start("volumes", volumes.watch())
+    stages.start("numbers", w.plan.keep_prepared())
     return volumes.used
 
 

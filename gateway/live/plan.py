@@ -50,6 +50,7 @@ class LivePlan:
         self._current: Compiled | None = None
         self._since = 0
         self._changed = asyncio.Event()
+        self._unprepared = asyncio.Event()
         self._sheet: tuple[Rate, ...] = ()
         self._registry: tuple[Sender, ...] = ()
         self.tables: Tables = NO_TABLES
@@ -68,6 +69,15 @@ class LivePlan:
     async def watch(self) -> None:
         """Follow the mirror. Runs until cancelled."""
         await self._mirror.watch(MIRROR, self._replace)
+
+    async def keep_prepared(self) -> None:
+        """Make what numbers belong to whom ready in a thread after each change, before a message asks. For processes
+        whose messages ask. Runs until cancelled."""
+        while True:
+            await self._unprepared.wait()
+            self._unprepared.clear()
+            if (current := self._current) is not None and isinstance(current.directory, Directory):
+                await asyncio.to_thread(current.directory.prepare)
 
     async def use_sheet(self, rates: tuple[Rate, ...]) -> None:
         """From now on prices are the plan's and those of this rate sheet. A long one is made ready in a thread."""
@@ -89,6 +99,7 @@ class LivePlan:
         self.tables = tables
         if (current := self._current) is not None:
             self._current = current.with_data(directory=self.directory_for(current.plan))
+            self._unprepared.set()
 
     def directory_for(self, plan: Plan) -> Directory:
         """Whose numbers are under a plan, this or another, by what was imported."""
@@ -113,6 +124,7 @@ class LivePlan:
             return
         self._current, self._since = self.ready(plan, active.version), since
         self._changed.set()
+        self._unprepared.set()
         metrics.plan_version.set(active.version)
         log.info("plan_live", version=active.version, carriers=len(plan.carriers), routes=len(plan.routes))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, cached_property
 from typing import Final, Literal
 
 import msgspec
@@ -65,14 +66,49 @@ NO_TABLES: Final = Tables()
 class Directory:
     """The answer for every number. Immutable but for what it remembers, which is bounded.
 
+    Its tables are made when it is first asked, a tenth of a second of work: processes that ask nobody do without, and
+    `prepare` does it in a thread.
+    """
+
+    def __init__(self, operators: Iterable[Operator], tables: Tables = NO_TABLES) -> None:
+        self._operators, self._tables = tuple(operators), tables
+
+    @cached_property
+    def _joined(self) -> _Joined:
+        return _Joined(self._operators, self._tables)
+
+    def prepare(self) -> None:
+        """Make the tables now. In any thread."""
+        assert self._joined is not None
+
+    def find(self, to: str) -> Whose | None:
+        """The network of an E.164 number with its plus; None when nothing at all covers it."""
+        return self._joined.find(to)
+
+    def told(self, to: str, name: str) -> Whose | None:
+        """The network of a number when a lookup has just said who has it, by name or MCC-MNC."""
+        return self._joined.told(to, name)
+
+    def known(self, to: str) -> Known:
+        """Everything that is known of a number, for people."""
+        return self._joined.known(to)
+
+    def unmapped(self) -> list[Unmapped]:
+        """Names that the plan does not know, the most frequent first. Reads all ranges: not for the event loop."""
+        return self._joined.unmapped()
+
+
+class _Joined:
+    """A plan's operators joined with the tables.
+
     Numbers of a block that no range, prefix or country divides are answered without a look into the tables.
 
     A site is what is known of a number but for its operator: a record of the numbering plan, or of the world.
     """
 
-    def __init__(self, operators: Iterable[Operator], tables: Tables = NO_TABLES) -> None:
-        self._operators = tuple(operators)
-        self._numbers, self._ported = tables.numbers or _NO_RANGES, tables.ported or _NO_PORTED
+    def __init__(self, operators: tuple[Operator, ...], tables: Tables) -> None:
+        self._operators = operators
+        self._numbers, self._ported = tables.numbers or _no_ranges(), tables.ported or _no_ported()
         self._world = world.ranges()
         self._named = _Named(self._operators)
         self._rest = next((o for o in self._operators if "" in _expanded(o)), None)
@@ -86,10 +122,8 @@ class Directory:
         self._blocks: dict[str, Whose | Literal[False]] = {}
         """Whose the numbers of a block are unless they were ported; False: not all are of one."""
         self.find: Final[Callable[[str], Whose | None]] = self._finder()
-        """The network of an E.164 number with its plus; None when nothing at all covers it."""
 
     def told(self, to: str, name: str) -> Whose | None:
-        """The network of a number when a lookup has just said who has it, by name or MCC-MNC."""
         number = fill_up(to[1:])
         site = self._numbers.find(number) or self._site(to, number)
         key = name, site
@@ -101,7 +135,6 @@ class Directory:
         return self._told[key]
 
     def known(self, to: str) -> Known:
-        """Everything that is known of a number, for people."""
         number = fill_up(to[1:])
         place, name = self._numbers.find(number), self._ported.find(number)
         owner = Numbering(self._operators).operator(to)
@@ -115,7 +148,6 @@ class Directory:
         )
 
     def unmapped(self) -> list[Unmapped]:
-        """Names that the plan does not know, the most frequent first. Reads all ranges: not for the event loop."""
         unknown: Counter[tuple[str, str, str]] = Counter()
         for place, count in Counter(self._numbers.ids).items():
             record = self._sites[place]
@@ -260,5 +292,11 @@ def _prefixes(operators: Sequence[Operator]) -> tuple[tuple[int, dict[str, int]]
     return tuple(sorted(tables.items(), reverse=True))
 
 
-_NO_RANGES: Final = compiled((), [NOTHING])
-_NO_PORTED: Final = ported_table((), [])
+@cache
+def _no_ranges() -> Ranges:
+    return compiled((), [NOTHING])
+
+
+@cache
+def _no_ported() -> Ported:
+    return ported_table((), [])

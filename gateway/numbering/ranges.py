@@ -85,6 +85,29 @@ def compiled(pieces: Iterable[Piece], records: list[Record]) -> Ranges:
     return Ranges(starts, ids, index_of(starts), records)
 
 
+def nested(pieces: Iterable[Piece], records: list[Record]) -> Ranges:
+    """`compiled` for pieces in order, each either inside the one before it or behind it, as sorted prefixes are."""
+    starts, ids = array("Q", [0]), array("I", [0])
+    above = [(10**DIGITS, 0)]  # where each that goes on ends, and its record: the innermost is the last
+
+    def cut(at: int, record: int) -> None:
+        if starts[-1] == at:
+            starts.pop()
+            ids.pop()
+        if not ids or ids[-1] != record:
+            starts.append(at)
+            ids.append(record)
+
+    for start, end, record in pieces:
+        while above[-1][0] <= start:
+            cut(above.pop()[0], above[-1][1])
+        above.append((end, record))
+        cut(start, record)
+    while len(above) > 1:
+        cut(above.pop()[0], above[-1][1])
+    return Ranges(starts, ids, index_of(starts), records)
+
+
 def write(path: Path, table: Ranges) -> None:
     """The table as a file."""
     parts: dict[str, array[int] | bytes] = {

@@ -10,12 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-import phonenumbers
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
-from phonenumbers.carrierdata import CARRIER_DATA
-from phonenumbers.tzdata import TIMEZONE_DATA
-
-from gateway.numbering.ranges import NOTHING, Ranges, Record, compiled, span
+from gateway.numbering.ranges import NOTHING, Piece, Ranges, Record, nested, span
 
 SHARED: Final = "??"
 """Stands for the country in records of a calling code that several countries share: `country_of` tells."""
@@ -35,9 +30,14 @@ _known: dict[str, str] = {}
 @cache
 def ranges() -> Ranges:
     """The table. Each prefix has what the longest prefix above it says, field by field."""
+    # Loaded here: a process that looks up no number does without these tables.
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+    from phonenumbers.carrierdata import CARRIER_DATA
+    from phonenumbers.tzdata import TIMEZONE_DATA
+
     codes = {str(code): _country(regions) for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
     records: dict[tuple[str, str, tuple[str, ...]], int] = {("", "", ()): 0}
-    pieces = []
+    pieces: list[Piece] = []
     # A prefix and what it says, below those that it begins with.
     above: list[tuple[str, str, str, tuple[str, ...]]] = [("", "", "", ())]
     for prefix in sorted({*codes, *TIMEZONE_DATA, *CARRIER_DATA}):
@@ -49,13 +49,13 @@ def ranges() -> Ranges:
         if prefix in codes:
             country = codes[prefix]
         if prefix in TIMEZONE_DATA:
-            zones = _zones(prefix)
+            zones = _zones(prefix, TIMEZONE_DATA[prefix])
         above.append((prefix, name, country, zones))
         record = records.setdefault((name, country, zones), len(records))
         pieces.append((*span(prefix, prefix), record))
     made = [Record(name, country, "", zones) for name, country, zones in records]
     assert made[0] == NOTHING
-    return compiled(pieces, made)
+    return nested(pieces, made)
 
 
 def country_of(to: str) -> str:
@@ -70,6 +70,8 @@ def is_of_area(to: str) -> bool:
 
 
 def _asked(to: str) -> str:
+    import phonenumbers
+
     if len(_known) >= _MAX_KNOWN:
         _known.clear()
     try:
@@ -94,7 +96,7 @@ def _country(regions: tuple[str, ...]) -> str:
     return "" if not regions or regions[0] == _NO_COUNTRY else regions[0]
 
 
-def _zones(prefix: str) -> tuple[str, ...]:
-    if prefix == "79" or len(TIMEZONE_DATA[prefix]) > _TOO_MANY_ZONES:
+def _zones(prefix: str, zones: tuple[str, ...]) -> tuple[str, ...]:
+    if prefix == "79" or len(zones) > _TOO_MANY_ZONES:
         return ()  # Russian mobile codes are of the whole country, though the table says Moscow
-    return tuple(zone for zone in TIMEZONE_DATA[prefix] if zone != _UNKNOWN_ZONE)
+    return tuple(zone for zone in zones if zone != _UNKNOWN_ZONE)

@@ -50,6 +50,14 @@ def test_the_narrowest_range_that_holds_a_number_counts(written: list[tuple[str,
         assert table.find(fill_up(number)) == slow_record(written, number), number
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.from_regex(r"[1-9][0-4]{0,5}", fullmatch=True), max_size=40, unique=True))
+def test_sorted_prefixes_need_no_sorting_of_their_ends(prefixes: list[str]) -> None:
+    pieces = [(*span(prefix, prefix), n % len(RECORDS)) for n, prefix in enumerate(sorted(prefixes))]
+    quick, table = ranges.nested(pieces, RECORDS), ranges.compiled(pieces, RECORDS)
+    assert (quick.starts, quick.ids, quick.index) == (table.starts, table.ids, table.index)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(written_ranges(), max_size=10), st.dictionaries(numbers, st.integers(0, 2), max_size=20), numbers)
 def test_a_table_is_the_same_after_it_was_written_to_a_file(
