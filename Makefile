@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export COVERAGE_FILE := $(CURDIR)/.coverage
 UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
 
-.PHONY: help up test test-full lint docs fuzz fuzz-callbacks bench bench-routing clean
+.PHONY: help up test test-full lint docs fuzz fuzz-callbacks bench bench-routing bench-analytics clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -43,6 +43,9 @@ bench: $(VENV)/installed-dev ## push messages through real servers and print one
 
 bench-routing: $(VENV)/installed-dev ## what routing saves on simulated days, and what a decision costs (ARGS=--help)
 	@exec $(BIN)/python -m bench.routing $(ARGS)
+
+bench-analytics: $(VENV)/installed-dev ## a month of 20,000,000 messages, and how fast statistics answer (ARGS=--help)
+	@exec $(BIN)/python -m bench.analytics $(ARGS)
 
 clean: ## remove the environment and what tests leave; the data directory stays
 	@rm -rf $(VENV) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
