@@ -25,12 +25,12 @@ import asyncpg
 from bench.account import cpu_seconds
 from bench.history import fill, recounted
 from bench.questions import Question, questions
-from gateway.api.keyring import publish
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.machine import free_bytes
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.process import Process
 from gateway.embedded.valkey import Valkey
+from gateway.live.keys import publish
 from gateway.store import keys
 from gateway.store.migrate import migrate
 from gateway.store.pool import Pool

@@ -25,13 +25,13 @@ import msgspec
 
 from bench.load import Order, Report
 from bench.receiver import Receiver
-from gateway.api.keyring import publish
 from gateway.embedded.child import STANDS_BACK, command
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.process import Process
 from gateway.embedded.up import SPLIT, STANDING_BACK
 from gateway.embedded.valkey import Valkey
+from gateway.live.keys import publish
 from gateway.store import keys
 from gateway.store.migrate import migrate
 from gateway.store.pool import Pool

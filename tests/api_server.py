@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 
 from gateway.api.app import Server, serve
-from gateway.api.keyring import publish
 from gateway.api.recipients import Recipients
 from gateway.config import Settings
+from gateway.live.keys import publish
 from gateway.plan import document
 from gateway.plan.choice import Compiled
 from gateway.store import keys

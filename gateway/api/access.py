@@ -10,12 +10,13 @@ import asyncio
 import msgspec
 
 from gateway import logs
-from gateway.api import call, diagnosis, keyring
+from gateway.api import call, diagnosis
 from gateway.api.admin_documents import KeyMade, KeyView, KeyViews, NewKey
 from gateway.api.call import Answer, Call
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
+from gateway.live import keys as live_keys
 from gateway.message import CLASSES
 from gateway.store import keys
 from gateway.store.pool import StoreAwayError
@@ -87,7 +88,7 @@ async def publish_keys(c: Call) -> None:
     """Make the change known. What fails here is made up for within half a minute."""
     try:
         async with asyncio.timeout(STORE_S):
-            await keyring.publish(c.gate.pool, c.gate.redis)
+            await live_keys.publish(c.gate.pool, c.gate.redis)
     except (StoreAwayError, RedisAwayError, ScriptError, TimeoutError) as e:
         log.warning("keys not published", reason=e)
 

@@ -28,6 +28,7 @@ from gateway.api.recipients import Recipients
 from gateway.api.routes import Table
 from gateway.api.wire import Listener
 from gateway.config import Settings
+from gateway.live import keys as live_keys
 from gateway.plan import document
 from gateway.plan.choice import Compiled
 from gateway.plan.surroundings import Surroundings
@@ -148,7 +149,7 @@ async def serve(
         ring = keyring.Keyring(quotas.Quotas(settings, lambda: acceptor.room))
         for name, work in (
             ("api keys", keyring.watch(redis, ring)),
-            ("api keys published", keyring.keep_published(pool, redis)),
+            ("api keys published", live_keys.keep_published(pool, redis)),
         ):
             stack.push_async_callback(_end, asyncio.create_task(work, name=name))
         gate = Gate(settings, redis, pool, acceptor, ring, plan.current, health.reasons, plan.ready)

@@ -20,16 +20,14 @@ from gateway import logs, metrics
 from gateway.api.checks import Sender
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.quotas import Quota, Quotas
+from gateway.live.keys import MIRROR
 from gateway.message import UnknownVersionError
 from gateway.store import keys
-from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis, RedisAwayError, ScriptError
 from gateway.streams.mirror import Mirror
 
 log = logs.stage("api")
 
-MIRROR: Final = "keys"
-_PUBLISH_EVERY_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.02
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -121,24 +119,6 @@ class Keyring:
                 if found is not None and found[0] != self._version:
                     self.replace(*found)
             self._looked = time.monotonic()
-
-
-async def publish(pool: Pool, redis: Redis) -> None:
-    """Mirror the keys of PostgreSQL in Redis. Raises StoreAwayError, RedisAwayError, ScriptError."""
-    async with pool.transaction() as connection:
-        await Mirror(redis).replace(MIRROR, keys.pack(await keys.live_keys(connection)))
-
-
-async def keep_published(pool: Pool, redis: Redis) -> None:
-    """Publish now and then, because a process may die between a key's row and its mirror. Runs until cancelled."""
-    while True:
-        try:
-            await publish(pool, redis)
-        except (StoreAwayError, RedisAwayError, ScriptError) as e:
-            log.warning("keys not published", reason=e)
-            await asyncio.sleep(1.0)
-        else:
-            await asyncio.sleep(_PUBLISH_EVERY_S)
 
 
 async def watch(redis: Redis, keyring: Keyring) -> None:

@@ -18,12 +18,12 @@ from urllib.parse import quote
 
 import click
 
-from gateway.api.keyring import publish
 from gateway.commands.client import Client, print_json
 from gateway.commands.settings import names_servers, read_settings
 from gateway.commands.tables import Column, show
 from gateway.commands.teaching import EITHER, lesson
 from gateway.commands.times import clock
+from gateway.live.keys import publish
 from gateway.message import CLASSES
 from gateway.store import keys
 from gateway.store.pool import Pool, StoreAwayError

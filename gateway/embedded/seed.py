@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.api.keyring import publish
 from gateway.embedded.address import ANY_PORT, check_free, parse
 from gateway.embedded.child import StartError
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.sample_plan import sample
 from gateway.live import plan as live_plan
+from gateway.live.keys import publish
 from gateway.plan.document import Carrier, Plan
 from gateway.plan.parse import parse as parse_plan
 from gateway.store import keys, plans

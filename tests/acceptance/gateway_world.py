@@ -23,12 +23,12 @@ import aiohttp
 import asyncpg
 import redis.asyncio as redis
 
-from gateway.api.keyring import publish
 from gateway.embedded.child import command, last_line
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.process import Process
 from gateway.embedded.valkey import Valkey
+from gateway.live.keys import publish
 from gateway.store import keys
 from gateway.store.migrate import migrate
 from gateway.store.pool import Pool

@@ -12,8 +12,8 @@ from importlib import resources
 import pytest
 
 from gateway.api.endpoints import TABLE as ROUTES
-from gateway.api.keyring import MIRROR, publish
 from gateway.api.problems import Code
+from gateway.live.keys import MIRROR, publish
 from gateway.message import id_bytes
 from gateway.plan.check import check
 from gateway.plan.choice import Compiled

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.api.intake import Intake
-from gateway.api.keyring import publish
+from gateway.live.keys import publish
 from gateway.store import clients
 from gateway.streams.accept import BoundReachedError
 from tests.api_server import Answered, Api, running

@@ -16,7 +16,6 @@ import aiohttp
 import pytest
 from standardwebhooks import Webhook
 
-from gateway.api.keyring import publish
 from gateway.embedded.datadir import short_directory
 from gateway.embedded.process import Process
 from gateway.embedded.sandbox.magic import TABLE, Magic
@@ -24,6 +23,7 @@ from gateway.embedded.sandbox.profile import make_profile
 from gateway.embedded.sandbox.server import Sandbox
 from gateway.embedded.sandbox.smsc import Smsc
 from gateway.live import plan as live_plan
+from gateway.live.keys import publish
 from gateway.message import id_bytes
 from gateway.receipts.expiry import expire
 from gateway.store import keys, plans
