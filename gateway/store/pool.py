@@ -46,6 +46,10 @@ _AWAY = (
 _CONFUSED = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 """A wrong call, or a call after the server has said that it ends and before the connection has ended."""
 
+_LOST_ON_RETURN = (*_AWAY, asyncpg.InternalClientError)
+"""The server ended a connection that was just being given back: what it was borrowed for is done. The pool throws it
+away."""
+
 
 @contextmanager
 def _connecting() -> Iterator[None]:
@@ -125,7 +129,13 @@ class Pool:
     async def open(cls, url: str, size: int = 8) -> Pool:
         """Opens no connection yet."""
         pool = await asyncpg.create_pool(
-            url, min_size=0, max_size=size, timeout=_CONNECT_S, init=_prepare, server_settings=_SETTINGS
+            url,
+            min_size=0,
+            max_size=size,
+            timeout=_CONNECT_S,
+            init=_prepare,
+            server_settings=_SETTINGS,
+            max_cached_statement_lifetime=0,  # a kept plan (store/reach.py) goes with its statement
         )
         return cls(pool)
 
@@ -142,7 +152,8 @@ class Pool:
                     await _hear_of_the_end(connection)
                     raise
         finally:
-            await self._pool.release(connection)
+            with contextlib.suppress(*_LOST_ON_RETURN):
+                await self._pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
