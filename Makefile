@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export COVERAGE_FILE := $(CURDIR)/.coverage
 UNDER_COVERAGE := $(BIN)/python -m coverage run -m pytest -q
 
-.PHONY: help up test test-full lint docs fuzz fuzz-callbacks bench bench-routing bench-analytics clean
+.PHONY: help up test test-full lint docs fuzz fuzz-callbacks bench bench-routing bench-analytics chaos clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -37,6 +37,9 @@ fuzz: $(VENV)/installed-dev ## a million mutated PDUs through our end of an SMPP
 
 fuzz-callbacks: $(VENV)/installed-dev ## a hundred thousand mutated callbacks of each carrier by name (ARGS=--help)
 	@exec $(BIN)/python -m tests.fuzz_callbacks $(ARGS)
+
+chaos: $(VENV)/installed-dev ## 300,000 messages while everything is killed, and the account of them (ARGS=--help)
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(VENV)/installed-dev ## push messages through real servers and print one line of JSON a load (ARGS=--help)
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -17,6 +17,7 @@ import uvloop
 from gateway.commands.teaching import lesson
 from gateway.embedded.address import parse
 from gateway.embedded.child import StartError
+from gateway.embedded.sandbox.journal import Journal
 from gateway.embedded.sandbox.profile import (
     Profile,
     ProfileError,
@@ -70,6 +71,11 @@ Address = tuple[str, int]
 @click.option("--receipt-delay-s", type=click.FloatRange(min=0), help="Overrides the profile's.")
 @click.option("--keep", type=click.IntRange(min=1), default=20_000, show_default=True, help="Submits kept to show.")
 @click.option("--no-keep", is_flag=True, help="Show nothing but what the profile watches; only count.")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path),
+    help="Append all that is taken to this file, a JSON line each part; it outlives a kill -9.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -83,6 +89,7 @@ def command(
     receipt_delay_s: float | None,
     keep: int,
     no_keep: bool,
+    journal: Path | None,
 ) -> None:
     """An SMSC that speaks SMPP on a port of this machine and shows, on another, what phones would show.
 
@@ -103,7 +110,11 @@ def command(
         raise click.ClickException(str(e)) from e
     except OSError as e:
         raise click.ClickException(f"{password_file}: cannot be read: {e.strerror}") from e
-    smsc = Smsc({system_id: password}, chosen, keep=0 if no_keep else keep)
+    try:
+        note = Journal(journal).note if journal else None
+    except OSError as e:
+        raise click.ClickException(f"{journal}: cannot be written: {e.strerror}") from e
+    smsc = Smsc({system_id: password}, chosen, keep=0 if no_keep else keep, note=note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(smsc, *places))
 

@@ -103,12 +103,19 @@ def _elements(header: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class Handset:
-    """The last `keep` accepted submits, and the messages that they make. `alphabet`: what data_coding 0 means."""
+    """The last `keep` accepted submits, and the messages that they make. `alphabet`: what data_coding 0 means; `note`
+    is told of each as well."""
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self, keep: int, note: Callable[[Kept], None] | None = None) -> None:
         self._kept: deque[Kept] = deque(maxlen=keep)
-        self.keep = self._kept.append
+        self._note = note
+        self.keep: Callable[[Kept], None] = self._kept.append if note is None else self._keep_noted
         self.alphabet = "gsm7"
+
+    def _keep_noted(self, kept: Kept) -> None:
+        if self._note is not None:
+            self._note(kept)
+        self._kept.append(kept)
 
     def clear(self) -> None:
         """Forget everything."""

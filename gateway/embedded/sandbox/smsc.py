@@ -14,7 +14,7 @@ from typing import Any
 from gateway.embedded.sandbox import reports, wire
 from gateway.embedded.sandbox.account import Account
 from gateway.embedded.sandbox.agenda import Agenda
-from gateway.embedded.sandbox.handset import Handset
+from gateway.embedded.sandbox.handset import Handset, Kept
 from gateway.embedded.sandbox.magic_tries import Tries
 from gateway.embedded.sandbox.peer import Peer
 from gateway.embedded.sandbox.profile import Choice, Profile, make_profile
@@ -40,14 +40,16 @@ class Smsc:
         profile: Profile | None = None,
         *,
         keep: int = 20_000,
+        note: Callable[[Kept], None] | None = None,
         waiting_limit: int = 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] = random,
     ) -> None:
+        """`note` is told of every part that is taken, whatever is kept, before its answer leaves."""
         self.tally = Tally(REMEMBERED if keep else 8 * REMEMBERED)
-        self.handset = Handset(keep or WATCHED)
-        self.keeps = keep > 0
+        self.handset = Handset(keep or WATCHED, note)
+        self.keeps = keep > 0 or note is not None
         self.monotonic = monotonic
         self.wall = wall
         self.random = random
