@@ -70,10 +70,12 @@ ROUTES: Final = (
         "/v1/plans/diff",
         "plan",
         plan_trials.diff_plan,
-        "Say what a plan changes, and what it would have moved and cost on the traffic of some days. Nothing is kept.",
+        "Say what a plan changes, and what it would have moved and cost on the traffic of some days. Nothing is kept. "
+        "The body may also be the TOML itself (application/toml).",
         {200: PlanDifference},
         PlanDiff,
         codes=(Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.POSTGRES_AWAY),
+        texts=("application/toml",),
     ),
     Route(
         "POST",
@@ -90,10 +92,12 @@ ROUTES: Final = (
         "/v1/plans/replay",
         "plan",
         plan_trials.replay_plan,
-        "Say what a plan would have done with messages that were really sent. Nothing is sent or kept.",
+        "Say what a plan would have done with messages that were really sent. Nothing is sent or kept. "
+        "The body may also be the TOML itself (application/toml).",
         {200: PlanReplayed},
         PlanReplay,
         codes=(Code.PLAN_INVALID, Code.UNKNOWN_PLAN, Code.POSTGRES_AWAY),
+        texts=("application/toml",),
     ),
     Route(
         "POST",

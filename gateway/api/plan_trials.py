@@ -25,7 +25,7 @@ from gateway.api.plan_documents import (
     PlanReplay,
     PlanReplayed,
 )
-from gateway.api.plans import invalid
+from gateway.api.plans import invalid, is_toml
 from gateway.api.problems import Code, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
@@ -55,7 +55,7 @@ async def diff_plan(c: Call) -> Answer:
     if isinstance(body, Problem):
         return body
     try:
-        wanted = _diff(body)
+        wanted = PlanDiff(body.decode()) if is_toml(c) else _diff(body)
     except diagnosis.UNREADABLE as e:
         return diagnosis.of_document(body, e)
     after = readable_plan(wanted.document)
@@ -85,7 +85,7 @@ async def replay_plan(c: Call) -> Answer:
     if isinstance(body, Problem):
         return body
     try:
-        wanted = _replay(body or b"{}")
+        wanted = PlanReplay(body.decode()) if is_toml(c) else _replay(body or b"{}")
     except diagnosis.UNREADABLE as e:
         return diagnosis.of_document(body, e)
     if (wanted.document is None) == (wanted.version is None):

@@ -142,7 +142,7 @@ async def _wanted(c: Call) -> NewPlan | Problem:
     body = await c.body()
     if isinstance(body, Problem):
         return body
-    if c.request.content_type in _TOML:
+    if is_toml(c):
         try:
             return NewPlan(body.decode())
         except UnicodeDecodeError as e:
@@ -154,6 +154,11 @@ async def _wanted(c: Call) -> NewPlan | Problem:
     if "\0" in wanted.document + wanted.note:
         return problem(Code.FORBIDDEN_CHARACTER, "U+0000 cannot be stored: leave it out.")
     return wanted
+
+
+def is_toml(c: Call) -> bool:
+    """Whether the body is the document itself."""
+    return c.request.content_type in _TOML
 
 
 async def _about(c: Call, nothing: A) -> A | Problem:

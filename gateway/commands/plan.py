@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -74,8 +74,9 @@ def check_command(file: IO[bytes], credentials: bool, live: bool, as_json: bool,
     else:
         _print_problems(file, problems)
         if plan is not None and not wrong:
-            counts = f"{len(plan.carriers)} carriers, {len(plan.operators)} operators"
-            click.echo(f"The plan is good: {counts}, {len(plan.rates)} rates, {len(plan.routes)} routes.")
+            parts = {"carrier": plan.carriers, "operator": plan.operators, "rate": plan.rates, "route": plan.routes}
+            counts = (f"{len(found)} {name}{'s' * (len(found) != 1)}" for name, found in parts.items())
+            click.echo(f"The plan is good: {', '.join(counts)}.")
     sys.exit(1 if wrong else 0)
 
 
@@ -207,7 +208,7 @@ def diff_command(file: IO[bytes], version: int | None, days: int, as_json: bool,
     if as_json:
         _print_json({"version": number, "changes": changes, "effect": effect})
         return
-    columns = _columns("", "what", "field", f"version {number}", _name(file))
+    columns = _columns("", "what", f"from version {number} to {_name(file)}")
     _show(columns, [_cells(change) for change in changes], f"No difference to version {number}.")
     if effect is not None:
         click.echo()
@@ -315,14 +316,28 @@ def _say_live(version: int, as_json: bool) -> None:
         click.echo(f"Version {version} is live.")
 
 
-def _cells(change: Change) -> tuple[str, str, str, str, str]:
+def _cells(change: Change) -> tuple[str, str, str]:
     sign = {"added": "+", "removed": "-", "changed": "~"}[change.kind]
-    return sign, f"{change.table} {change.name}".strip(), change.field, _shown(change.before), _shown(change.after)
+    entry = change.after if change.kind == "added" else change.before
+    if change.field:
+        said = f"{change.field}: {_shown(change.before)} → {_shown(change.after)}"
+    else:
+        said = ", ".join(f"{name} {_shown(value)}" for name, value in _flat(entry) if name != "name")
+    return sign, f"{change.table} {change.name}".strip(), said
+
+
+def _flat(entry: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Fields as one writes them, those of tables with dots."""
+    if not isinstance(entry, dict):
+        yield above, entry
+        return
+    for name, value in entry.items():
+        yield from _flat(value, f"{above}.{name}" if above else name)
 
 
 def _shown(value: Any) -> str:
     if value is None:
-        return ""
+        return "not set"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 

@@ -6,7 +6,6 @@ right. Never: a secret in a repr, a log or an error.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,7 +15,7 @@ from msgspec import Meta
 
 from gateway.provider import RECEIPT_STATES, SettingsError
 from gateway.smpp.ids import FORM
-from providers.smpp import tables
+from providers.smpp import tables, wording
 from providers.smpp.tables import Code, Parameter
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -147,8 +146,9 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     message_ids: Annotated[
         IdForm,
         Meta(
-            description="what the submit answers' ids are where receipts write them differently: `hex` in capitals, "
-            "`decimal`, `padded` to a number of digits; `auto` learns it"
+            description="what the submit answers' ids are where receipts write them differently: `same`, `decimal`, "
+            "`hex` (in capitals) or `hex_lower`, also padded with zeros to so many digits (`hex_padded_8`, "
+            "`padded_10`), `upper`, `lower`; `auto` learns it"
         ),
     ] = "auto"
     receipts_for: Annotated[
@@ -167,16 +167,12 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = {}
 
 
-_QUOTED: Final = re.compile(r"'[^']*'")
-
-
 def read(carrier: str, table: Mapping[str, Any]) -> SmppSettings:
     """Settings out of a carrier's table of the plan. Raises SettingsError."""
     try:
         settings = msgspec.convert(dict(table), SmppSettings, dec_hook=_secret)
     except msgspec.ValidationError as problem:
-        # msgspec quotes a value that is not one of a choice's; a value is never repeated.
-        raise SettingsError(f"carrier {carrier}: {_QUOTED.sub('', str(problem))}") from None
+        raise SettingsError(f"carrier {carrier}: {wording.sentence(problem, SmppSettings)}") from None
     try:
         _check(settings)
     except ValueError as problem:

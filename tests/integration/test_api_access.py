@@ -321,6 +321,9 @@ async def test_a_plan_is_checked_kept_and_activated(api: Api) -> None:
     version = r.json["version"]
     r = await api.post(f"/v1/plans/{version}/activate", key="ops")
     assert (r.status, r.json["version"]) == (200, version)
+    for trial, answered in (("diff", "changes"), ("replay", "effect")):
+        r = await api.ask("POST", f"/v1/plans/{trial}", data=good, key="ops", headers=toml)
+        assert r.status == 200 and answered in r.json
     r = await api.get("/v1/plans", key="ops")
     assert (r.json["active"], r.json["plans"][0]["note"], r.json["plans"][0]["active"]) == (version, "first", True)
     r = await api.get(f"/v1/plans/{version}", key="ops")

@@ -266,3 +266,34 @@ def test_a_password_longer_than_the_standards_is_taken_with_a_warning() -> None:
     (warning,) = SmppCarrier("acme", settings(password="correct horse battery"), reports).warnings
     assert "`password`" in warning and "horse" not in warning
     assert not SmppCarrier("acme", settings(), reports).warnings
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"windw": 5}, "`windw` is none of its settings. Did you mean `window`?"),
+        ({"window": "5"}, "`window` must be a whole number from 1 to 100000 (submits"),
+        ({"answer_timeout_s": 0}, "`answer_timeout_s` must be a number above 0 (then"),
+        ({"concatenation": "udh"}, "`concatenation` must be one out of message_payload, sar, udh16, udh8 (long"),
+        ({"tls": "yes"}, "`tls` must be true or false (speak TLS)"),
+        (
+            {"flash_classes": ["x"]},
+            "`flash_classes[0]` must be one out of alert, marketing, otp, transactional (classes",
+        ),
+        (
+            {"priority": {"otpp": 1}},
+            "a name in `priority` must be one out of alert, marketing, otp, transactional (pri",
+        ),
+        ({"priority": {"otp": 9}}, "`priority[...]` must be a whole number from 0 to 3 (priority_flag by class"),
+        ({"codes": {"0x45": {"resn": "x"}}}, "`codes[...]`: object contains unknown field `resn`"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named_with_what_would_be_right(more: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingsError) as wrong:
+        settings(**more)
+    assert str(wrong.value).startswith(f"carrier acme: {sentence}")
+
+
+def test_a_setting_that_is_missing_is_named_with_its_meaning() -> None:
+    with pytest.raises(SettingsError, match="`password` is needed: the account's password"):
+        read("acme", {"host": "smsc.example", "system_id": "a"})
