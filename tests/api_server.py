@@ -93,7 +93,7 @@ class Api:
 async def running(
     valkey_url: str, postgres_url: str, *, recipients: Recipients | None = None, **settings: Any
 ) -> AsyncIterator[Api]:
-    """A server on a free port; keys `acme` and `other` may send and read, `ops` may everything."""
+    """A server on a free port; keys `acme` and `other` may send and read all of their own, `ops` may everything."""
     chosen = Settings(redis_url=valkey_url, postgres_url=postgres_url, listen="127.0.0.1:0", **settings)
     redis = await Redis.open(valkey_url, chosen.shards)
     pool = await Pool.open(postgres_url)
@@ -104,8 +104,9 @@ async def running(
     api = Api(server, redis, pool, chosen, {})
     api.plan, api.checks = plan, checks
     try:
-        await api.make_key("acme", "acme")
-        await api.make_key("other", "other")
+        own = ("send", "read", "stats", "privacy")
+        await api.make_key("acme", "acme", scopes=own)
+        await api.make_key("other", "other", scopes=own)
         await api.make_key("ops", "ops", scopes=keys.SCOPES)
         yield api
     finally:

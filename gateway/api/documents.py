@@ -248,12 +248,14 @@ class Moment(msgspec.Struct, omit_defaults=True):
             "accepted",
             "scheduled",
             "waiting",
+            "routed",
             "submitted",
             "receipt",
             "parked",
             "held",
             "rescheduled",
             "rewritten",
+            "asked",
             "ended",
             "callback",
         ],
@@ -286,12 +288,18 @@ class Moment(msgspec.Struct, omit_defaults=True):
     by: Annotated[str | None, Meta(description="who did it")] = None
     host: Annotated[str | None, Meta(description="where the application was told")] = None
     endpoint: Annotated[str | None, Meta(description="the endpoint; not there for the message's callback_url")] = None
-    tries: Annotated[int | None, Meta(description="how often the application was told")] = None
-    status: Annotated[int | None, Meta(description="what the application answered last")] = None
+    tries: Annotated[int | None, Meta(description="which attempt to tell the application it was")] = None
+    status: Annotated[int | None, Meta(description="what the application answered")] = None
     error: Annotated[str | None, Meta(description="why the application has not taken the event")] = None
     next_try_at: Annotated[datetime | None, Meta(description="when the application is told again")] = None
     sender: Annotated[str | None, Meta(description="what the route replaced the sender by")] = None
     decision: Annotated[Decision | None, Meta(description="why this carrier")] = None
+    client: Annotated[str | None, Meta(description="whose key it was accepted with")] = None
+    key: Annotated[str | None, Meta(description="the id of that key")] = None
+    key_name: Annotated[str | None, Meta(description="that key's name")] = None
+    latency_ms: Annotated[int | None, Meta(description="how long the answer took")] = None
+    words: Annotated[str | None, Meta(description="why it was routed so, or what the answer or reason means")] = None
+    raw: Annotated[str | None, Meta(description="the receipt as it came; not there without the scope `privacy`")] = None
 
 
 class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -324,6 +332,9 @@ class MessageView(msgspec.Struct, omit_defaults=True, kw_only=True):
     timeline: Annotated[
         Sequence[Moment] | None, Meta(description="everything that happened, oldest first; not in lists")
     ] = None
+    masked: Annotated[
+        bool, Meta(description="true: number and text are hidden, because the key has no scope `privacy`")
+    ] = False
     retry_of: Annotated[
         str | None, Meta(description="the failed message that an operator sent again as this one; not in lists")
     ] = None

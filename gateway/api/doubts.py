@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from gateway import logs, retries
-from gateway.api import call, query
+from gateway.api import call, privacy, query
 from gateway.api.call import Answer, Call
 from gateway.api.doubt_documents import (
     Orphans,
@@ -93,7 +93,7 @@ async def list_orphans(c: Call) -> Answer:
     rows = await ask(doubts.orphans(c.gate.pool, *given))
     if isinstance(rows, Problem):
         return rows
-    sees = "privacy" in c.rights.scopes
+    sees = bool(rows) and await privacy.look(c, "orphans.look", carrier=c.request.query.get("carrier"), found=len(rows))
     views = [
         OrphanView(
             time_of(o.at_ms),
@@ -103,7 +103,7 @@ async def list_orphans(c: Call) -> Answer:
             o.reason,
             o.code,
             o.recipient if sees else logs.masked(o.recipient),
-            o.sender,
+            o.sender if sees else logs.guarded(o.sender),
             o.waiting,
         )
         for o in rows

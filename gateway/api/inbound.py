@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from gateway.api import call, query
+from gateway.api import call, privacy, query
 from gateway.api.call import Answer, Call
 from gateway.api.problems import Code, Problem
 from gateway.api.query import DEFAULT_LIMIT, MAX_LIMIT
@@ -45,6 +45,9 @@ class InboundView(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
         str | None, Meta(description="the last message that you sent to this subscriber; null: there is none")
     ]
     test: Annotated[bool, Meta(description="true: a reply to what a test key sent")]
+    masked: Annotated[
+        bool, Meta(description="true: number and text are hidden, because the key has no scope `privacy`")
+    ] = False
 
 
 class InboundPage(msgspec.Struct):
@@ -83,11 +86,16 @@ async def list_inbound(c: Call) -> Answer:
     except (StoreAwayError, TimeoutError):
         return store_away()
     following = query.next_page(c.request.path, given, rows[limit - 1].id) if len(rows) > limit else None
-    page = InboundPage([_view(row) for row in rows[:limit]], following)
+    views = [inbound_view(row) for row in rows[:limit]]
+    asked = {name: given.get(name) for name in ("to", "since")}
+    if views and not await privacy.look(c, "inbound.look", number=sender, found=len(views), **asked):
+        views = [privacy.hidden(view, "from_") for view in views]
+    page = InboundPage(views, following)
     return call.answer(page, headers={"Link": f'<{following}>; rel="next"'} if following else None)
 
 
-def _view(row: InboundRow) -> InboundView:
+def inbound_view(row: InboundRow) -> InboundView:
+    """In full."""
     return InboundView(
         id=id_text(row.id),
         received_at=datetime.fromtimestamp(row.at_ms / 1000, UTC),

@@ -80,6 +80,7 @@ _OWN: Final[Mapping[str, str]] = {
     "POST /v1/datasets/{kind}/deactivate": "deactivateDataset",
     "GET /v1/numbers/{number}": "getNumber",
     "GET /v1/numbers/unmapped": "listUnmapped",
+    "GET /v1/numbers/{number}/history": "getHistory",
     "POST /v1/clients/{name}/quota": "setClientQuota",
     "GET /v1/receipts/{carrier}": "reportReceiptsByGet",
     "POST /v1/receipts/{carrier}": "reportReceipts",

@@ -11,13 +11,13 @@ from typing import Final, get_args
 
 import msgspec
 
-from gateway.api import call, carrier_cancel, query, render
+from gateway.api import call, carrier_cancel, privacy, query, render
 from gateway.api.call import Answer, Call
-from gateway.api.documents import Cancelled, MessagePage, StateName
+from gateway.api.documents import Cancelled, MessagePage, MessageView, StateName
 from gateway.api.intake import DEADLINE_S, FAILURES, why
 from gateway.api.problems import Code, Problem, problem
 from gateway.message import FINAL, Message, State, id_text
-from gateway.store import messages
+from gateway.store import keys, messages, search
 from gateway.store.messages import Found
 from gateway.store.pool import StoreAwayError
 from gateway.streams import lookup
@@ -48,13 +48,33 @@ async def get_message(c: Call) -> Answer:
     if isinstance(found, Problem):
         return found
     if isinstance(found, Fresh):
-        return call.answer(render.just_accepted(found.id, found.message, found.accepted_ms))
+        name = await _key_name(c, found.message.key_id)
+        view = render.just_accepted(found.id, found.message, found.accepted_ms, name)
+    else:
+        try:
+            async with asyncio.timeout(STORE_S):
+                view = render.found(found, await messages.timeline(c.gate.pool, found))
+        except (StoreAwayError, TimeoutError):
+            return store_away()
+    if not await privacy.look(c, "message.look", view.id):
+        view = hidden(view)
+    return call.answer(view)
+
+
+async def _key_name(c: Call, key_id: str) -> str:
+    """Empty while PostgreSQL is away: the message itself can be shown without."""
     try:
         async with asyncio.timeout(STORE_S):
-            timeline = await messages.timeline(c.gate.pool, found)
+            return await keys.name_of(c.gate.pool, key_id)
     except (StoreAwayError, TimeoutError):
-        return store_away()
-    return call.answer(render.found(found, timeline))
+        return ""
+
+
+def hidden(view: MessageView) -> MessageView:
+    """Without number and text, also those in receipts as they came."""
+    for moment in view.timeline or ():
+        moment.raw = None
+    return privacy.hidden(view, "to")
 
 
 async def find(c: Call) -> Found | Fresh | Problem:
@@ -76,7 +96,7 @@ async def find(c: Call) -> Found | Fresh | Problem:
     return found or (store_away() if away else _unknown())
 
 
-async def search(c: Call) -> Answer:
+async def list_messages(c: Call) -> Answer:
     """The client's messages, newest first."""
     given = c.request.query
     since, limit, cursor = query.time_ms(given, "since"), query.limit(given), query.cursor(given)
@@ -99,7 +119,7 @@ async def search(c: Call) -> Answer:
             return query.invalid("to", e.sentence)
     try:
         async with asyncio.timeout(STORE_S):
-            rows = await messages.search(
+            rows = await search.find(
                 c.gate.pool,
                 c.client,
                 ref=given.get("ref"),
@@ -113,7 +133,11 @@ async def search(c: Call) -> Answer:
     except (StoreAwayError, TimeoutError):
         return store_away()
     following = query.next_page(c.request.path, given, rows[limit - 1].id) if len(rows) > limit else None
-    page = MessagePage([render.found(row) for row in rows[:limit]], following)
+    views = [render.found(row) for row in rows[:limit]]
+    asked = {name: given.get(name) for name in ("ref", "state", "tag", "since")}
+    if views and not await privacy.look(c, "messages.look", number=to, found=len(views), **asked):
+        views = [hidden(view) for view in views]
+    page = MessagePage(views, following)
     return call.answer(page, headers={"Link": f'<{following}>; rel="next"'} if following else None)
 
 

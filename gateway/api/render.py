@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Final
 
 import msgspec
 
-from gateway.api.documents import BatchView, Considered, Decision, MessageView, Moment, Price
+from gateway.api import moments
+from gateway.api.documents import BatchView, MessageView
+from gateway.api.moments import By, price, time_of, time_or_none, words
 from gateway.events import Batched
 from gateway.message import FINAL, Message, id_text, id_time_ms
-from gateway.plan import record
-from gateway.provider import RULES, Kind, Reason
-from gateway.store.messages import BatchFound, CallbackSeen, Found, Note, ReceiptSeen, Submission, Timeline, Wait
+from gateway.store.messages import BatchFound, Found, Timeline
 
-_OUTCOMES: Final[Mapping[int, Literal["accepted", "deferred", "refused", "uncertain"]]] = {
-    Kind.ACCEPTED: "accepted",
-    Kind.DEFERRED: "deferred",
-    Kind.REFUSED: "refused",
-    Kind.UNCERTAIN: "uncertain",
-}
+__all__ = ["batch", "found", "just_accepted", "just_batched", "price", "time_of", "words"]
+
 _FINAL: Final = frozenset(str(s) for s in FINAL)
-
-
-def time_of(ms: int) -> datetime:
-    """A time of the gateway as documents have it."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def found(row: Found, timeline: Timeline | None = None) -> MessageView:
@@ -52,18 +40,18 @@ def found(row: Found, timeline: Timeline | None = None) -> MessageView:
         accepted_at=time_of(row.accepted_ms),
         changed_at=time_of(row.changed_ms),
         validity_s=(row.deadline_ms - max(row.accepted_ms, row.send_at_ms)) // 1000,
-        send_at=_time(row.send_at_ms),
+        send_at=time_or_none(row.send_at_ms),
         callback_url=row.callback_url or None,
         batch_id=id_text(row.batch_id) if row.batch_id else None,
         meta=msgspec.Raw(row.meta.encode()) if row.meta else None,
         test=row.test,
-        timeline=None if timeline is None else _timeline(row, timeline),
+        timeline=None if timeline is None else moments.timeline(row, timeline),
         retry_of=id_text(timeline.retry_of) if timeline is not None and timeline.retry_of else None,
         retried_as=id_text(timeline.retried_as) if timeline is not None and timeline.retried_as else None,
     )
 
 
-def just_accepted(message_id: bytes, message: Message, accepted_ms: int) -> MessageView:
+def just_accepted(message_id: bytes, message: Message, accepted_ms: int, key_name: str = "") -> MessageView:
     """A message that PostgreSQL does not have yet."""
     scheduled = message.send_at_ms > accepted_ms
     return MessageView(
@@ -84,12 +72,12 @@ def just_accepted(message_id: bytes, message: Message, accepted_ms: int) -> Mess
         accepted_at=time_of(accepted_ms),
         changed_at=time_of(accepted_ms),
         validity_s=message.validity_s,
-        send_at=_time(message.send_at_ms),
+        send_at=time_or_none(message.send_at_ms),
         callback_url=message.callback_url or None,
         batch_id=id_text(message.batch_id) if message.batch_id else None,
         meta=msgspec.Raw(message.meta) if message.meta else None,
         test=message.test,
-        timeline=_beginning(accepted_ms, message.send_at_ms),
+        timeline=moments.beginning(By(message.client, message.key_id, key_name), accepted_ms, message.send_at_ms),
     )
 
 
@@ -112,138 +100,3 @@ def batch(row: BatchFound) -> BatchView:
 def just_batched(fact: Batched) -> BatchFound:
     """A batch that PostgreSQL does not have yet."""
     return BatchFound(fact.id, fact.client, id_time_ms(fact.id), fact.accepted, fact.duplicates, fact.rejected, {})
-
-
-def price(micro: int, currency: str) -> Price | None:
-    """Millionths as a decimal number with at least two digits after the point; None without a currency."""
-    if not currency:
-        return None
-    whole, fraction = divmod(micro, 1_000_000)
-    digits = f"{fraction:06d}".rstrip("0")
-    return Price(f"{whole}.{digits:0<2}", currency)
-
-
-def words(reason: str) -> str | None:
-    """What a reason means, for people."""
-    return RULES[Reason(reason)].words if reason in Reason.__members__.values() else None
-
-
-def _timeline(row: Found, timeline: Timeline) -> list[Moment]:
-    moved = any(n.event == "rescheduled" for n in timeline.notes)
-    moments = _beginning(row.accepted_ms, row.send_at_ms, moved)
-    moments += [_wait(w) for w in timeline.waits]
-    moments += [_note(n) for n in timeline.notes if n.event == "rewritten"]  # before what it was sent as
-    moments += [_submission(s) for s in timeline.submissions]
-    moments += [_receipt(r) for r in timeline.receipts]
-    moments += [_note(n) for n in timeline.notes if n.event != "rewritten"]
-    moments += [_callback(c) for c in timeline.callbacks]
-    return sorted(moments, key=lambda m: m.at)
-
-
-def _beginning(accepted_ms: int, send_at_ms: int, moved: bool = False) -> list[Moment]:
-    begun = [Moment(time_of(accepted_ms), "accepted")]
-    if send_at_ms > accepted_ms or moved:
-        begun.append(Moment(time_of(accepted_ms), "scheduled", until=None if moved else time_of(send_at_ms)))
-    return begun
-
-
-def _submission(s: Submission) -> Moment:
-    return Moment(
-        time_of(s.sent_ms),
-        "submitted",
-        attempt=s.attempt,
-        part=s.part or None,
-        parts=s.parts,
-        carrier=s.carrier,
-        bind=s.bind or None,
-        operator=s.operator or None,
-        route=s.route or None,
-        plan_version=s.plan_version or None,
-        routed_at=_time(s.routed_ms),
-        answered_at=_time(s.answered_ms),
-        outcome=_OUTCOMES[s.kind],
-        late=s.late or None,
-        carrier_message_id=s.carrier_message_id or None,
-        price=price(s.price_micro, s.currency),
-        sender=s.sender or None,
-        decision=_decision(s),
-        **_why(s.reason, s.code),
-    )
-
-
-def _decision(s: Submission) -> Decision | None:
-    found = record.read(s.record)
-    if found is None:
-        return None
-    candidates = [
-        Considered(
-            c.carrier,
-            price(c.price_micro, c.currency or s.currency) if c.price_micro else None,
-            c.probability / 1000 if c.probability >= 0 else None,
-            f"{c.why}: {record.WHY[c.why]}" if c.why in record.WHY else c.why or None,
-        )
-        for c in found.candidates
-    ]
-    return Decision(found.strategy, found.source or None, found.explored or None, candidates)
-
-
-def _receipt(r: ReceiptSeen) -> Moment:
-    return Moment(
-        time_of(r.at_ms),
-        "receipt",
-        attempt=r.attempt or None,
-        part=r.part or None,
-        carrier=r.carrier,
-        bind=r.bind or None,
-        state=r.state,
-        done_at=_time(r.done_ms),
-        matched_by=r.matched_by or None,
-        **_why(r.reason, r.code),
-    )
-
-
-def _note(n: Note) -> Moment:
-    return Moment(
-        time_of(n.at_ms),
-        n.event,  # type: ignore[arg-type]
-        attempt=n.attempt or None,
-        state=n.state or None,
-        by=n.by or None,
-        until=_time(n.until_ms),
-        **_why(n.reason, ""),
-    )
-
-
-def _wait(w: Wait) -> Moment:
-    return Moment(
-        time_of(w.at_ms),
-        "waiting",
-        where=w.place,
-        carrier=w.carrier or None,
-        until=_time(w.until_ms),
-        **_why(w.why, ""),
-    )
-
-
-def _callback(c: CallbackSeen) -> Moment:
-    return Moment(
-        time_of(c.at_ms),
-        "callback",
-        state=c.state,
-        done_at=_time(c.done_ms),
-        host=urlsplit(c.url).netloc or None,
-        endpoint=c.endpoint or None,
-        tries=c.tries or None,
-        status=c.status or None,
-        error=c.error or None,
-        next_try_at=None if c.done_ms else _time(c.next_try_ms),
-        **_why(c.reason, ""),
-    )
-
-
-def _why(reason: str, code: str) -> dict[str, Any]:
-    return {"reason": reason or None, "code": code or None}
-
-
-def _time(ms: int) -> datetime | None:
-    return time_of(ms) if ms else None

@@ -45,6 +45,7 @@ _EVENTS: Final = {
     "held": "nobody knows whether it was sent; its class is never sent twice",
     "rescheduled": "it has another time now",
     "rewritten": "its route has the text written otherwise, to take fewer parts",
+    "asked": "no receipt had come: the carrier was asked what became of it",
     "callback": "what your application was told",
 }
 
@@ -71,6 +72,8 @@ def means(m: Moment) -> str:
             return "it is durably ours, and will end in one final state"
         case "waiting":
             return why or "it waits for its turn"
+        case "routed":
+            return str(m.get("words") or "")
         case "submitted":
             said = _OUTCOMES.get(m.get("outcome") or "", "it is on the wire, the carrier has not answered yet")
         case "receipt" | "ended":
@@ -89,28 +92,50 @@ def says(m: Moment) -> str:
                 _part(m),
                 f"to {m['carrier']}" + (f" by {m['bind']}" if m.get("bind") else ""),
                 f"{m['outcome']}{_took(m)}" if m.get("outcome") else "",
-                _named("route", m.get("route")),
-                _decided(m),
                 _named("from", m.get("sender")),
-                _named("operator", m.get("operator")),
-                _named("plan", m.get("plan_version")),
                 _price(m.get("price")),
                 _named("id", m.get("carrier_message_id")),
                 f"attempt {m['attempt']}" if m.get("attempt", 1) > 1 else "",
                 "late answer" if m.get("late") else "",
             ]
+        case "accepted":
+            key = f"{m['key']} ({m['key_name']})" if m.get("key_name") else m.get("key")
+            words = [_named("from client", m.get("client")), _named("key", key)]
+        case "routed":
+            words = [
+                f"to {m['carrier']}" if m.get("carrier") else "",
+                _named("route", m.get("route")),
+                _named("plan", m.get("plan_version")),
+                _named("operator", m.get("operator")),
+                _decided(m),
+                f"attempt {m['attempt']}" if m.get("attempt", 1) > 1 else "",
+            ]
         case "receipt":
-            words = [_part(m), m.get("state"), f"from {m['carrier']}", _named("matched by", m.get("matched_by"))]
+            words = [
+                _part(m),
+                m.get("state"),
+                f"from {m['carrier']}" + (f" by {m['bind']}" if m.get("bind") else ""),
+                _named("id", m.get("carrier_message_id")),
+                _named("matched by", m.get("matched_by")),
+            ]
         case "waiting":
             words = [f"in {m.get('where')}", m.get("carrier")]
         case "callback":
             words = [m.get("state"), _told(m)]
         case _:
             words = [m.get("state"), m.get("carrier"), _named("by", m.get("by"))]
-    words += [_named("reason", m.get("reason")), _named("code", m.get("code"))]
+    words += [_named("reason", m.get("reason")), _named("code", _code(m))]
     if m.get("until"):
         words.append(f"until {clock(m['until'], day=True)}")
     return ", ".join(w for w in words if w)
+
+
+def _code(m: Moment) -> str | None:
+    """A carrier's code; SMPP's with its name, which the words of an answer end with."""
+    code, words = m.get("code"), m.get("words") or ""
+    if code and (at := words.rfind(f"({code} ")) >= 0:
+        return words[at + 1 :].rstrip(")")
+    return code
 
 
 def _part(m: Moment) -> str:
@@ -131,16 +156,19 @@ def _decided(m: Moment) -> str:
 def _took(m: Moment) -> str:
     if not m.get("answered_at"):
         return ""
+    if m.get("latency_ms") is not None:
+        return f" after {m['latency_ms']} ms"
     took = datetime.fromisoformat(m["answered_at"]) - datetime.fromisoformat(m["at"])
     return f" after {took.total_seconds() * 1000:.0f} ms"
 
 
 def _told(m: Moment) -> str:
-    tries = f" after {m['tries']} tries" if m.get("tries", 1) > 1 else ""
+    attempt = f", attempt {m['tries']}" if m.get("tries", 1) > 1 else ""
     if m.get("error"):
-        again = f", again at {clock(m['next_try_at'])[:8]}" if m.get("next_try_at") else ", given up"
-        return f"{m.get('host', 'nobody')} did not take it{tries}: {m['error']}{again}"
-    return f"{m.get('host', 'nobody')} answered {m['status']}{tries}" if m.get("status") else ""
+        again = f", again at {clock(m['next_try_at'])[:8]}" if m.get("next_try_at") else ""
+        again = again or (", given up" if m.get("done_at") else "")
+        return f"{m.get('host', 'nobody')} did not take it: {m['error']}{attempt}{again}"
+    return f"{m.get('host', 'nobody')} answered {m['status']}{attempt}" if m.get("status") else ""
 
 
 def _price(price: Mapping[str, str] | None) -> str:

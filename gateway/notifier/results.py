@@ -91,6 +91,7 @@ class Results:
                     done_ms,
                     outcome,
                     item.give_up_ms,
+                    now_ms,
                 ),
             )
         return given_up

@@ -11,12 +11,14 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 import msgspec
 
+from gateway.store import reach
 from gateway.store.days import DAY_MS, day_of, time_bounds
 from gateway.store.pool import Pool
 
 _LOCK: Final = 7_517_013  # advisory lock: who puts pieces together
 _BACK_DAYS: Final = 3
 _REPLY_DAYS: Final = (3, 35)
+_FAR_MS: Final = 253_402_300_000_000  # the year 9999
 _PIECE: Final = """id, at, carrier, sender, recipient, text, raw, coalesce(segment_ref, -1), coalesce(segment_total, 0),
     coalesce(segment_number, 0), settled_at is not null, coalesce(head_id, case when settled_at is null
     then '00000000-0000-0000-0000-000000000000'::uuid else id end)"""
@@ -171,9 +173,41 @@ async def search(
     if since_ms is not None:
         add("at >= {}", since_ms)
     if before is not None:
-        add("(at, id) < ({}, {})", *before)
+        add("(at, id) < ({0}, {1}) and at <= {0}", *before)
+    found: list[InboundRow] = []
+    for first, last in reach.steps_back(before[0] if before is not None else None):
+        bounds = [f"at >= {reach.time_bound(first)}"] if first is not None else []
+        bounds += [f"at < {reach.time_bound(last + 1)}"] if last is not None else []
+        rows = await pool.fetch(
+            f"select {_SHOWN} from inbound where {' and '.join(texts + bounds)}"
+            f" order by at desc, id desc limit {limit - len(found)}",
+            *values,
+        )
+        found += [InboundRow(*row) for row in rows]
+        if len(found) >= limit or (since_ms is not None and first is not None and since_ms >= first * DAY_MS):
+            break
+    return found
+
+
+async def of_number(
+    pool: Pool, client: str, sender_hash: int, *, since_ms: int = 0, before: tuple[int, bytes] | None, limit: int
+) -> list[InboundRow]:
+    """What one subscriber wrote to the client, as `search` gives it, however long ago: by index probes alone."""
+    at_ms, below = before or (_FAR_MS, reach.NEWEST)
+    first = reach.newest(at_ms)
+    which = "client = $1 and role = 'message' and sender_hash = $2 and at >= $3"
     rows = await pool.fetch(
-        f"select {_SHOWN} from inbound where {' and '.join(texts)} order by at desc, id desc limit {int(limit)}",
-        *values,
+        f"select {_SHOWN} from inbound where {which} and (at, id) < ($4, $5) and at <= $4"
+        f" and at >= {reach.time_bound(first)} order by at desc, id desc limit {int(limit)}",
+        *(client, sender_hash, since_ms, at_ms, below),
     )
-    return [InboundRow(*row) for row in rows]
+    found = [InboundRow(*row) for row in rows]
+    if len(found) < limit and since_ms < first * DAY_MS:
+        async with reach.kept_plans(pool) as connection:
+            rows = await connection.fetch(
+                f"select * from (select {_SHOWN} from inbound where {which} and at < $4"
+                f" and at < {reach.time_bound(reach.settled_before())} offset 0) i order by at desc, id desc limit $5",
+                *(client, sender_hash, since_ms, min(at_ms, first * DAY_MS), limit - len(found)),
+            )
+        found += [InboundRow(*row) for row in rows]
+    return found

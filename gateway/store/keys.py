@@ -136,6 +136,11 @@ async def list_keys(pool: Pool, client: str | None = None) -> list[KeyRow]:
     ]
 
 
+async def name_of(pool: Pool, key_id: str) -> str:
+    """A key's name; empty when it has none. Raises StoreAwayError."""
+    return await pool.fetchval("select name from keys where id = $1", key_id) or ""
+
+
 async def revoke_key(pool: Pool, key_id: str, *, who: str) -> bool:
     """End a key for good; False when there is none such or it was revoked before. Publishing makes it known."""
     async with pool.transaction() as connection:

@@ -1,4 +1,4 @@
-"""What PostgreSQL knows about messages: one with its timeline, a search, a batch's counts.
+"""What PostgreSQL knows about messages: one with its timeline, a batch's counts.
 
 In: ids as 16 bytes, a client (None: any). Out: rows with times in ms since the epoch (0: not yet). Never: a write.
 """
@@ -12,10 +12,9 @@ import msgspec
 
 from gateway.message import id_time_ms, make_id
 from gateway.store import retries
+from gateway.store.days import DAY_MS
 from gateway.store.pool import Pool
-from gateway.store.recipients import recipient_hash
 
-_DAY_MS = 86_400_000
 _SKEW_MS = 3_600_000  # carriers' connectors stamp submissions by their own clocks
 _RECEIPT_DAYS = 36  # older submissions are not matched any more
 
@@ -103,6 +102,7 @@ class ReceiptSeen(msgspec.Struct, frozen=True):
     done_ms: int
     raw: str
     matched_by: str
+    carrier_message_id: str = ""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -142,6 +142,8 @@ class CallbackSeen(msgspec.Struct, frozen=True):
     outcome: str
     next_try_ms: int
     endpoint: str
+    failures: str = ""
+    """Attempts that did not succeed, a line each: [ms, status, error]."""
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -156,6 +158,8 @@ class Timeline(msgspec.Struct, frozen=True):
     """The failed message that this one was made of."""
     retried_as: bytes = b""
     """The message that was made of this one."""
+    key_name: str = ""
+    """Of the key that it was accepted with."""
 
 
 class BatchFound(msgspec.Struct, frozen=True):
@@ -172,7 +176,7 @@ class BatchFound(msgspec.Struct, frozen=True):
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_COLUMNS = """id, client, class, recipient, sender, text, encoding, parts, state, reason, ref, tag, meta, callback_url,
+COLUMNS = """id, client, class, recipient, sender, text, encoding, parts, state, reason, ref, tag, meta, callback_url,
     batch_id, send_at, deadline, attempt, carrier, operator, route, plan_version, price_micro, cost_micro, currency,
     routed_at, submitted_at, final_at, changed_at, seq, key_id, test, traceparent,
     case when units = 1 and delivered_mask <> 0 then parts else bit_count(delivered_mask::bit(64)) end"""
@@ -182,21 +186,22 @@ def _rows(kind: type[T], records: Sequence[Sequence[Any]]) -> list[T]:
     return [kind(*(0 if value is None else value for value in record)) for record in records]
 
 
-def _found(record: Any) -> Found:
+def found_of(record: Any) -> Found:
+    """A message from a row of COLUMNS."""
     found = _rows(Found, [record])[0]
     return found if found.batch_id else msgspec.structs.replace(found, batch_id=b"")
 
 
 async def get(pool: Pool, message_id: bytes, client: str | None) -> Found | None:
     """The message, when it is this client's."""
-    row = await pool.fetchrow(f"select {_COLUMNS} from messages where id = $1", message_id)
-    return None if row is None or (client is not None and row["client"] != client) else _found(row)
+    row = await pool.fetchrow(f"select {COLUMNS} from messages where id = $1", message_id)
+    return None if row is None or (client is not None and row["client"] != client) else found_of(row)
 
 
 async def timeline(pool: Pool, found: Found) -> Timeline:
     """What happened to it. The accept, `submitted_ms` and `final_ms` are in the row itself."""
     since = found.accepted_ms - _SKEW_MS
-    until = max(found.accepted_ms, found.send_at_ms, found.submitted_ms, found.changed_ms) + _RECEIPT_DAYS * _DAY_MS
+    until = max(found.accepted_ms, found.send_at_ms, found.submitted_ms, found.changed_ms) + _RECEIPT_DAYS * DAY_MS
     span = (found.id, since, until)
     async with pool.connection() as connection:
         submissions = await connection.fetch(_SUBMISSIONS, *span)
@@ -205,6 +210,7 @@ async def timeline(pool: Pool, found: Found) -> Timeline:
         waits = await connection.fetch(_WAITS, *span, found.client, found.klass, found.final_ms or until)
         callbacks = await connection.fetch(_CALLBACKS, found.id)
         first, again = await retries.links(connection, found.id)
+        key_name = await connection.fetchval("select name from keys where id = $1", found.key_id)
     return Timeline(
         _rows(Submission, submissions),
         _rows(ReceiptSeen, receipts),
@@ -213,66 +219,24 @@ async def timeline(pool: Pool, found: Found) -> Timeline:
         _rows(CallbackSeen, callbacks),
         first,
         again,
+        key_name or "",
     )
 
 
 _SUBMISSIONS = """select attempt, part, parts, kind, late, carrier, bind, reason, code, carrier_message_id, operator,
     route, plan_version, price_micro, currency, routed_at, sent_at, answered_at, sender, record
     from submissions where message_id = $1 and sent_at >= $2 and sent_at < $3 order by sent_at, attempt, part"""
-_RECEIPTS = """select at, attempt, part, carrier, bind, state, reason, code, done_at, raw, matched_by
-    from receipts where message_id = $1 and at >= $2 and at < $3 order by at"""
+_RECEIPTS = """select at, attempt, part, carrier, bind, state, reason, code, done_at, raw, matched_by,
+    carrier_message_id from receipts where message_id = $1 and at >= $2 and at < $3 order by at"""
 _NOTES = """select at, event, attempt, state, reason, by, until
     from notes where message_id = $1 and at >= $2 and at < $3 order by at"""
 _WAITS = """select at, place, carrier, why, until
     from waiting where client = $4 and class = $5 and last_id >= $1 and first_id <= $1 and at >= $2 and at < $3
     and at <= $6 order by at"""
 _CALLBACKS = (
-    "select seq, at, state, reason, url, tries, done_at, error, status, outcome, next_try_at, endpoint"
+    "select seq, at, state, reason, url, tries, done_at, error, status, outcome, next_try_at, endpoint, failures"
     " from callbacks where message_id = $1 order by seq, endpoint"
 )
-
-
-async def search(
-    pool: Pool,
-    client: str | None,
-    *,
-    ref: str | None = None,
-    to: str | None = None,
-    state: str | None = None,
-    tag: str | None = None,
-    since_ms: int | None = None,
-    cursor: bytes | None = None,
-    limit: int = 50,
-) -> list[Found]:
-    """Newest first. `to` is E.164; `cursor` is the id of the last message of the page before."""
-    values: list[Any] = []
-    filters: list[str] = []
-
-    def keep(condition: str, value: Any) -> None:
-        values.append(value)
-        filters.append(condition.format(f"${len(values)}"))
-
-    if client is not None:
-        keep("client = {}", client)
-    if ref is not None:
-        keep("ref <> '' and ref = {}", ref)
-    if to is not None:
-        keep("recipient_hash = {}", recipient_hash(await pool.recipient_key(), to))
-    if state is not None:
-        keep("state = {}", state)
-    if tag is not None:
-        keep("tag = {}", tag)
-    if since_ms is not None:
-        keep("id >= {}", make_id(since_ms, bytes(10)))
-    if cursor is not None:
-        keep("id < {}", cursor)
-    where = " and ".join(filters) or "true"
-    values.append(limit)
-    rows = await pool.fetch(
-        f"select {_COLUMNS} from messages where {where} order by id desc limit ${len(values)}",
-        *values,
-    )
-    return [_found(row) for row in rows]
 
 
 async def batch(pool: Pool, batch_id: bytes, client: str | None) -> BatchFound | None:

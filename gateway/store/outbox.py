@@ -10,11 +10,14 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import asyncpg
+import msgspec
 
 from gateway.callbacks.audience import Target, url_target
 from gateway.callbacks.event import INBOUND, Event
 from gateway.store import copy_format
 from gateway.store.copy_format import LENGTH_16, Row
+
+_encode = msgspec.json.Encoder().encode
 
 BATCHES_A_FETCH: Final = 200
 BATCHES_A_TARGET: Final = 2
@@ -62,6 +65,13 @@ class Tried(NamedTuple):
     done_ms: int
     outcome: str
     give_up_ms: int
+    failed_ms: int = 0
+    """When an attempt did not succeed; 0: it did, or there was none."""
+
+    @property
+    def failure(self) -> str:
+        """A line of `failures`."""
+        return "" if not self.failed_ms else _encode([self.failed_ms, self.status, self.error]).decode() + "\n"
 
 
 class Booking(NamedTuple):
@@ -176,16 +186,17 @@ _STAGE = """set local client_min_messages = warning;
     create temporary table if not exists staged_callbacks (like callbacks including defaults) on commit delete rows"""
 _COLUMNS = (
     "client", "endpoint", "target", "slot", "outcome", "status", "error", "state", "reason", "url", "message_id", "at",
-    "next_try_at", "done_at", "give_up_at", "seq", "tries", "ref", "tag", "meta",
+    "next_try_at", "done_at", "give_up_at", "seq", "tries", "ref", "tag", "meta", "failures",
 )  # fmt: skip
 _whose = copy_format.alike(("text", "text", "text", "smallint"), len(_COLUMNS))
 _what = copy_format.alike(("text", "smallint", "text", "text", "text", "text"))
 _echo = copy_format.alike(("text", "text", "text"))
+_failures = copy_format.alike(("text",))
 _ECHO_NOTHING = _echo["", "", ""]
 
 
 def _record(tried: Tried) -> Row:
-    target, event, url, tries, status, error, next_try_ms, done_ms, outcome, give_up_ms = tried
+    target, event, url, tries, status, error, next_try_ms, done_ms, outcome, give_up_ms, _ = tried
     times = copy_format.times
     return (
         _whose[target.client, target.endpoint, target.name, target.slot],
@@ -199,21 +210,22 @@ def _record(tried: Tried) -> Row:
         copy_format.integer(event.seq),
         copy_format.integer(tries),
         _ECHO_NOTHING if outcome == "delivered" and event.state != INBOUND else _echo[event.ref, event.tag, event.meta],
+        _failures[(tried.failure,)],
     )
 
 
 async def _update(connection: asyncpg.Connection, again: Sequence[Tried]) -> None:
     rows = [
         (t.event.id, t.event.seq, t.target.endpoint, t.tries, t.status, t.error, t.next_try_ms or t.done_ms,
-         t.done_ms or None, t.outcome, t.url)
+         t.done_ms or None, t.outcome, t.url, t.failure)
         for t in again
     ]  # fmt: skip
     await connection.execute(
         "update callbacks c set tries = u.tries, status = u.status, error = u.error, next_try_at = u.next_try_at,"
-        " done_at = u.done_at, outcome = u.outcome, url = u.url"
+        " done_at = u.done_at, outcome = u.outcome, url = u.url, failures = c.failures || u.failures"
         " from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::smallint[], $6::text[], $7::timestamptz[],"
-        " $8::timestamptz[], $9::text[], $10::text[])"
-        " as u(message_id, seq, endpoint, tries, status, error, next_try_at, done_at, outcome, url)"
+        " $8::timestamptz[], $9::text[], $10::text[], $11::text[])"
+        " as u(message_id, seq, endpoint, tries, status, error, next_try_at, done_at, outcome, url, failures)"
         " where c.message_id = u.message_id and c.seq = u.seq and c.endpoint = u.endpoint and c.done_at is null",
         *map(list, zip(*rows, strict=True)),
     )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.events import Batched, Ended, Parked, Waiting
-from gateway.store import messages
+from gateway.store import messages, search
 from tests.ledger_bench import Bench, message, open_bench, receipt, submitted
 
 
@@ -65,11 +65,11 @@ async def test_a_search_goes_page_by_page_from_the_newest(bench: Bench) -> None:
     await bench.accept(*((one, message(n, tag="spring" if n % 2 else "")) for n, one in enumerate(ids)))
     await bench.until_recorded()
     seen: list[bytes] = []
-    while page := await messages.search(bench.pool, "shop", cursor=seen[-1] if seen else None, limit=3):
+    while page := await search.find(bench.pool, "shop", cursor=seen[-1] if seen else None, limit=3):
         seen += [found.id for found in page]
     assert seen == ids
-    assert [found.id for found in await messages.search(bench.pool, "shop", tag="spring")] == ids[1::2]
-    assert [found.id for found in await messages.search(bench.pool, "shop", since_ms=now - 1_500)] == ids[:2]
+    assert [found.id for found in await search.find(bench.pool, "shop", tag="spring")] == ids[1::2]
+    assert [found.id for found in await search.find(bench.pool, "shop", since_ms=now - 1_500)] == ids[:2]
 
 
 async def test_a_search_finds_by_ref_number_and_state(bench: Bench) -> None:
@@ -81,11 +81,11 @@ async def test_a_search_finds_by_ref_number_and_state(bench: Bench) -> None:
     )
     await bench.tell(Ended(two, "cancelled", "cancelled"))
     await bench.until_recorded()
-    assert [found.id for found in await messages.search(bench.pool, "shop", ref="order-1")] == [one]
-    assert [found.id for found in await messages.search(bench.pool, "shop", to="+79160000001")] == [one]
-    assert {found.id for found in await messages.search(bench.pool, None, to="+79160000001")} == {one, foreign}
-    assert [found.id for found in await messages.search(bench.pool, "shop", state="cancelled")] == [two]
-    assert await messages.search(bench.pool, "shop", ref="") == []
+    assert [found.id for found in await search.find(bench.pool, "shop", ref="order-1")] == [one]
+    assert [found.id for found in await search.find(bench.pool, "shop", to="+79160000001")] == [one]
+    assert {found.id for found in await search.find(bench.pool, None, to="+79160000001")} == {one, foreign}
+    assert [found.id for found in await search.find(bench.pool, "shop", state="cancelled")] == [two]
+    assert await search.find(bench.pool, "shop", ref="") == []
 
 
 async def test_a_batch_counts_its_messages_by_state(bench: Bench) -> None:

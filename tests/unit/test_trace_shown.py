@@ -36,6 +36,16 @@ SUBMITTED = {
     "carrier_message_id": "5f3a6b2c1d0e",
     "price": {"amount": "2.15", "currency": "RUB"},
 }
+ROUTED = {
+    "event": "routed",
+    "at": at(0.004),
+    "attempt": 1,
+    "carrier": "north",
+    "operator": "mts",
+    "route": "urgent",
+    "plan_version": 3,
+    "words": "the first rule that takes it is urgent",
+}
 MESSAGE: dict[str, Any] = {
     "id": "0190f8a4-7c30-7000-8000-5f3a6b2c1d0e",
     "state": "undeliverable",
@@ -53,7 +63,8 @@ MESSAGE: dict[str, Any] = {
     "price": {"amount": "2.15", "currency": "RUB"},
     "accepted_at": at(0),
     "timeline": [
-        {"event": "accepted", "at": at(0)},
+        {"event": "accepted", "at": at(0), "client": "shop", "key": "key_0a1b", "key_name": "web"},
+        ROUTED,
         SUBMITTED,
         {"event": "waiting", "at": at(5), "where": "outbox", "carrier": "north", "reason": "paused"},
         {"event": "receipt", "at": at(184), "carrier": "north", "state": "undeliverable", "reason": "unreachable"},
@@ -74,7 +85,10 @@ def test_every_moment_has_its_distance_and_what_it_means(terminal: bool) -> None
     for words in (
         "0190f8a4-7c30-7000-8000-5f3a6b2c1d0e undeliverable: ",
         "+79161234567 from MyShop, otp",
+        "from client shop, key key_0a1b (web)",
         "it is durably ours",
+        "to north, route urgent, plan 3, operator mts",
+        "the first rule that takes it is urgent",
         "+12 ms submitted",
         "accepted after 23 ms",
         "its receipt will tell",
@@ -92,7 +106,17 @@ def test_the_timeline_fits_into_80_columns() -> None:
 
 
 def test_every_event_and_reason_has_a_meaning() -> None:
-    for event in ("accepted", "scheduled", "waiting", "submitted", "parked", "held", "rescheduled", "callback"):
+    for event in (
+        "accepted",
+        "scheduled",
+        "waiting",
+        "submitted",
+        "parked",
+        "held",
+        "rescheduled",
+        "asked",
+        "callback",
+    ):
         assert means({"event": event, "at": at(0)}), event
     for reason in (*Reason, *WAITS):
         moment = {"event": "waiting", "at": at(0), "reason": str(reason), "where": "outbox"}
@@ -119,6 +143,28 @@ def test_a_decision_is_told_with_who_was_passed_over() -> None:
         "explored": True,
         "candidates": [{"carrier": "east", "why_not": "down: it cannot send now"}, {"carrier": "north"}],
     }
-    told = says(SUBMITTED | {"decision": decision, "sender": "INFO"})
-    assert "chosen by best_value to learn how it does (east down), from INFO" in told
-    assert "chosen" not in says(SUBMITTED)
+    assert "chosen by best_value to learn how it does (east down)" in says(ROUTED | {"decision": decision})
+    assert "chosen" not in says(ROUTED)
+    assert "from INFO" in says(SUBMITTED | {"sender": "INFO"})
+
+
+def test_an_answer_has_its_code_in_words() -> None:
+    words = "the carrier refused it: the carrier says that the number is not valid (0x0B ESME_RINVDSTADR)"
+    refused = SUBMITTED | {"outcome": "refused", "reason": "invalid_recipient", "code": "0x0B", "words": words}
+    assert "code 0x0B ESME_RINVDSTADR" in says(refused | {"latency_ms": 41}) and "after 23 ms" in says(refused)
+    assert "after 41 ms" in says(refused | {"latency_ms": 41})
+
+
+def test_each_attempt_to_tell_an_application_has_its_line() -> None:
+    failed = {
+        "event": "callback",
+        "at": at(1),
+        "state": "delivered",
+        "host": "app",
+        "tries": 1,
+        "error": "answered 500",
+    }
+    assert says(failed) == "delivered, app did not take it: answered 500"
+    last = failed | {"tries": 2, "next_try_at": at(9)}
+    assert "answered 500, attempt 2, again at " in says(last)
+    assert says(last | {"next_try_at": None, "done_at": at(9)}).endswith("attempt 2, given up")

@@ -1,0 +1,41 @@
+"""Everything with one number: what was sent to it and what it wrote, in one list, newest first.
+
+In: a client, a number, from where on. Out: rows of messages and of subscribers' messages, in the order of their ids,
+which carry their times. Never: a write, another client's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import islice
+
+from gateway.message import id_time_ms
+from gateway.store import inbound, search
+from gateway.store.inbound import InboundRow
+from gateway.store.messages import Found
+from gateway.store.pool import Pool
+from gateway.store.recipients import recipient_hash
+
+Row = Found | InboundRow
+
+
+async def of_number(
+    pool: Pool, client: str, number: str, *, since_ms: int | None = None, cursor: bytes | None = None, limit: int = 50
+) -> Sequence[Row]:
+    """`number` is E.164; `cursor` is the id of the last one of the page before. Raises StoreAwayError."""
+    sent = await search.find(pool, client, to=number, since_ms=since_ms, cursor=cursor, limit=limit)
+    heard = await inbound.of_number(
+        pool,
+        client,
+        recipient_hash(await pool.recipient_key(), number),
+        since_ms=since_ms or 0,
+        before=(id_time_ms(cursor), cursor) if cursor is not None else None,
+        limit=limit,
+    )
+    both: Iterator[Row] = merge(sent, heard, key=_id_of, reverse=True)
+    return list(islice(both, limit))
+
+
+def _id_of(row: Row) -> bytes:
+    return row.id
