@@ -15,6 +15,7 @@ from tests.chaos.evidence import ACCEPTED, UNCERTAIN, Evidence, Message, Submiss
 
 _OPEN: Final = frozenset({"accepted", "scheduled", "routed", "submitted", "unknown"})
 _ENDINGS: Final = frozenset({"delivered", "undeliverable", "rejected", "expired", "deleted"})
+_NEVER_SENT: Final = frozenset({"validity"})
 _SHOWN = 3
 Unit = tuple[str, int, int]
 """Message, attempt, part."""
@@ -67,6 +68,10 @@ def phones(e: Evidence) -> Iterator[str]:
         arrived[line.to].add(line.part)
     missing = (m.id for m in e.messages.values() if m.state == "delivered" and len(arrived[m.to]) != parts.get(m.to))
     yield from _told("are delivered and on no phone, or not all parts", missing)
+    nowhere = [m for m in e.messages.values() if m.to not in parts]
+    held = {i for i, _ in doubtful if i in e.messages and e.messages[i].klass not in RESEND_CLASSES}
+    forgotten = (m.id for m in nowhere if m.id not in held and not (m.state in FINAL and m.reason in _NEVER_SENT))
+    yield from _told("are on no phone, and neither in doubt nor too late to be sent", forgotten)
 
 
 def doubled(e: Evidence) -> Iterator[str]:
@@ -120,7 +125,7 @@ def _follows(m: Message, attempts: dict[int, set[Unit]], told: dict[Unit, set[st
         return any(unit - {"delivered"} for units in said for unit in units)
     if m.state == "expired" and m.reason == "no_receipt":
         return not any(all(unit == {"delivered"} for unit in units) for units in said)
-    return not any(unit for units in said for unit in units) if m.state in FINAL else True
+    return True  # ended by us: what a receipt says of it afterwards flips nothing
 
 
 def _units(submissions: Iterable[Submission]) -> dict[str, dict[int, set[Unit]]]:
