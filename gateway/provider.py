@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -131,6 +131,10 @@ class SecretText(str):
 
     def __repr__(self) -> str:
         return "<secret>"
+
+
+STAND_IN: Final = SecretText("secret")
+"""What stands for each secret while a plan is checked where its secrets are not."""
 
 
 class Kind(IntEnum):

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.api.desk import Desk
@@ -145,9 +146,15 @@ def _telnyx(given: dict[str, Any], settings: dict[str, Any]) -> None:
     given["headers"] = made
 
 
+def _vonage_messages(given: dict[str, Any], settings: dict[str, Any]) -> None:
+    claims = {"iat": golden.NOW_S, "payload_hash": hashlib.sha256(asked(given).body).hexdigest()}
+    given["headers"] = {"Authorization": f"Bearer {jwt.encode(claims, settings['signature_secret'], 'HS256')}"}
+
+
 SIGN: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "twilio": _twilio,
     "vonage": _vonage,
+    "vonage_messages": _vonage_messages,
     "smsc_ru": _smsc,
     "telnyx": _telnyx,
 }

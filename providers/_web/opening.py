@@ -34,9 +34,10 @@ def make(
     dialect: Dialect | None = None,
     kind: type[CallingCarrier] = CallingCarrier,
     answers: type[AnswerReader] = AnswerReader,
+    authorize: Callable[[int], str] | None = None,
 ) -> WebCarrier:
     """The provider of one account. `dialect`, `kind` and `answers`: for carriers by name whose reports or answers are
-    peculiar. Raises SettingsError."""
+    peculiar; `authorize`: the value of Authorization by the time (ms), where it changes. Raises SettingsError."""
     try:
         context = Context(
             carrier,
@@ -47,7 +48,7 @@ def make(
             callback_url(carrier, settings, reports.callbacks_url),
             settings.shortest_validity_s,
         )
-        maker, reader = RequestMaker(settings, context), answers(settings)
+        maker, reader = RequestMaker(settings, context, authorize), answers(settings)
         translate = dialect.translate if dialect is not None else None
         if settings.callbacks is None:
             return WebCarrier(carrier, settings, maker, reader, reports, translate)

@@ -54,12 +54,13 @@ class Target:
 class RequestMaker:
     """Makes one carrier's requests. Raises Fault for settings that cannot work."""
 
-    def __init__(self, settings: AnySettings, context: Context) -> None:
+    def __init__(self, settings: AnySettings, context: Context, authorize: Callable[[int], str] | None = None) -> None:
+        """`authorize`: the value of Authorization by the time (ms), where it changes."""
         self._settings, self.context = settings, context
         self.target = Target(settings.url)
         if not _is_name(self.target.host):
             raise Fault("url", "names no host that there could be: a label of it is empty or too long")
-        self.head = Head(settings, self.target)
+        self.head = Head(settings, self.target, authorize)
         batch = settings.batch
         self.size = batch.size if batch is not None else 1
         known = SINGLE if batch is None else SHARED
@@ -87,8 +88,8 @@ class RequestMaker:
 class Head:
     """Request line and headers, with what proves who we are."""
 
-    def __init__(self, settings: AnySettings, target: Target) -> None:
-        self._target, self._signature = target, settings.signature
+    def __init__(self, settings: AnySettings, target: Target, authorize: Callable[[int], str] | None = None) -> None:
+        self._target, self._signature, self._authorize = target, settings.signature, authorize
         given = {name.lower() for name in settings.headers}
         if found := sorted(given & _RESERVED):
             raise Fault(f"headers.{found[0]}", "is written by the gateway itself")
@@ -129,6 +130,8 @@ class Head:
             query = "&".join(filter(None, (query, self._query)))
         target = path if not query else f"{path}{'&' if '?' in path else '?'}{query}"
         lines = [f"{method} {target} HTTP/1.1", self._fixed, *(f"{name}: {value}" for name, value in headers)]
+        if self._authorize is not None:
+            lines.append(f"Authorization: {self._authorize(now_ms)}")
         if body or method in ("POST", "PUT"):
             if kind := self._type if kind is None else kind:
                 lines.append(f"Content-Type: {kind}")

@@ -11,7 +11,13 @@ from tests.contract.carrier import Carrier, Desk, Watch
 from tests.contract.named_carriers import ExolveCarrier, JasminCarrier, KannelCarrier, SmsAeroCarrier, SmscCarrier
 from tests.contract.smpp_carrier import SmppCarrier, SmppManyBindsCarrier, SmppPairCarrier, SmppPayloadCarrier
 from tests.contract.web_carrier import FormCarrier, JsonBatchCarrier, JsonCarrier, JsonPartsCarrier
-from tests.contract.world_carriers import InfobipCarrier, TelnyxCarrier, TwilioCarrier, VonageCarrier
+from tests.contract.world_carriers import (
+    InfobipCarrier,
+    TelnyxCarrier,
+    TwilioCarrier,
+    VonageCarrier,
+    VonageMessagesCarrier,
+)
 
 CARRIERS: list[type[Carrier]] = [
     SmppCarrier,
@@ -29,6 +35,7 @@ CARRIERS: list[type[Carrier]] = [
     SmsAeroCarrier,
     TwilioCarrier,
     VonageCarrier,
+    VonageMessagesCarrier,
     InfobipCarrier,
     TelnyxCarrier,
 ]

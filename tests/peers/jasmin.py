@@ -65,6 +65,9 @@ port = {redis}
 [amqp-broker]
 port = {amqp}
 spec = {spec}
+[dlr]
+dlr_lookup_retry_delay = 1
+dlr_lookup_max_retries = 100
 [dlr-thrower]
 retry_delay = 1
 max_retries = 100
