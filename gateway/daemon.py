@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,19 @@ DATASETS_S = 15.0
 """How long a start waits for numbering plans and the like, so that no message goes by what was before."""
 
 
+_ABLE_EVERY_S = 0.01
+
+_MODULES = {
+    "api": "gateway.api.app",
+    "router": "gateway.router.stage",
+    "connector": "gateway.connector.stage",
+    "receipts": "gateway.receipts.matcher",
+    "recorder": "gateway.recorder.recorder",
+    "notifier": "gateway.notifier.stage",
+}
+"""What takes long to load of each role."""
+
+
 class ListenError(Exception):
     """An address cannot be listened on; the text names it and says why."""
 
@@ -48,12 +62,21 @@ class StageError(Exception):
     """A stage ended that should have gone on; the cause says why."""
 
 
-async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
+def load(roles: Iterable[str]) -> None:
+    """Load the stages of these roles ahead of `run`."""
+    for role in roles:
+        if role in _MODULES:
+            importlib.import_module(_MODULES[role])
+
+
+async def run(
+    settings: Settings, *, ready: Callable[[str], None], able: Callable[[Mapping[str, str]], None] | None = None
+) -> None:
     """Run the stages of `settings.roles` until cancelled or told to stop by SIGTERM or SIGINT.
 
-    `ready` gets the address once everything serves. Raises RedisAwayError when Redis cannot be reached at the start,
-    UnfitStoreError for a PostgreSQL that the stages cannot work with, ListenError when the address is taken, StageError
-    when a stage ended by itself.
+    `ready` gets the address once everything serves; then `able` what keeps it from working, until nothing does.
+    Raises RedisAwayError when Redis cannot be reached at the start, UnfitStoreError for a PostgreSQL that the stages
+    cannot work with, ListenError when the address is taken, StageError when a stage ended by itself.
     """
     stop, failed = _stop_on_signals(), asyncio.Event()
     owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -119,6 +142,9 @@ async def run(settings: Settings, *, ready: Callable[[str], None]) -> None:
         log.info("ready", extra={"roles": ",".join(settings.roles), "url": url})
         ready(url)
         systemd.tell("READY=1")
+        if able is not None:
+            telling = asyncio.create_task(_tell_until_able(health, able), name="until able")
+            stack.push_async_callback(_end, telling)
         await _until(stop, failed)
         log.info("stopping")
         systemd.tell("STOPPING=1")
@@ -278,6 +304,21 @@ class _Stages:
         if self._cause is not None:
             name, cause = self._cause
             raise StageError(f"the stage {name} ended: {cause!r}") from cause
+
+
+async def _tell_until_able(health: Health, able: Callable[[Mapping[str, str]], None]) -> None:
+    told: Mapping[str, str] | None = None
+    while told != {}:
+        reasons = {name: said for name, said in health.reasons().items() if said}
+        if reasons != told:
+            able(reasons)
+            told = reasons
+        await asyncio.sleep(_ABLE_EVERY_S)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -1,6 +1,7 @@
 """`sluice run`: the stages named by --roles in this process, until SIGTERM or Ctrl-C.
 
-In: settings. Out: logs on standard error, and one JSON line on standard output once the stages serve.
+In: settings. Out: logs on standard error, and one JSON line on standard output once the stages serve; a second one, for
+`sluice up`, once no check has anything to say.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import json
+import os
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -19,6 +23,8 @@ from gateway.commands.teaching import SETTINGS, lesson
 from gateway.config import ROLES, Settings
 from gateway.ops.startup import UnfitStoreError
 from gateway.streams.link import RedisAwayError
+
+Announce = Callable[[Mapping[str, str]], None]
 
 
 @click.command(
@@ -39,28 +45,37 @@ from gateway.streams.link import RedisAwayError
 @click.option("--callbacks-listen", metavar="HOST:PORT", help="Carriers' webhooks, and nothing else.")
 @click.option("--tls-cert", metavar="FILE", help="Certificate of the API with its chain (PEM): https instead of http.")
 @click.option("--tls-key", metavar="FILE", help="Its key (PEM). Both are read again when they change.")
-def command(roles: str | None, path: Path | None, **given: str | None) -> None:
+@click.option("--told", is_flag=True, hidden=True, help="Load, then wait on standard input for variables, as JSON.")
+def command(roles: str | None, path: Path | None, told: bool, **given: str | None) -> None:
     """Run stages in this process, with your own Redis and PostgreSQL.
 
     Processes share nothing but Redis and PostgreSQL: start as many as you like, anywhere, each with its roles.
     All settings: sluice config example.
     """
-    settings = read_settings(
-        path,
-        roles=tuple(r.strip() for r in roles.split(",") if r.strip()) if roles is not None else None,
-        **given,
-    )
+    chosen = tuple(r.strip() for r in roles.split(",") if r.strip()) if roles is not None else None
+    if told:
+        daemon.load(chosen or ROLES)
+        _be_told()
+    settings = read_settings(path, roles=chosen, **given)
     logs.setup(settings.log_level, settings.log_format)
     faulthandler.enable()  # a watchdog's SIGABRT shows where the process hung
-    serve(settings)
+    serve(settings, announce_able if told else None)
 
 
-def serve(settings: Settings) -> None:
+def _be_told() -> None:
+    """Whoever started us knows the last of our settings only when others have started."""
+    line = sys.stdin.readline()
+    if not line:
+        raise SystemExit(0)  # it has gone
+    os.environ.update(json.loads(line))
+
+
+def serve(settings: Settings, able: Announce | None = None) -> None:
     """Run the daemon on uvloop until it is told to stop. What keeps it from starting is one line."""
 
     async def work() -> None:
         logs.watch(asyncio.get_running_loop())
-        await daemon.run(settings, ready=announce)
+        await daemon.run(settings, ready=announce, able=able)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -72,3 +87,8 @@ def serve(settings: Settings) -> None:
 def announce(url: str) -> None:
     """Tell whoever started us that the stages serve, and where."""
     click.echo(json.dumps({"ready": url}))
+
+
+def announce_able(reasons: Mapping[str, str]) -> None:
+    """Tell what keeps us from working; empty: nothing does."""
+    click.echo(json.dumps({"waits": reasons} if reasons else {"able": True}))

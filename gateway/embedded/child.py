@@ -59,6 +59,11 @@ class Child:
         return self._process.stdout
 
     @property
+    def stdin(self) -> asyncio.StreamWriter | None:
+        """What it reads, when it was spawned with `talk`."""
+        return self._process.stdin
+
+    @property
     def alive(self) -> bool:
         return self._process.returncode is None
 
@@ -105,17 +110,19 @@ async def spawn(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     listen: bool = False,
+    talk: bool = False,
     nice: int = 0,
 ) -> Child:
     """Start `argv` in a session of its own (Ctrl-C reaches only us). Call from the main thread: on Linux `death` is
-    sent when the thread that spawned it ends. `listen`: its standard output is read by us instead of going to the log.
-    `nice`: how far it stands back for others when there is too little processor time, 0 to 19.
+    sent when the thread that spawned it ends. `listen`: its standard output is read by us instead of going to the log;
+    `talk`: its standard input is written by us. `nice`: how far it stands back for others when there is too little
+    processor time, 0 to 19.
     Raises OSError when its files cannot be written.
     """
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *command(argv, identity=identity, death=death),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
             stdout=subprocess.PIPE if listen else output,
             stderr=output,
             env=env,

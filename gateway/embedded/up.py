@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
 import asyncpg
 import msgspec
 
 from gateway.config import Settings
 from gateway.embedded import seed
 from gateway.embedded.address import ANY_PORT, check_free, parse, reachable
-from gateway.embedded.child import STANDS_BACK, StartError, end_leftover, one_line
+from gateway.embedded.child import STANDS_BACK, StartError, one_line
 from gateway.embedded.datadir import DataDir
 from gateway.embedded.machine import free_bytes
 from gateway.embedded.postgres import Postgres
@@ -94,7 +92,10 @@ class Up:
         self._settings = settings
         self._progress = progress
         self._supervisor = Supervisor(self._noted)
+        self._sandbox: Process
+        self._carrier: seed.Sandbox
         self._stages: list[Process] = []
+        self._launched: list[Process] = []
         self._secret = ""
         self._valkey = Valkey(directory.valkey, directory.run, directory.log("valkey"))
         tcp = parse(settings.bi_listen) if settings.bi_listen else None
@@ -121,9 +122,11 @@ class Up:
             stopped.cancel()
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-            if self._supervisor.services:
+            if self._supervisor.services or self._launched:
                 self._progress.begin("stop")
                 await self._supervisor.stop()
+                for process in self._launched:  # before they were started
+                    await process.kill()
                 self._progress.done("stop", "nothing is left running")
 
     def _in_words(self, error: Exception) -> str:
@@ -137,23 +140,26 @@ class Up:
 
     async def _start(self) -> None:
         began = time.monotonic()
-        for name in ("api", "dispatch", "recorder", "sandbox"):  # of a start that was killed
-            await end_leftover(self._dir.run / f"{name}.pid", signal.SIGKILL, 5)
+        self._sandbox, self._stages = self._make_sandbox(), self._make_stages()
+        processes = (self._sandbox, *self._stages)
+        for process in processes:  # of a start that was killed
+            await process.end_leftover()
         check_free(self._listen)
-        await self._servers()
-        await self._step("schema", self._migrate())
-        sandbox = await self._sandbox()
-        async with AsyncExitStack() as stack:
-            pool = await Pool.open(self._postgres.url, size=2)
-            stack.push_async_callback(pool.close)
-            redis = await Redis.open(self._valkey.url, self._settings.shards)
-            stack.push_async_callback(redis.close)
-            await self._step("plan", seed.sample_plan(self._dir, pool, redis, sandbox))
-            self._secret = await seed.first_key(self._dir, pool, redis)
-        url = await self._gateway()
+        for process in processes:  # they load while the servers start
+            self._launched.append(process)
+            await process.launch()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._servers(), name="start servers")
+                group.create_task(self._step("sandbox carrier", self._start_sandbox()), name="start sandbox")
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        await self._step("plan", self._seed())
+        await self._step("gateway", self._gateway())
         metrics = self._write_client_env()
+        url = reachable(self._stages[0].said["ready"])
         self._dir.hold(f"`sluice up` on {url}")
-        phones, seconds = f"http://{sandbox.control}/messages", time.monotonic() - began
+        phones, seconds = f"http://{self._carrier.control}/messages", time.monotonic() - began
         self._progress.ready(Ready(url, self._dir.path, self._dir.client_env, phones, metrics, seconds))
 
     def _noted(self, line: str) -> None:
@@ -188,10 +194,14 @@ class Up:
             await self._supervisor.start(self._postgres)
             return self._postgres.version
 
+        async def store() -> None:
+            await self._step("PostgreSQL", postgres())
+            await self._step("schema", self._migrate())
+
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._step("Valkey", valkey()), name="start valkey")
-                group.create_task(self._step("PostgreSQL", postgres()), name="start postgres")
+                group.create_task(store(), name="start postgres")
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
 
@@ -202,26 +212,34 @@ class Up:
             raise StartError(f"the schema cannot be brought up to date: {one_line(e)}") from e
         return f"{len(applied)} migrations applied" if applied else "up to date"
 
-    async def _sandbox(self) -> seed.Sandbox:
-        """Start the sandbox carrier where it was, if that is free; where it is now."""
+    def _make_sandbox(self) -> Process:
+        """The sandbox carrier where it was, if that is free."""
         wanted = seed.recall_sandbox(self._dir).free()
         arguments = ["sandbox", "--smpp", wanted.smpp, "--control", wanted.control, "--web", wanted.web]
         arguments += ["--password-file", str(seed.sandbox_password(self._dir))]
         arguments += ["--profile", self._sandbox_profile] if self._sandbox_profile else []
-        process = self._process("sandbox", arguments, {}, SANDBOX_STOP_S)
+        return self._process("sandbox", arguments, {}, SANDBOX_STOP_S)
 
-        async def start() -> str:
-            await self._supervisor.start(process)
-            return f"speaks SMPP on {process.said['smpp']}, and HTTP on {process.said['web']}"
+    async def _start_sandbox(self) -> str:
+        process = self._sandbox
+        await self._supervisor.start(process)
+        self._carrier = seed.Sandbox.told(process.said)
+        process.arguments[2:7:2] = self._carrier.smpp, self._carrier.control, self._carrier.web  # there after a crash
+        seed.remember_sandbox(self._dir, self._carrier)
+        return f"speaks SMPP on {process.said['smpp']}, and HTTP on {process.said['web']}"
 
-        await self._step("sandbox carrier", start())
-        sandbox = seed.Sandbox.told(process.said)
-        process.arguments[2:7:2] = sandbox.smpp, sandbox.control, sandbox.web  # and there again after a crash
-        seed.remember_sandbox(self._dir, sandbox)
-        return sandbox
+    async def _seed(self) -> str:
+        async with AsyncExitStack() as stack:
+            pool = await Pool.open(self._postgres.url, size=2)
+            stack.push_async_callback(pool.close)
+            redis = await Redis.open(self._valkey.url, self._settings.shards)
+            stack.push_async_callback(redis.close)
+            plan = await seed.sample_plan(self._dir, pool, redis, self._carrier)
+            self._secret = await seed.first_key(self._dir, pool, redis)
+        return plan
 
-    async def _gateway(self) -> str:
-        """Start the stages, as the default split has them: where the api is ready."""
+    def _make_stages(self) -> list[Process]:
+        """The stages, as the default split has them, the api first."""
         servers = {"SLUICE_REDIS_URL": self._valkey.url, "SLUICE_POSTGRES_URL": self._postgres.url}
         if not self._settings.cache_dir:
             servers["SLUICE_CACHE_DIR"] = str(self._dir.cache)
@@ -234,26 +252,29 @@ class Up:
 
         def stages(name: str, roles: str, env: dict[str, str], *arguments: str) -> Process:
             nice = STANDS_BACK if name in STANDING_BACK else 0
-            run = ["run", *arguments, "--roles", roles, *config]
+            run = ["run", *arguments, "--told", "--roles", roles, *config]
             return self._process(name, run, servers | env, GATEWAY_STOP_S, nice)
 
-        others: list[Process] = []
         api = stages("api", "api", {}, "--listen", self._listen)
+        return [api, *(stages(name, roles, pages) for name, roles in SPLIT.items())]
 
-        async def start() -> str:
-            await self._supervisor.start(api)
-            # The others tell carriers where the api takes webhooks, so it has its port first.
-            told = pages | {"SLUICE_CALLBACKS_URL": self._callbacks_url(reachable(api.said["ready"]))}
-            others.extend(stages(name, roles, told) for name, roles in SPLIT.items())
-            for process in others:
-                await self._supervisor.start(process)
-            await until_ready(reachable(api.said["ready"]))
-            return "; ".join(("api", *(roles.replace(",", ", ") for roles in SPLIT.values())))
-
-        await self._step("gateway", start())
+    async def _gateway(self) -> str:
+        """Start the stages; return when the api is ready for requests."""
+        api, *others = self._stages
+        await self._supervisor.start(api)
         api.arguments[2] = fixed(self._listen, api.said["ready"])  # and there again after a crash
-        self._stages = [api, *others]
-        return reachable(api.said["ready"])
+        # The others tell carriers where the api takes webhooks, so it has its port first.
+        for process in others:
+            process.told = {"SLUICE_CALLBACKS_URL": self._callbacks_url(reachable(api.said["ready"]))}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for process in others:
+                    group.create_task(self._supervisor.start(process), name=f"start {process.name}")
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        if not await api.until("able", READY_TIMEOUT_S):
+            raise StartError(f"the gateway was not ready within {READY_TIMEOUT_S:.0f} s: {api.said.get('waits')}")
+        return "; ".join(("api", *(roles.replace(",", ", ") for roles in SPLIT.values())))
 
     def _callbacks_url(self, api: str) -> str:
         """Where carriers on this machine reach us, unless the settings say where others do."""
@@ -275,23 +296,6 @@ def open_up(
         yield Up(directory, listen, config, settings, progress, sandbox_profile)
     finally:
         directory.close()
-
-
-async def until_ready(url: str) -> None:
-    """Until /readyz says yes. Raises StartError with what it says instead."""
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    said = "no answer"
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
-        while time.monotonic() < deadline:
-            try:
-                async with session.get(url + "/readyz") as response:
-                    if response.status == 200:
-                        return
-                    said = await response.text()
-            except (aiohttp.ClientError, TimeoutError) as e:
-                said = type(e).__name__
-            await asyncio.sleep(0.02)
-    raise StartError(f"the gateway was not ready within {READY_TIMEOUT_S:.0f} s: {said}")
 
 
 def fixed(listen: str, url: str) -> str:

@@ -8,13 +8,14 @@ number; then its messages go by what is known. Every failure is remembered with 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-import aiohttp
 import msgspec
 
 from gateway import credentials, logs, metrics
@@ -26,6 +27,9 @@ from gateway.plan.rates import micro
 from gateway.router.answers import Answers, Listening
 from gateway.streams.link import Redis, RedisAwayError, ScriptError
 from gateway.streams.packs import Entry
+
+if TYPE_CHECKING:
+    import aiohttp  # loaded when the first number is asked for: most plans have no `[lookup]`
 
 log = logs.stage("router")
 
@@ -48,7 +52,9 @@ class Lookups:
         self.answers = Answers()
         self._asked: dict[str, float] = {}  # number → until when its messages wait (loop's clock)
         self._tasks: asyncio.TaskGroup | None = None
+        self._closing = AsyncExitStack()
         self._service: _Service | None = None
+        self._lock = asyncio.Lock()
         self._heard: tuple[Compiled, Compiled] | None = None  # the plan, and the same with a directory that listens
 
     def plan(self) -> Compiled | None:
@@ -88,14 +94,23 @@ class Lookups:
 
     async def run(self) -> None:
         """Ask while there is something to ask. Runs until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=AT_ONCE)) as session:
-            self._service = _Service(session)
+        async with AsyncExitStack() as self._closing:
+            if (current := self._plan()) is not None and current.plan.lookup is not None:
+                await self._ready_service()  # else with the first number, which may then be late
             try:
                 async with asyncio.TaskGroup() as self._tasks:
                     await asyncio.Event().wait()
             finally:
                 self._tasks = None
+
+    async def _ready_service(self) -> _Service:
+        async with self._lock:
+            if self._service is None:
+                http = await asyncio.to_thread(importlib.import_module, "aiohttp")
+                connector = http.TCPConnector(limit=AT_ONCE)
+                session = http.ClientSession(timeout=http.ClientTimeout(total=None), connector=connector)
+                self._service = _Service(await self._closing.enter_async_context(session))
+            return self._service
 
     async def _look(self, lookup: Lookup, zone: str, numbers: list[str], ready: Callable[[], None]) -> None:
         """Learn who has these numbers, or why that cannot be said."""
@@ -138,8 +153,7 @@ class Lookups:
         return wanted - over
 
     async def _ask(self, lookup: Lookup, to: str) -> None:
-        assert self._service is not None
-        name, why = await self._service.ask(lookup, to)
+        name, why = await (await self._ready_service()).ask(lookup, to)
         if why:
             self._failed(to, why)
             return
@@ -168,6 +182,8 @@ class _Service:
 
     async def ask(self, lookup: Lookup, to: str) -> tuple[str, str]:
         """The operator's name or MCC-MNC; else why there is none: `paused`, `timeout` or `failed`."""
+        import aiohttp
+
         began = False
         try:
             async with asyncio.timeout(lookup.timeout_ms / 1000), self._turns:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from gateway import metrics
 from gateway.streams.link import Link, Redis, RedisAwayError
+
+_LOOK_S: Final = 0.25
+_LOOK_CLOSED_S: Final = 0.05
 
 
 async def open_shard(link: Link, shard: int, run_id: bytes) -> None:
@@ -45,7 +49,7 @@ class Openness:
                 self._closed = "Redis is away"
                 for shard in range(self._redis.shards):
                     metrics.shard_open.labels(str(shard)).set(0)
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(_LOOK_CLOSED_S if self._closed else _LOOK_S)
 
     async def _look(self) -> str:
         closed = ""
