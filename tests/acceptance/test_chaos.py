@@ -11,7 +11,7 @@ from tests.chaos.figures import show
 from tests.chaos.run import Order, run
 from tests.chaos.stage import VICTIMS
 
-ORDER = Order(messages=30_000, seed=7)
+ORDER = Order(messages=30_000, seed=7, validity_s=15)
 
 
 @pytest.mark.timeout(900)

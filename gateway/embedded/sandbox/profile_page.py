@@ -122,6 +122,9 @@ Besides, the HTTP side (option `--web`) takes what has a meaning there: fates, c
 
 What is wrong with a request is 422 with a sentence in `error`.
 
+With `--journal FILE` the sandbox also appends each part that it takes to a file, before the answer leaves: a JSON line with
+`at`, `id`, `to`, `part`, `parts` and `text`. What phones got is known even after a kill -9 of the sandbox.
+
 A long inbound message can be cut and damaged: `concatenation` (`udh8`, `udh16`, `sar`, `message_payload`), `reference`,
 `order` (`in_order`, `reversed`), `double` and `leave_out` (numbers of parts), `system_id` (which account), `web` (by the
 web carrier's callback).
