@@ -51,6 +51,7 @@ from gateway.streams import carriers, learnt
 from gateway.streams.lease import Lease, fence
 from gateway.streams.link import Redis, RedisAwayError
 from gateway.streams.opening import is_open
+from gateway.streams.polls import Polls
 from gateway.streams.reader import Queued, queued
 from gateway.streams.wakes import Wakes
 
@@ -156,7 +157,14 @@ class Connector:
                 stack.push_async_callback(_close, committer)
             self.committers = committers
             provider = self.provider = self.work.open(
-                Reports(self._outcomes, self._receipts, self._inbound, self._state, self.redis.clock_ms)
+                Reports(
+                    self._outcomes,
+                    self._receipts,
+                    self._inbound,
+                    self._state,
+                    self.redis.clock_ms,
+                    polls=Polls(self.redis, carrier),
+                )
             )
             for committer in committers:
                 await self._take_over(committer, provider, left)
@@ -280,7 +288,7 @@ class Connector:
         """Write down what became of an entry."""
         flight.settled = True
         if self._sieve is not None:
-            if self._sieve.has_seats:
+            if self._sieve.is_watching:
                 self._sieve.left(flight.entry.message_id)
             if verdict.op == "a":
                 self._sieve.refund(flight.entry, unsent(flight))

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.connector.seats import Seat
-from gateway.connector.sieve import Held, Parking, Sieve, is_stall
+from gateway.connector.sieve import Held, Parking, Sieve, Writing, is_stall
 from gateway.message import CLASSES
+from gateway.provider import Submission
 from gateway.streams.facts import order
 from gateway.streams.keys import lane_parts
 from gateway.streams.link import Link
@@ -56,7 +57,7 @@ class Lane:
         found, now_ms = 0, sieve.now_ms
         for held in self.held.values():
             for blocker, queue in held.items():
-                if not (room := blocker.room(now_ms)) and blocker.is_brief:
+                if (room := blocker.room(now_ms)) <= 0 and blocker.is_brief:
                     blocker.need(queue[0].parts)
                 found += len(queue) if sieve.is_hopeless(blocker) else min(max(room, 0), len(queue))
         return found
@@ -298,6 +299,19 @@ class Lanes:
                 if lane.told and lane.ahead < AHEAD // 2:
                     self._on_wake()
         return taken
+
+    def late(self, batch: Sequence[Submission]) -> list[Submission]:
+        """Which of these must not go now after all."""
+        return self._sieve.late(batch) if self._sieve is not None else []
+
+    def writing(self, batch: Sequence[Submission]) -> Writing:
+        """These are about to be written: tell when they are."""
+        return self._sieve.writing(batch) if self._sieve is not None else {}
+
+    def wrote(self, written: Writing) -> None:
+        """They are."""
+        if self._sieve is not None and written:
+            self._sieve.wrote(written)
 
     def rewind(self, shard: int, taken: Sequence[Taken]) -> None:
         """Entries moved: read again what was not taken, and of what was taken the runs that could not be marked."""

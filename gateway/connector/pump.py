@@ -272,10 +272,18 @@ class Pump:
                 self._ready.appendleft(batch[room:])
                 batch = batch[:room]
             self._ready_count -= len(batch)
+            if late := self.lanes.late(batch):
+                stay = {id(submission) for submission in late}
+                batch = [submission for submission in batch if id(submission) not in stay]
+                self._owner.give_back(late)
+                if not batch:
+                    continue
             if not idle:
                 self.bucket.spend(len(batch))
             observe_to_wire(batch, self.links[0].clock_ms())
+            writing = self.lanes.writing(batch)
             provider.submit(batch)
+            self.lanes.wrote(writing)
 
     def _mark(self, taken: Sequence[Taken]) -> None:
         by_shard: dict[int, list[Taken]] = {}

@@ -7,7 +7,7 @@ their place in a limit comes. Nobody waits behind one that has to. Never: a call
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from gateway.events import Parked
 from gateway.message import Journey, Message, UnknownVersionError, pack_journey, unpack_journey
 from gateway.plan.choice import Compiled
 from gateway.plan.limits import CAPS, Limits
-from gateway.provider import Reason
+from gateway.provider import Reason, Submission
 from gateway.streams.allowances import Allowance, Allowances
 from gateway.streams.pauses import Pauses
 from gateway.streams.reader import Queued
@@ -33,6 +33,7 @@ _SOON_MS: Final = 200
 _FEW_HELD, _LEAST_HELD = 20, 200
 _KEPT: Final = 10_000
 _ENDLESS: Final = 1 << 60
+_SECOND_MS: Final = 1_000
 
 
 Blocker = Allowance | Seat
@@ -51,6 +52,15 @@ class Parking(msgspec.Struct, gc=False):
     """That is paused."""
 
 
+class _Launched(msgspec.Struct, gc=False):
+    """A message that counts in limits a second, its parts that are not written yet, and when the second ends that they
+    were taken in."""
+
+    brief: tuple[Allowance, ...]
+    waiting: int
+    ends_ms: int
+
+
 class _Known(msgspec.Struct, gc=False):
     """What a journey's bytes say."""
 
@@ -64,6 +74,12 @@ _STALL: Final = Parking(Queued(b"", b"", b""), 0, b"", Parked(b"", 0, "", 0), ""
 """Nothing can be said before Redis answers: the lane waits a moment."""
 
 Held = dict[Blocker, deque[Queued]]
+
+Brief = tuple[Allowance, ...]
+"""Limits a second."""
+
+Writing = dict[Brief, list[int]]
+"""Parts by the limits that they count in: all, and those that were launched."""
 
 
 class Sieve:
@@ -82,12 +98,15 @@ class Sieve:
         self._plan, self._pauses, self._clock_ms = plan, pauses, clock_ms
         self._seen: Compiled | None = None
         self._limits: Limits | None = None
-        self._known: dict[tuple[str, str, str, str, str, bool], tuple[Blocker, ...]] = {}
+        self._known: dict[tuple[str, str, str, str, str, bool], tuple[tuple[Blocker, ...], Brief]] = {}
         self._journeys: dict[bytes, _Known] = {}
         self._seated: dict[bytes, tuple[Seat, ...]] = {}
+        self._launched: dict[bytes, _Launched] = {}
+        self._ends_ms = 0  # when this second does
         self._bounce_ms = 0.0
         self._like: tuple[bytes, str, str, bool] | None = None  # what the entry before was like
         self._alike: tuple[Blocker, ...] = ()  # what such an entry counts in
+        self._brief: Brief = ()
         self._credit = self._owed = 0  # parts that there is room for in all of them; parts taken and not counted yet
         self.now_ms = 0
 
@@ -100,6 +119,7 @@ class Sieve:
             self._seen = plan
             self._known.clear()
         self.now_ms = self._clock_ms()
+        self._ends_ms = self.now_ms - self.now_ms % _SECOND_MS + _SECOND_MS
         return self._limits is not None or bool(self._pauses.tags)
 
     @property
@@ -113,7 +133,7 @@ class Sieve:
 
     def begin_lane(self) -> None:
         """Entries of one lane and stream follow. Those that count in the same are counted together at the end."""
-        self._alike, self._credit, self._owed = (), 0, 0
+        self._alike, self._brief, self._credit, self._owed = (), (), 0, 0
         self._like = None
 
     def end_lane(self) -> None:
@@ -121,6 +141,8 @@ class Sieve:
         if self._owed:
             for blocker in self._alike:
                 blocker.spend(self._owed, self.now_ms)
+            for allowance in self._brief:
+                allowance.launch(self._owed)
             self._owed = 0
 
     def judge(self, entry: Queued, held: Held) -> Parking | Blocker | None:
@@ -131,6 +153,8 @@ class Sieve:
             if like == self._like and message.parts <= self._credit:
                 self._credit -= message.parts
                 self._owed += message.parts
+                if self._brief:
+                    self._launched[entry.message_id] = _Launched(self._brief, message.parts, self._ends_ms)
                 return None
             known = self._journey(entry.journey)
         except (UnknownVersionError, msgspec.DecodeError):
@@ -138,7 +162,7 @@ class Sieve:
         self.end_lane()
         if message.tag in self._pauses.tags:
             return self._until_resumed(entry, message, known.journey)
-        blockers = self._blockers(message, known)
+        blockers, brief = self._blockers(message, known)
         parts, now = len(known.journey.owed) or message.parts, self.now_ms
         for blocker in blockers:
             has_turn = known.place == blocker.mark or not blocker.is_behind(now)
@@ -147,7 +171,9 @@ class Sieve:
                 return self._blocked(entry, message, known, blocker, parts, held)
         for blocker in blockers:
             blocker.spend(parts, now)
+        self._launch(entry.message_id, brief, parts)
         if self._limits is None or not self._limits.crowds:
+            self._brief = brief
             self._alike, self._like = blockers, None if known.journey.owed else like
             self._credit = min([blocker.room(now) for blocker in blockers], default=_ENDLESS)
         elif blockers:
@@ -157,7 +183,7 @@ class Sieve:
     def again(self, entry: Queued) -> Blocker | None:
         """The same for one that was held: who still has no room for it."""
         message, known = entry.message, self._journey(entry.journey)
-        blockers = self._blockers(message, known)
+        blockers, brief = self._blockers(message, known)
         parts, now = len(known.journey.owed) or message.parts, self.now_ms
         for blocker in blockers:
             if not blocker.fits(parts, now):
@@ -165,6 +191,7 @@ class Sieve:
                 return blocker
         for blocker in blockers:
             blocker.spend(parts, now)
+        self._launch(entry.message_id, brief, parts)
         self._sit(entry.message_id, blockers)
         return None
 
@@ -185,21 +212,60 @@ class Sieve:
         except (UnknownVersionError, msgspec.DecodeError):
             return
         parts = parts or len(known.journey.owed) or message.parts
-        for blocker in self._blockers(message, known):
+        for blocker in self._blockers(message, known)[0]:
             if isinstance(blocker, Allowance):
                 blocker.refund(parts, self.now_ms)
         self.left(entry.message_id)
 
     @property
-    def has_seats(self) -> bool:
-        """Whether any message on its way has one."""
-        return bool(self._seated)
+    def is_watching(self) -> bool:
+        """Whether it wants to hear of `left`, of any message."""
+        return bool(self._seated or self._launched)
+
+    def late(self, batch: Sequence[Submission]) -> list[Submission]:
+        """Which must not go now: they were taken in a second that is over, and this one has no room for them."""
+        if not self._launched:
+            return []
+        now, found = self._clock_ms(), list[Submission]()
+        for submission in batch:
+            known = self._launched.get(submission.message_id)
+            if known is None or known.ends_ms > now:
+                continue
+            if any(allowance.is_owing(now) for allowance in known.brief):
+                found.append(submission)
+        return found
+
+    def writing(self, batch: Sequence[Submission]) -> Writing:
+        """These are about to be written; tell when they are, because that may take its time."""
+        written: Writing = {}
+        if not self._launched:
+            return written
+        for submission in batch:
+            known = self._launched.get(submission.message_id)
+            if known is None:
+                continue
+            parts = submission.parts if submission.part == 0 else 1
+            covered = min(parts, known.waiting)
+            count = written.setdefault(known.brief, [0, 0])
+            count[0] += parts
+            count[1] += covered
+            known.waiting -= covered
+        return written
+
+    def wrote(self, written: Writing) -> None:
+        """They are."""
+        for brief, (parts, launched) in written.items():
+            for allowance in brief:
+                self._allowances.wrote(allowance, parts, launched)
 
     def left(self, message_id: bytes) -> None:
         """A message is not on its way any more."""
         if self._seated:
             for seat in self._seated.pop(message_id, ()):
                 seat.refund(1, 0)
+        if self._launched and (known := self._launched.pop(message_id, None)) is not None and known.waiting:
+            for allowance in known.brief:
+                allowance.recall(known.waiting)
 
     def on_more(self, hear: Callable[[], None]) -> Callable[[], None]:
         """Call when there may be more room; call the result to hear no more."""
@@ -213,8 +279,15 @@ class Sieve:
 
     def close(self) -> None:
         """Nothing is on its way any more."""
-        for message_id in list(self._seated):
+        for message_id in [*self._seated, *self._launched]:
             self.left(message_id)
+
+    def _launch(self, message_id: bytes, brief: Brief, parts: int) -> None:
+        if brief:
+            self.left(message_id)
+            self._launched[message_id] = _Launched(brief, parts, self._ends_ms)
+            for allowance in brief:
+                allowance.launch(parts)
 
     def _sit(self, message_id: bytes, blockers: tuple[Blocker, ...]) -> None:
         if self._limits is not None and self._limits.crowds:
@@ -232,10 +305,11 @@ class Sieve:
             found = self._journeys[data] = _Known(journey, journey.operator, journey.place, journey.sender)
         return found
 
-    def _blockers(self, m: Message, journey: _Known) -> tuple[Blocker, ...]:
+    def _blockers(self, m: Message, journey: _Known) -> tuple[tuple[Blocker, ...], Brief]:
+        """What a message counts in, and which of it are limits a second."""
         limits = self._limits
         if limits is None:
-            return ()
+            return (), ()
         operator, sender = journey.operator, journey.sender or m.sender
         key = (operator, sender, m.client, m.tag, m.klass, m.test)
         found = self._known.get(key)
@@ -245,10 +319,11 @@ class Sieve:
             counts = limits.counts(self.carrier, operator, sender, m.client, m.tag, m.klass)
             # What test keys send counts only where a limit is the carrier's own.
             wanted = (count for count in counts if not m.test or count.rule.carrier is not None)
-            found = self._known[key] = tuple(self._allowances.of(count) for count in wanted)
+            all_of_them = tuple(self._allowances.of(count) for count in wanted)
+            found = self._known[key] = all_of_them, tuple(one for one in all_of_them if one.is_brief)
         if limits.crowds:
             crowds = limits.crowds_of(self.carrier, operator, sender, m.client, m.tag, m.klass)
-            found += tuple(self._seats.of(crowd, m.to) for crowd in crowds)
+            return found[0] + tuple(self._seats.of(crowd, m.to) for crowd in crowds), found[1]
         return found
 
     def _blocked(

@@ -2,7 +2,8 @@
 
 In: what counts in which limit, and the clock of Redis. Out: room, or when there will be some. No call per message: one
 script for all slices that are wanted, some twenty times a second. A slice is good in its own period only; what a
-process had when it died counts as used until that period ends: all together never use more than is allowed.
+process had when it died counts as used until that period ends: all together never use more than is allowed. Of a limit
+a second no process uses more in any second at all, by when its parts were written.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -24,7 +27,8 @@ from gateway.streams.link import Arg, Link, Redis, RedisAwayError
 
 _EVERY_S: Final = 0.005
 _SECOND_MS, _ASK_MS, _DRY_MS, _IDLE_MS = 40, 5, 300, 1_000
-_LATE_MS, _REFUND_MS = 100, 60_000
+_WINDOW_MS, _GRAIN_MS, _REFUND_MS = 1_000, 10, 60_000
+_EDGE_MS: Final = 10  # before a second ends nothing is taken that would be written in the next one
 _MOST: Final = 1_000  # parts of one slice
 _SCRIPT: Final = 200  # slices in one script
 _AHEAD: Final = 100  # messages that money is leased for at once, where a hundredth of the budget is less
@@ -38,11 +42,22 @@ def key_of(count: Count, begin_ms: int) -> str:
     return f"used:{count.key}:{begin_ms // 1000}"
 
 
-class Allowance:
-    """What this process may use of one count now. `room` before `spend`; without room `need`, or `place` a message."""
+def monotonic_ms() -> int:
+    """Time that only goes on, whatever is set or measured anew."""
+    return time.monotonic_ns() // 1_000_000
 
-    def __init__(self, count: Count, changed: Callable[[Allowance], None]) -> None:
-        self.count, self.limit, self._changed = count, count.rule.parts, changed
+
+class Allowance:
+    """What this process may use of one count now. `room` before `spend`; without room `need`, or `place` a message.
+
+    Of a limit a second what was taken counts until a second after it was written: `launch` it, then say that it `wrote`
+    it, or `recall` it.
+    """
+
+    def __init__(
+        self, count: Count, changed: Callable[[Allowance], None], steady_ms: Callable[[], int] = monotonic_ms
+    ) -> None:
+        self.count, self.limit, self._changed, self._steady_ms = count, count.rule.parts, changed, steady_ms
         self.is_brief = count.rule.per == "second"
         """Whether who has to wait waits for moments only."""
         self.tokens = 0
@@ -52,7 +67,10 @@ class Allowance:
         self._begin = self._end = 0
         self._dry = False  # nothing was left when we asked
         self._needed = self._spent = self._mine = 0
-        self._late = 0  # parts taken when the period was nearly over
+        self._launched = 0  # parts taken that are not on the wire yet
+        self._written: deque[list[int]] = deque()  # until when (steady ms) how many parts count that were
+        self._counting = 0  # their sum
+        self._is_full = False  # somebody waits for the window to move on
         self._next_ask_ms = 0
         self._tail = self._tail_parts = self._tail_count = 0  # the period that messages are placed in, what it has
 
@@ -74,9 +92,63 @@ class Allowance:
 
     def room(self, now_ms: int) -> int:
         """Parts that may go now."""
+        leased = self._leased(now_ms)
+        if not self.is_brief:
+            return leased
+        return min(leased, self._window_room(), 0 if self._end - now_ms <= _EDGE_MS else leased)
+
+    def _leased(self, now_ms: int) -> int:
         if not self._begin <= now_ms < self._end:
             self._roll(now_ms)
         return self.tokens
+
+    def _window_room(self) -> int:
+        """Of any second, not only those of the clock: what may be taken beside what was written within one, and what
+        will be."""
+        written = self._written
+        if written:
+            now = self._steady_ms()
+            while written and written[0][0] <= now:
+                self._counting -= written.popleft()[1]
+        return self.limit - self._counting - self._launched
+
+    def launch(self, parts: int) -> None:
+        """Of what was spent, so much is on its way to the wire."""
+        self._launched += parts
+
+    def recall(self, parts: int) -> None:
+        """It does not come there: others may."""
+        self._launched -= parts
+        self.tokens += parts
+
+    def is_owing(self, now_ms: int) -> bool:
+        """Whether something that was taken in an earlier second is not covered in this one yet."""
+        if self._leased(now_ms) >= 0:
+            return False
+        self.need(1)
+        return True
+
+    def wrote(self, parts: int, launched: int) -> None:
+        """So many have been written now, of which so many had been launched."""
+        self._launched -= launched
+        until = (self._steady_ms() // _GRAIN_MS + 1) * _GRAIN_MS + _WINDOW_MS
+        if self._written and self._written[-1][0] == until:
+            self._written[-1][1] += parts
+        else:
+            self._written.append([until, parts])
+        self._counting += parts
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether what it wrote counts still."""
+        self._window_room()
+        return bool(self._written)
+
+    def has_moved(self) -> bool:
+        """Whether somebody waited for the window to move on, and it has."""
+        moved = self._is_full and self._window_room() > 0
+        self._is_full = self._is_full and not moved
+        return moved
 
     def fits(self, parts: int, now_ms: int) -> bool:
         """Whether a message of so many parts may go now. One that is longer than the limit needs all of it."""
@@ -103,8 +175,6 @@ class Allowance:
         self.tokens -= min(parts, max(self.limit, self.tokens))
         self._spent += parts
         self.spent_ms = now_ms
-        if self.is_brief and self._end - now_ms < _LATE_MS:
-            self._late += parts
         if self.tokens < self._slice() and not self._dry:
             self._changed(self)
 
@@ -116,6 +186,7 @@ class Allowance:
     def need(self, parts: int) -> None:
         """So many are wanted and not there."""
         self._needed = max(self._needed, min(parts, self.limit))
+        self._is_full = self.is_brief and self._window_room() < self._needed
         self._changed(self)
 
     def is_behind(self, now_ms: int) -> bool:
@@ -129,13 +200,13 @@ class Allowance:
 
     def is_dry(self, now_ms: int) -> bool:
         """Whether the period had nothing left when we asked just now."""
-        self.room(now_ms)
+        self._leased(now_ms)
         return self._dry and now_ms < self._next_ask_ms
 
     def is_answered(self, now_ms: int) -> bool:
-        """Whether Redis was asked in this period."""
-        self.room(now_ms)
-        return self._next_ask_ms > 0
+        """Whether Redis was asked in this period, or need not be."""
+        self._leased(now_ms)
+        return self._next_ask_ms > 0 or (self.is_brief and self._window_room() <= 0)
 
     def place(self, parts: int, now_ms: int) -> int:
         """The moment (ms) at which a message that has no room now may go, behind all that were placed before."""
@@ -162,11 +233,10 @@ class Allowance:
     # Between this process and Redis --------------------------------------------------------------------------------
 
     def _roll(self, now_ms: int) -> None:
-        """Another period: a slice of the old one is worth nothing in it. What was taken at the very end of a second may
-        be on the wire only now, so it counts in this one too."""
-        before = self._end
+        """Another period: a slice of the old one is worth nothing in it. What was taken in an earlier second and is not
+        on the wire yet counts in this one too."""
         self._begin, self._end = bounds(now_ms, self.count.rule.per, self.count.zone)
-        self.tokens, self._late = -self._late if before == self._begin else 0, 0
+        self.tokens = -self._launched
         self.out = self._mine = 0
         self._dry = False
         self._next_ask_ms = 0
@@ -183,14 +253,17 @@ class Allowance:
 
     def asks(self, now_ms: int) -> int:
         """How much to lease now; 0: nothing."""
-        room, size = self.room(now_ms), max(self._slice(), self._needed)
-        if room >= size or now_ms < self._next_ask_ms:
+        room, size = self._leased(now_ms), max(self._slice(), self._needed)
+        if room >= size or now_ms < self._next_ask_ms or self._is_full:
             return 0
         return size - min(room, 0)
 
     def due_ms(self, now_ms: int) -> int:
         """When to ask again; 0: not before somebody needs it."""
-        if self.room(now_ms) >= max(self._needed, self._slice()) or (self._dry and not self._needed):
+        if self._is_full:
+            wait_ms = self._written[0][0] - self._steady_ms() if self._written else _GRAIN_MS
+            return now_ms + max(wait_ms, 1)
+        if self._leased(now_ms) >= max(self._needed, self._slice()) or (self._dry and not self._needed):
             return 0
         return min(max(self._next_ask_ms, now_ms), self._end)
 
@@ -218,7 +291,7 @@ class Allowance:
 
     def spare(self, now_ms: int, idle_ms: int = _IDLE_MS) -> int:
         """What to give back, because nothing of it was used for a while; it is not ours any more."""
-        spare = self.room(now_ms)
+        spare = self._leased(now_ms)
         if spare <= 0 or now_ms - self.spent_ms < idle_ms:
             return 0
         self.tokens, self._mine, self._spent = 0, self._mine - spare, 0
@@ -228,11 +301,12 @@ class Allowance:
 class Allowances:
     """All of a process. Life: `run()` until cancelled, which gives back what is left; the rest at any time."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, steady_ms: Callable[[], int] = monotonic_ms) -> None:
+        self._redis, self._steady_ms = redis, steady_ms
         self._link: Link = redis.link(None)
         self._known: weakref.WeakValueDictionary[str, Allowance] = weakref.WeakValueDictionary()
         self._wanting: set[Allowance] = set()
+        self._warm: set[Allowance] = set()  # kept, even if their carrier is opened anew meanwhile
         self._wake = asyncio.Event()
         self._hear: list[Callable[[], None]] = []
         self._shown: set[tuple[str, bool]] = set()
@@ -241,7 +315,7 @@ class Allowances:
         """The one allowance of a count; keep it, and it is found again."""
         found = self._known.get(count.key)
         if found is None:
-            found = self._known[count.key] = Allowance(count, self._changed)
+            found = self._known[count.key] = Allowance(count, self._changed, self._steady_ms)
         elif found.count is not count:
             found.change(count)
         return found
@@ -255,6 +329,11 @@ class Allowances:
         self._wanting.add(allowance)
         self._wake.set()
 
+    def wrote(self, allowance: Allowance, parts: int, launched: int) -> None:
+        """So many parts are on the wire now, of which so many had been launched."""
+        allowance.wrote(parts, launched)
+        self._warm.add(allowance)
+
     async def run(self) -> None:
         """Lease and give back."""
         loop = asyncio.get_running_loop()
@@ -266,6 +345,7 @@ class Allowances:
                     if loop.time() >= tidy_at:
                         tidy_at = loop.time() + _TIDY_S
                         await self._give_back(_IDLE_MS)
+                        self._warm = {allowance for allowance in self._warm if allowance.is_warm}
                         self._show()
                 except RedisAwayError:
                     await self._link.up()
@@ -291,6 +371,7 @@ class Allowances:
 
     async def _lease(self) -> None:
         now = self._redis.clock_ms()
+        moved = [a for a in self._wanting if a.has_moved()]
         asking = [(a, amount, a.key) for a in self._wanting if (amount := a.asks(now))]
         for at in range(0, len(asking), _SCRIPT):
             some = asking[at : at + _SCRIPT]
@@ -298,7 +379,7 @@ class Allowances:
             now = self._redis.clock_ms()
             for n, (allowance, amount, key) in enumerate(some):
                 allowance.granted(key, reply[2 * n], amount, reply[2 * n + 1], now)
-        if asking:
+        if asking or moved:
             for hear in list(self._hear):
                 hear()
 

@@ -233,11 +233,16 @@ class Link:
 
     async def look_at_clock(self) -> None:
         """Take the server's time anew."""
-        self._set_clock(await self.call(b"TIME"))
+        began = time.monotonic()
+        reply = await self.call(b"TIME")
+        self._set_clock(reply, time.monotonic() - began)
 
-    def _set_clock(self, reply: Any) -> None:
+    def _set_clock(self, reply: Any, took_s: float = 0.0) -> None:
+        """`took_s`: how old the answer may be. Where that explains the difference, what we knew is better."""
         seconds, micros = reply
-        self._clock = (int(seconds) * 1000 + int(micros) // 1000, time.monotonic())
+        ms = int(seconds) * 1000 + int(micros) // 1000
+        if not 0 <= self.clock_ms() - ms <= took_s * 1000:
+            self._clock = (ms, time.monotonic())
 
     async def close(self) -> None:
         """Drop the connection; what is outstanding fails."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from msgspec.structs import replace
@@ -208,3 +209,22 @@ async def test_a_connector_that_dies_with_messages_held_back_loses_and_doubles_n
         await path.drained(40)
         doubled = [i for i, n in path.sent().items() if n > 1]
         assert len(doubled) <= 100, "at most what was on the wire when it died"
+
+
+async def test_a_stall_on_the_way_to_the_wire_overruns_no_second(valkey_url: str) -> None:
+    """As a peer counts that looks back a second at each part, whatever the clock says."""
+    async with running(valkey_url) as path:
+        path.plan = limited(Limit(parts=40, per="second", carrier="north", operator="slow"))
+        at: list[float] = []
+
+        def stalled(s: Submission) -> Outcome | None:
+            at.append(time.monotonic())
+            if len(at) % 23 == 0:
+                time.sleep(0.15)  # the whole process stands still
+            return always_accepted(s)
+
+        await path.accept(250)
+        path.start_router()
+        path.start_connector(window=500, answer=stalled)
+        await until(lambda: len(at) >= 150, "most of them", 60)
+        assert max(sum(one - 1 < other <= one for other in at) for one in at) <= 40

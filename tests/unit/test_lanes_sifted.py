@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ class World:
         self.now_ms, self.limit = BEGIN_MS, limit
         self.out: dict[str, int] = {}
         self.stream = {b"%d-0" % n: entry(n, kind) for n, kind in enumerate(kinds, 1)}
+        self.newest = len(kinds)
         self.kinds = {self.stream[i].message_id: kind for i, kind in zip(self.stream, kinds, strict=True)}
         plan = Compiled(
             Plan(
@@ -38,9 +40,9 @@ class World:
             1,
         )
         gateway: Any = SimpleNamespace(link=lambda _: None, clock_ms=lambda: self.now_ms)
-        self.allowances = Allowances(gateway)
+        self.allowances = Allowances(gateway, lambda: self.now_ms)
         pauses: Any = SimpleNamespace(tags=frozenset(("paused",)), classes=(), clients=())
-        sieve = Sieve("north", self.allowances, Seats(), lambda: plan, pauses, lambda: self.now_ms)
+        sieve = self.sieve = Sieve("north", self.allowances, Seats(), lambda: plan, pauses, lambda: self.now_ms)
         link: Any = SimpleNamespace(prefix="{0}:")
         self.lanes = Lanes("north", [link], lambda: None, sieve)
         self.lane = Lane(0, link, "north", "marketing:shop")
@@ -48,6 +50,7 @@ class World:
         self.lane.again.told = False
         self.on_wire: dict[bytes, Queued] = {}
         self.sent: list[bytes] = []
+        self.written: list[tuple[int, bytes]] = []
         self.parked: list[bytes] = []
 
     def fill(self) -> None:
@@ -83,16 +86,48 @@ class World:
             self.on_wire[e.entry_id] = e
             self.sent.append(e.message_id)
 
-    def settle(self) -> None:
-        for i in self.on_wire:
+    def write(self) -> None:
+        """What is marked goes to the wire, maybe much later."""
+        known = {i for _, i in self.written}
+        fresh: Any = [
+            SimpleNamespace(message_id=e.message_id, part=1, parts=1)
+            for e in self.on_wire.values()
+            if e.message_id not in known
+        ]
+        late = {s.message_id for s in self.lanes.late(fresh)}
+        for i in [i for i, e in self.on_wire.items() if e.message_id in late]:  # to the end of the stream
+            e = self.on_wire.pop(i)
             del self.stream[i]
+            self.sieve.left(e.message_id)
+            self.sent.remove(e.message_id)
+            self.newest += 1
+            self.stream[b"%d-0" % self.newest] = Queued(b"%d-0" % self.newest, e.value, e.journey)
+        going = [s for s in fresh if s.message_id not in late]
+        self.lanes.wrote(self.lanes.writing(going))
+        self.written += [(self.now_ms, s.message_id) for s in going]
+
+    def settle(self) -> None:
+        self.write()
+        for i, e in self.on_wire.items():
+            del self.stream[i]
+            self.sieve.left(e.message_id)
         self.on_wire.clear()
+
+    def most_in_a_second(self, kind: str) -> int:
+        """As a peer sees it that looks back a second at each part."""
+        times = [at for at, i in self.written if self.kinds[i] == kind]
+        return max((sum(at - 1000 < other <= at for other in times) for at in times), default=0)
+
+    def most_of_the_clock(self, kind: str) -> int:
+        """As what all processes lease is counted."""
+        return max(Counter(at // 1000 for at, i in self.written if self.kinds[i] == kind).values(), default=0)
 
     def lease(self) -> None:
         for own in list(self.allowances._known.values()):
             self._lease(own)
 
     def _lease(self, own: Allowance) -> None:
+        own.has_moved()
         if amount := own.asks(self.now_ms):
             granted = max(min(amount, own.limit - self.out.get(own.key, 0)), 0)
             self.out[own.key] = self.out.get(own.key, 0) + granted
@@ -111,7 +146,9 @@ def number(entry_id: bytes) -> int:
 
 
 STEP = st.tuples(
-    st.sampled_from(("take", "take", "fail", "settle", "lease", "fill")), st.integers(1, 30), st.integers(0, 400)
+    st.sampled_from(("take", "take", "fail", "write", "settle", "lease", "fill")),
+    st.integers(1, 30),
+    st.integers(0, 400),
 )
 
 
@@ -135,6 +172,8 @@ def test_every_entry_goes_once_or_is_parked_and_none_is_forgotten(
             world.take(500, False)
             world.settle()
         assert not world.stream, "nothing is left behind"
+        assert world.most_in_a_second("s") <= limit, "however long a part was on its way to the wire"
+        assert world.most_of_the_clock("s") <= limit
         assert len(world.sent) == len(set(world.sent))
         assert not set(world.sent) & set(world.parked)
         told = {kind: {i for i, k in world.kinds.items() if k == kind} for kind in "sdpf"}
