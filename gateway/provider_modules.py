@@ -13,9 +13,9 @@ from functools import cache
 from typing import Any, Final
 
 from gateway.plan.check import Checked, check
-from gateway.plan.document import Carrier
+from gateway.plan.document import Carrier, Plan
 from gateway.plan.lines import Lines, Path
-from gateway.plan.parse import is_reference
+from gateway.plan.parse import is_reference, parse
 from gateway.plan.problems import Problems
 from gateway.provider import Provider, Receipt, Reports, SecretText, SettingsError
 
@@ -51,11 +51,13 @@ def examiner(provider: str) -> Any | None:
 def check_whole(text: str) -> Checked:
     """`check`, and every carrier's settings as its own provider reads them, secrets left out."""
     plan, problems = check(text, known())
-    if plan is None:
+    read = plan if plan is not None else parse(text)
+    if not isinstance(read, Plan):
         return Checked(None, problems)
     refused = Problems(Lines(text))
-    for index, carrier in enumerate(plan.carriers):
-        _check_settings(carrier, ("carrier", index, "settings"), refused)
+    for index, carrier in enumerate(read.carriers):
+        if carrier.provider in known():
+            _check_settings(carrier, ("carrier", index, "settings"), refused)
     return Checked(None if refused else plan, sorted((*problems, *refused), key=lambda p: p.line))
 
 
@@ -65,7 +67,11 @@ def _check_settings(carrier: Carrier, path: Path, problems: Problems) -> None:
     except SettingsError as e:
         named = (_inside(carrier.settings, name) for name in _QUOTED.findall(str(e)))
         here = next((found for found in named if found), ())
-        problems.add((*path, *here), "wrong_settings", str(e).removesuffix(".") + ".")
+        problems.add((*path, *here), "wrong_settings", _ended(str(e)))
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?")) else f"{sentence}."
 
 
 def _inside(settings: dict[str, Any], name: str) -> Path:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
 from gateway.provider import CallbackRefusedError, CallbackRequest, Reason, Reports, SecretText, SettingsError
-from providers._web.account import POLL_S, Account, way
+from providers._web.account import POLL_S, Account, guard, literal, way
 from providers._web.callbacks import Dialect
 from providers._web.carrier import WebCarrier
 from providers._web.opening import make
@@ -92,7 +92,7 @@ class TelnyxSettings(Account, frozen=True, kw_only=True):
     api_key: Annotated[Secret, Meta(description="an API key, KEY…")]
     public_key_base64: Annotated[
         str,
-        Meta(description="the account's public key, in base64: callbacks must be signed for it; empty: no callbacks"),
+        Meta(description="the account's public key, in base64: callbacks must be signed for it; empty: need a token"),
     ] = ""
     messaging_profile_id: Annotated[
         str, Meta(description="the messaging profile; needed for senders that are names")
@@ -113,7 +113,8 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
     if account.public_key_base64 and key is None and not isinstance(settings["public_key_base64"], SecretText):
         raise SettingsError(f"carrier {carrier}: `public_key_base64` must be 32 bytes in base64, as Telnyx shows it")
     home = f"{account.url.rstrip('/')}/v2"
-    reported = bool(account.public_key_base64)
+    signed = bool(account.public_key_base64)
+    reported = signed or account.callback_token is not None
     table = way(account) | {
         "url": f"{home}/messages",
         "auth": {"kind": "bearer", "token": account.api_key.reveal()},
@@ -141,15 +142,14 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
         },
     }
     if reported:
-        token = account.callback_token
         table["callbacks"] = {
-            "proof": {"kind": "none"} if token is None else {"kind": "path", "token": token.reveal()},
-            "networks": account.callback_networks,
+            **guard(account),
             "suffix": "?e={echo}",
             "receipts": {**_RECEIPTS, "echo_parameter": "e"},
             "inbound": {"when": {"at": "/text"}, "sender": "/from", "recipient": "/to", "text": "/text"},
         }
-    return make(carrier, convert(carrier, table, JsonSettings), reports, Dialect(_verifier(key), _meant))
+    dialect = Dialect(_verifier(key) if signed else None, _meant)
+    return make(carrier, convert(carrier, table, JsonSettings), reports, dialect)
 
 
 _RECEIPTS: Final = {
@@ -173,7 +173,7 @@ def _body(account: TelnyxSettings, reported: bool) -> dict[str, Any]:
         "encoding": "{encoding}",
     }
     if account.messaging_profile_id:
-        made["messaging_profile_id"] = account.messaging_profile_id
+        made["messaging_profile_id"] = literal(account.messaging_profile_id)
     if reported:
         made["webhook_url"] = "{callback_url}"
     return made

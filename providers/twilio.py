@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from gateway.provider import CallbackRefusedError, CallbackRequest, Reason, Reports
 from providers._web import signing
-from providers._web.account import POLL_S, Account, each, way
+from providers._web.account import POLL_S, Account, each, guard, literal, way
 from providers._web.callbacks import Dialect, sorted_fields
 from providers._web.carrier import WebCarrier
 from providers._web.opening import make
@@ -108,7 +108,7 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
     home = f"{account.url.rstrip('/')}/2010-04-01/Accounts/{account.account_sid}"
     sender = {"From": "{from_e164}"}
     if account.messaging_service_sid:
-        sender = {"MessagingServiceSid": account.messaging_service_sid}
+        sender = {"MessagingServiceSid": literal(account.messaging_service_sid)}
     fields = {"To": "{to}", **sender, "Body": "{text}", "ValidityPeriod": "{validity_s}"}
     if account.smart_encoded:
         fields["SmartEncoded"] = "true"
@@ -145,8 +145,7 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
             "low": account.balance_low,
         },
         "callbacks": {
-            "proof": {"kind": "none"} if account.callback_token is None else _path(account.callback_token),
-            "networks": account.callback_networks,
+            **guard(account),
             "format": "any",
             "suffix": "?e={echo}",
             "receipts": {
@@ -165,10 +164,6 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> WebCarr
     }
     dialect = Dialect(_verifier(account.auth_token, reports.callbacks_url), each(_meant))
     return make(carrier, convert(carrier, table, FormSettings), reports, dialect)
-
-
-def _path(token: Secret) -> dict[str, Any]:
-    return {"kind": "path", "token": token.reveal()}
 
 
 def _meant(report: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from gateway.provider import CallbackRefusedError, CallbackRequest, Kind, Outcome, Reason, Reports
 from providers._web import signing
-from providers._web.account import Account, each, literal, way
+from providers._web.account import Account, each, guard, literal, way
 from providers._web.answers import AnswerReader
 from providers._web.callbacks import Dialect, anything
 from providers._web.carrier import WebCarrier
@@ -176,11 +176,7 @@ def open(carrier: str, settings: Mapping[str, Any], reports: Reports) -> JoinedC
 
 
 def _callbacks(account: VonageSettings) -> dict[str, Any]:
-    if account.callback_token is not None:
-        proof = {"kind": "path", "token": account.callback_token.reveal()}
-    elif account.signature_secret is not None:
-        proof = {"kind": "none"}
-    else:
+    if account.callback_token is None and account.signature_secret is None:
         return {}
     receipts = {
         "message_id": "/messageId",
@@ -203,8 +199,7 @@ def _callbacks(account: VonageSettings) -> dict[str, Any]:
         "concat_total": "/concat-total",
         "concat_part": "/concat-part",
     }
-    made = {"proof": proof, "networks": account.callback_networks, "format": "any"}
-    return {"callbacks": {**made, "receipts": receipts, "inbound": inbound}}
+    return {"callbacks": {**guard(account), "format": "any", "receipts": receipts, "inbound": inbound}}
 
 
 def _short_enough(carrier: str, account: VonageSettings, reports: Reports) -> bool:

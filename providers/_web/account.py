@@ -42,12 +42,18 @@ def callbacks(account: Account, **more: Any) -> dict[str, Any]:
     """`callbacks` of a web carrier, for an account that has a token; else nothing."""
     if account.callback_token is None:
         return {}
-    proof = {"kind": "path", "token": account.callback_token.reveal()}
-    return {"callbacks": {"proof": proof, "networks": account.callback_networks, "format": "any", **more}}
+    return {"callbacks": {**guard(account), "format": "any", **more}}
+
+
+def guard(account: Account) -> dict[str, Any]:
+    """Who may call: the token as far as there is one, and the networks. Without a token a carrier has to sign."""
+    token = account.callback_token
+    proof = {"kind": "none"} if token is None else {"kind": "path", "token": token.reveal()}
+    return {"proof": proof, "networks": account.callback_networks}
 
 
 def literal(given: Secret | str) -> SecretText:
-    """A value for a place that may hold placeholders: it is never read as one, and no repr shows it."""
+    """A setting for a place that may hold placeholders: it is never read as one, and no repr shows it."""
     return SecretText(given.reveal() if isinstance(given, Secret) else given)
 
 

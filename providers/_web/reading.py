@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -42,6 +43,7 @@ CARRIERS_REASONS: Final = (
 
 _QUOTED: Final = re.compile(r"'[^']*'")
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$(?:\.|)([^`]*)`$")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
 _HOST: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(?=[/?#]|$)")
 
 
@@ -156,13 +158,21 @@ def charset(word: str, name: str) -> str:
 def _words(problem: str, kind: type) -> str:
     """msgspec's sentence with the place first, and what is meant. It quotes a value that is not one of a choice's; none
     is repeated."""
-    place = _PLACE.search(problem)
+    place, unknown = _PLACE.search(problem), _UNKNOWN.fullmatch(problem)
+    if unknown:
+        return f"`{unknown[1]}` is none of its settings{_near(unknown[1], kind)}"
     sentence = _QUOTED.sub("", _PLACE.sub("", problem)).replace("Object ", "").replace("  ", " ").strip()
     if not place or not place[1]:
         return sentence
     meant = _described(kind, place[1])
     sentence = "has not the right form" if "regex" in sentence else f"{sentence[0].lower()}{sentence[1:]}"
     return f"`{place[1].replace('[...]', '')}`: {sentence}{f' ({meant})' if meant else ''}"
+
+
+def _near(name: str, kind: type) -> str:
+    names = [field.encode_name for field in msgspec.structs.fields(kind)]
+    close = get_close_matches(name, names, n=1)
+    return f". Did you mean `{close[0]}`?" if close else f", which are {', '.join(names)}"
 
 
 def _described(kind: Any, path: str) -> str:

@@ -77,6 +77,8 @@ def compile_url(text: str, known: Mapping[str, Value]) -> Fill:
 def _lookup(name: str, known: Mapping[str, Value]) -> Value:
     if name in known:
         return known[name]
+    if name == "items":
+        raise TemplateError("has {items}, which is for `body` and a `batch`; in a form `batch.item` has the fields")
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {{{close[0]}}}?" if close else f"known are {', '.join(sorted(known))}"
     raise TemplateError(f"has a placeholder that nobody knows: {{{name}}}; {hint}")

@@ -6,6 +6,7 @@ A carrier kind joins the suite with a class that fulfils `Carrier` and a line in
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -53,10 +54,22 @@ class Watch:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def until(self, condition: Callable[[], object], deadline_s: float = 10.0) -> None:
-        async with asyncio.timeout(deadline_s):
-            while not condition():
-                await self._changed.wait()
+    async def until(self, condition: Callable[[], object], deadline_s: float = 10.0, else_see: str = "") -> None:
+        """`else_see`: what an author of a provider should look at when that does not come true."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not condition():
+                    await self._changed.wait()
+        except TimeoutError:
+            hint = f"; {else_see}" if else_see else ""
+            raise AssertionError(f"in {deadline_s:g} s this did not come true: {_source(condition)}{hint}") from None
+
+
+def _source(condition: Callable[[], object]) -> str:
+    try:
+        return " ".join(inspect.getsource(condition).split())
+    except (OSError, TypeError):
+        return repr(condition)
 
 
 class Carrier(Protocol):
@@ -75,6 +88,8 @@ class Carrier(Protocol):
     """Whether credentials are accepted."""
     hears: bool
     """Whether it passes on what subscribers write."""
+    alphabet: str
+    """What its texts can be written in; others are refused as unsupported."""
 
     def __init__(self, watch: Watch) -> None: ...
 

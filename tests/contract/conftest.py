@@ -9,8 +9,9 @@ import pytest
 from gateway.provider import Provider
 from tests.contract.carrier import Carrier, Desk, Watch
 from tests.contract.named_carriers import ExolveCarrier, JasminCarrier, KannelCarrier, SmsAeroCarrier, SmscCarrier
+from tests.contract.page_carriers import acme_carrier
 from tests.contract.smpp_carrier import SmppCarrier, SmppManyBindsCarrier, SmppPairCarrier, SmppPayloadCarrier
-from tests.contract.web_carrier import FormCarrier, JsonBatchCarrier, JsonCarrier, JsonPartsCarrier
+from tests.contract.web_carrier import AskedCarrier, FormCarrier, JsonBatchCarrier, JsonCarrier, JsonPartsCarrier
 from tests.contract.world_carriers import (
     InfobipCarrier,
     TelnyxCarrier,
@@ -28,6 +29,7 @@ CARRIERS: list[type[Carrier]] = [
     JsonPartsCarrier,
     JsonBatchCarrier,
     FormCarrier,
+    AskedCarrier,
     KannelCarrier,
     JasminCarrier,
     SmscCarrier,
@@ -38,6 +40,7 @@ CARRIERS: list[type[Carrier]] = [
     VonageMessagesCarrier,
     InfobipCarrier,
     TelnyxCarrier,
+    acme_carrier(),
 ]
 
 

@@ -86,6 +86,7 @@ class SmppCarrier:
     settings: ClassVar[dict[str, Any]] = {}
     binds = 1
     hears = True
+    alphabet = "utf-8"
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch

@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 
-from gateway.provider import Kind, Outcome, Provider, Reason, SettingsError, Submission, accepted, deferred, uncertain
+from gateway.provider import (
+    Kind,
+    Outcome,
+    Provider,
+    Reason,
+    SettingsError,
+    Submission,
+    accepted,
+    deferred,
+    refused,
+    uncertain,
+)
 from tests.contract.carrier import Answer, Arrived, Carrier, Desk
 
 SETTLED = (Kind.ACCEPTED, Kind.REFUSED)
@@ -136,6 +147,9 @@ async def test_a_long_text_arrives_whole(carrier: Carrier, provider: Provider, d
         else:
             batch = [make(t, encoding=encoding, part=n, parts=len(texts)) for n, t in enumerate(texts, 1)]
         provider.submit(batch)
+        if text.encode(carrier.alphabet, "ignore").decode(carrier.alphabet) != text:
+            assert [await desk.outcome(s) for s in batch] == [refused(Reason.UNSUPPORTED, "alphabet")] * len(batch)
+            continue
         for s in batch:
             assert (await desk.outcome(s)).kind is Kind.ACCEPTED
         assert "".join(a.text for a in sorted(carrier.arrived, key=lambda a: a.part)) == text
@@ -153,7 +167,10 @@ async def test_a_receipt_reaches_the_desk_normalised(carrier: Carrier, provider:
     assert await delivery.kept
     (receipt,) = desk.receipts
     assert (receipt.carrier_message_id, receipt.state) == ("42", "undeliverable")
-    assert receipt.reason == Reason.UNREACHABLE and receipt.done_ms and receipt.recipient
+    assert receipt.reason == Reason.UNREACHABLE
+    assert receipt.done_ms and receipt.recipient, (
+        "send_receipt should send when it was and to whom; `done`, `recipient`"
+    )
 
 
 async def test_a_receipt_before_the_submits_answer_is_reported_and_the_answer_still_counts(
@@ -294,7 +311,10 @@ async def test_wrong_credentials_are_a_visible_state_and_no_hammer(carrier: Carr
     carrier.welcome = False
     provider = carrier.open(desk.reports())
     await provider.start()
-    await desk.watch.until(lambda: {link.state for link in provider.links()} == {"refused"})
+    await desk.watch.until(
+        lambda: {link.state for link in provider.links()} == {"refused"},
+        else_see="credentials that are wrong have to show without a message: an HTTP carrier needs a `check`",
+    )
     assert all(link.error for link in provider.links())
     assert (provider.live, provider.room) == (False, 0)
     assert carrier.logins == len(provider.links())
@@ -444,7 +464,7 @@ async def test_a_secret_is_in_no_log_repr_or_error(
     provider = carrier.open(desk.reports())
     carrier.welcome = False
     await provider.start()
-    await desk.watch.until(lambda: any(link.error for link in desk.states))
+    await desk.watch.until(lambda: any(link.error for link in desk.states), else_see="is there a `check`?")
     shown = [repr(provider), str(provider), repr(vars(provider)), repr(provider.links()), repr(desk.states)]
     await provider.close(1.0)
     carrier.welcome = True

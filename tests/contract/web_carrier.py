@@ -25,6 +25,9 @@ class JsonCarrier:
 
     kind: ClassVar[Any] = http_json
     hears = True
+    alphabet = "utf-8"
+    calls = True
+    """Whether it reports by itself. Else `send_receipt` returns `fetch(message_id)`."""
     window = 10
     size = 1
 
@@ -41,6 +44,7 @@ class JsonCarrier:
         self._carrier = Server(self._asked, watch.touch, self._gone)
         self._gateway = Server(self._reported, watch.touch, lambda peer: None)
         self._desk: Desk | None = None
+        self._opened: tuple[Provider, Reports] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -64,8 +68,9 @@ class JsonCarrier:
             callbacks_url=f"http://127.0.0.1:{self._gateway.port}",
         )
         made: Provider = self.kind.open("acme", self.table() | self.settings() | more, known)
-        assert isinstance(made, ReadsCallbacks)
-        reader = made
+        reader = made if isinstance(made, ReadsCallbacks) else None
+        assert bool(reader) is self.calls, "`calls` of this class, and `callbacks` of the provider's settings, differ"
+        self._opened = made, reports
 
         async def keep(carrier: str, said: Callback) -> None:
             if said.receipts:
@@ -234,6 +239,26 @@ class JsonCarrier:
         self._own(deliver(), "webhook")
         return delivery
 
+    def fetch(self, message_id: str) -> Delivery:
+        """What a carrier that calls nobody says when it is asked, as the connector does for what is overdue."""
+        delivery = Delivery()
+
+        async def ask() -> None:
+            assert self._opened is not None
+            provider, reports = self._opened
+            assert isinstance(provider, Asks)
+            found = await provider.query(Sent(message_id, "", "+79161234567"))
+            try:
+                if found is not None:
+                    await reports.on_receipts([found])
+                delivery.kept.set_result(found is not None)
+            except ConnectionError:
+                delivery.kept.set_result(False)
+            self.watch.touch()
+
+        self._own(ask(), "question")
+        return delivery
+
     def _reported(self, asked: Asked) -> None:
         async def take() -> None:
             assert self._desk is not None
@@ -329,3 +354,82 @@ class FormCarrier(JsonCarrier):
 
     def encode(self, report: dict[str, Any]) -> tuple[bytes, str]:
         return urlencode(report).encode(), "application/x-www-form-urlencoded"
+
+
+class AskedCarrier(FormCarrier):
+    """Calls nobody: what became of messages is asked for. Forms and answers in windows-1251, codes in a status 200,
+    up to three messages in one request, with a result for each."""
+
+    hears = calls = False
+    alphabet = "windows-1251"
+    window = 4
+    size = 3
+    numbers: ClassVar[dict[Answer, int]] = {Answer.ACCEPT: 0, Answer.THROTTLE: 3, Answer.REFUSE: 12}
+    states: ClassVar[dict[str, int]] = {"delivered": 2, "undeliverable": 3, "expired": 4, "enroute": 1}
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._became: dict[str, int] = {}
+
+    def table(self) -> dict[str, Any]:
+        return {name: value for name, value in super().table().items() if name != "callbacks"}
+
+    def settings(self) -> dict[str, Any]:
+        yes = {"at": "/code", "words": [0]}
+        url = f"http://127.0.0.1:{self._carrier.port or 1}"
+        item = {
+            "number[{index}]": "{to}",
+            "sender[{index}]": "{from}",
+            "text[{index}]": "{text}",
+            "ref[{index}]": "{echo}",
+        }
+        states = {str(number): state for state, number in self.states.items()}
+        receipts = {"list": "/items", "message_id": "/id", "state": "/state", "states": states, "recipient": "/to"}
+        moment = {"done": "/at", "done_format": "%d.%m.%Y %H:%M", "timezone": "Europe/Moscow"}
+        return {
+            "charset": self.alphabet,
+            "answer_charset": self.alphabet,
+            "fields": {"count": "all"},
+            "auth": {"kind": "basic", "user": "account", "password": self.secret},
+            "batch": {"size": self.size, "item": item, "results": "/items", "success": yes}
+            | {"message_id": "/id", "error_code": "/code"},
+            "success": yes,
+            "error_code": "/code",
+            "message_id": None,
+            "ask": {"url": f"{url}/status", "method": "POST", "fields": {"ids": "{message_ids}"}, "size": 100}
+            | {"receipts": receipts | moment, "every_s": 0.01},
+        }
+
+    def errors(self) -> list[dict[str, Any]]:
+        return [{"code": [3], "reason": "throttled"}, {"code": [12], "reason": "invalid_recipient"}]
+
+    def _asked(self, asked: Asked) -> None:
+        if asked.path != "/status":
+            super()._asked(asked)
+            return
+        (ids,) = parse_qs(asked.body.decode())["ids"]
+        when = {"at": "02.01.2026 06:04", "to": "79161234567"}
+        items = [{"id": one, "state": self._became[one]} | when for one in ids.split(",") if one in self._became]
+        asked.answer(200, json.dumps({"code": 0, "items": items}).encode())
+
+    def read(self, asked: Asked) -> list[dict[str, Any]]:
+        given = parse_qs(asked.body.decode(), keep_blank_values=True, encoding=self.alphabet)
+        count = sum(name.startswith("number") for name in given)
+        return [
+            {name: given.get(f"{name}[{n}]", [""])[0] for name in ("number", "sender", "text")} for n in range(count)
+        ]
+
+    def say(self, asked: Asked, said: list[tuple[Arrived, Answer]]) -> None:
+        items = [
+            {
+                "code": self.numbers[answer],
+                "id": arrived.message_id,
+                "descr": "принято" if not self.numbers[answer] else "нет",
+            }
+            for arrived, answer in said
+        ]
+        asked.answer(200, json.dumps({"code": 0, "items": items}, ensure_ascii=False).encode(self.alphabet))
+
+    def send_receipt(self, message_id: str, state: str) -> Delivery:
+        self._became[message_id] = self.states[state]
+        return self.fetch(message_id)

@@ -73,6 +73,15 @@ def test_the_signature_of_telnyx() -> None:
         verify(CallbackRequest("POST", "/", {}, headers, body, "203.0.113.9"))
 
 
+def test_without_a_public_key_telnyx_is_believed_by_the_token_alone() -> None:
+    carrier = golden.opened("telnyx", {"api_key": "key-of-telnyx", "callback_token": "token-of-callbacks"})
+    given = golden.load("telnyx")["callbacks"][0] | {"headers": {}}
+    assert golden.read(carrier, given) == {"refused": 401}
+    (receipt,) = golden.read(carrier, given | {"target": "/v1/receipts/telnyx/token-of-callbacks?e=4711"})["receipts"]
+    assert (receipt["state"], receipt["echo"]) == ("delivered", 4711)
+    assert "/v1/receipts/telnyx/token-of-callbacks?e=4711" in golden.request_of(carrier, [{}])[-1]
+
+
 def test_a_public_key_that_is_none_is_told_by_name() -> None:
     with pytest.raises(SettingsError, match="`public_key_base64` must be 32 bytes in base64"):
         golden.opened("telnyx", {"api_key": "key-of-telnyx", "public_key_base64": "abc"})
