@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from gateway import deliveries
 from gateway.callbacks.audience import NOBODY, Audience
 from gateway.callbacks.event import Event
@@ -27,7 +29,7 @@ from gateway.events import (
 )
 from gateway.ledger import judge
 from gateway.ledger.judge import Entry, Meaning
-from gateway.ledger.rows import CallbackDue, Changes, Matched, Note, Row, Stray, new_row
+from gateway.ledger.rows import EVERY_PART, CallbackDue, Changes, Matched, Note, Row, Stray, new_row
 from gateway.message import FINAL, Message, State, id_shard
 from gateway.provider import Kind
 
@@ -113,6 +115,9 @@ class Fold:
     def match(self, fact: Received, found: Matched) -> None:
         """A receipt and the submission it reports on."""
         at_ms = fact.at_ms
+        if found[2] == EVERY_PART:
+            fact = replace(fact, receipt=replace(fact.receipt, whole=True))
+            found = (*found[:2], 0, *found[3:])
         self.changes.receipts.append((fact, found))
         message_id, attempt, part, _, due_micro, currency = found
         row = self.rows.get(message_id)
@@ -140,7 +145,10 @@ class Fold:
         if fact.carrier_message_id:
             key = (fact.carrier, fact.carrier_message_id)
             due_micro = fact.due_micro if fact.billed_on_delivery else 0
-            self.known[key] = (message_id, fact.attempt, fact.part, "id", due_micro, fact.currency)
+            part = fact.part
+            if fact.parts > 1 and (other := self.known.get(key)) and other[:2] == (message_id, fact.attempt):
+                part = part if other[2] == part else EVERY_PART
+            self.known[key] = (message_id, fact.attempt, part, "id", due_micro, fact.currency)
             if row is None or row.state in FINAL:
                 self.spent.append(key)
         if row is None:

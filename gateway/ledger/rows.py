@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -162,6 +162,9 @@ def new_row(message_id: bytes, message: Message, fold: int = 1) -> Row:
 Matched = tuple[bytes, int, int, str, int, str]
 """The submission that a receipt found: message id, attempt, part, how it was found, and what is to be booked when it is
 delivered: millionths (0 where the carrier bills what it takes) and their currency."""
+
+EVERY_PART: Final = -1
+"""As the part of a `Matched`: the carrier gave all parts of the message one id, so that a receipt speaks for all."""
 
 
 class Note(NamedTuple):

@@ -24,6 +24,8 @@ T = TypeVar("T")
 _ACCEPTED: Final = Kind.ACCEPTED
 _THROTTLED: Final = Reason.THROTTLED
 _QUEUE_FULL: Final = Reason.QUEUE_FULL
+_NOT_BOUND: Final = Reason.NOT_BOUND
+_FORGOTTEN: Final = 3  # so many such answers in a row, and no other between them
 _LATE_KEPT: Final = 50_000
 _ASKED_KEPT: Final = 1_000
 _INVALID_COMMAND: Final = 0x03
@@ -60,6 +62,11 @@ class PeerUnbinds:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The peer answers submits as if nobody were bound: it has lost the session. What is in flight may be answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unbound:
     """The peer answered our unbind."""
 
@@ -80,7 +87,7 @@ class Answered:
     body: bytes
 
 
-Event = Bound | BindRefused | PeerUnbinds | Unbound | Broken | Answered
+Event = Bound | BindRefused | PeerUnbinds | Forgotten | Unbound | Broken | Answered
 Delivery = tuple[int, int, pdu.ShortMessage | bytes]
 """Command (deliver_sm or data_sm), sequence, and the body; the whole PDU as bytes where the body cannot be read."""
 
@@ -119,6 +126,7 @@ class Session(Generic[T]):
         self._flights: deque[tuple[float, int, int]] = deque()  # written at, first sequence, how many
         self._late: dict[int, T] = {}
         self._overdue = 0  # timed out since the last answer
+        self._unbound = 0  # answers in a row that say we are not bound
         self._next = first_sequence
         self._rest = bytearray()
         self._wanted = 0  # length at which `_rest` holds a whole PDU
@@ -246,6 +254,7 @@ class Session(Generic[T]):
                 self._cold(command, code, sequence, data[begin:end], fed, now)
         if taken:
             self.pace.accepted(taken)
+            self._unbound = 0
         if answers:
             self._progress_at, self._overdue = now, 0
 
@@ -263,6 +272,11 @@ class Session(Generic[T]):
             return
         outcome = self._codes.outcome(code)
         fed.answers.append((context, outcome))
+        self._unbound = self._unbound + 1 if outcome.reason is _NOT_BOUND else 0
+        if self._unbound == _FORGOTTEN and self.state == "bound":
+            self.state = "unbinding"
+            self.counts["session forgotten"] += 1
+            fed.events.append(Forgotten())
         if outcome.reason is _THROTTLED:
             self.pace.throttled(sequence, self._next, now)
         elif outcome.reason is _QUEUE_FULL:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 import asyncpg
 
 from gateway.ledger.fold import CarrierId
-from gateway.ledger.rows import Matched, Row, cell_of, took
+from gateway.ledger.rows import EVERY_PART, Matched, Row, cell_of, took
 from gateway.message import id_time_ms
 from gateway.store.days import DAY_MS, day_of, time_bounds
 
@@ -80,7 +80,10 @@ async def _between(
         [carrier for carrier, _ in keys],
         [carrier_id for _, carrier_id in keys],
     )
-    return {
-        (carrier, name): (message_id, attempt, part, "id", due_micro, currency)
-        for carrier, name, message_id, attempt, part, currency, due_micro in records
-    }
+    found: dict[CarrierId, Matched] = {}
+    for carrier, name, message_id, attempt, part, currency, due_micro in records:
+        other = found.get((carrier, name))
+        if other and other[:2] == (message_id, attempt) and other[2] != part:
+            part = EVERY_PART
+        found[carrier, name] = (message_id, attempt, part, "id", due_micro, currency)
+    return found

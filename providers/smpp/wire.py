@@ -22,6 +22,7 @@ from gateway.smpp.session import (
     Delivery,
     Event,
     Fed,
+    Forgotten,
     PeerUnbinds,
     Session,
     Unbound,
@@ -78,7 +79,7 @@ class Wire(asyncio.Protocol):
         self._encode = line.encoder.body
         self._asked: dict[int, asyncio.Future[Answered | None]] = {}
         self._busy = 0  # deliveries that are being made durable
-        self._reading, self._peer_unbinds = True, False
+        self._reading, self._leaving = True, False
         self._was_bound, self._why, self._refused = False, "", 0
         self.bound: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[Ended] = self._loop.create_future()
@@ -191,7 +192,7 @@ class Wire(asyncio.Protocol):
             self._event(event)
         if not self.session.in_flight:
             self._quiet.set()
-            if self._peer_unbinds and not self._inbox and not self._busy:
+            if self._leaving and not self._inbox and not self._busy:
                 self._close(self._why)
         if fed.answers:
             paused_until = self.session.pace.paused_until
@@ -211,8 +212,9 @@ class Wire(asyncio.Protocol):
                 self._refused = code
                 self._close(f"the bind was refused: {status.words(code)}")
             case PeerUnbinds():
-                self._peer_unbinds, self._why = True, "the peer ended the session"
-                self._at("unbind", self._loop.time() + _UNBIND_S, lambda: self._close(self._why))
+                self._leave("the peer ended the session")
+            case Forgotten():
+                self._leave("the peer says that we are not bound (0x04): it has lost the session")
             case Answered(sequence):
                 if (answer := self._asked.get(sequence)) is not None and not answer.done():
                     answer.set_result(event)
@@ -221,6 +223,11 @@ class Wire(asyncio.Protocol):
             case Broken(why):
                 log.warning("link broken", extra={"carrier": self._line.carrier, "bind": self._bind, "why": why})
                 self._close(why)
+
+    def _leave(self, why: str) -> None:
+        """Close once all is answered, or soon."""
+        self._leaving, self._why = True, why
+        self._at("unbind", self._loop.time() + _UNBIND_S, lambda: self._close(why))
 
     def _close(self, why: str) -> None:
         """Close once what was written is out."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.events import Received, Submitted
 from gateway.ledger.fold import Fold
@@ -19,7 +20,7 @@ from gateway.message import Message, id_tail, make_id
 from gateway.provider import Kind, Outcome, Reason, Receipt, accepted
 from gateway.smpp import pdu, tlv
 from gateway.smpp.ids import spellings
-from gateway.smpp.session import BindRefused, Bound, Fed, Limits, PeerUnbinds, Session
+from gateway.smpp.session import BindRefused, Bound, Fed, Forgotten, Limits, PeerUnbinds, Session
 from providers.smpp.inbound import DeliveryReader
 from providers.smpp.settings import read
 
@@ -291,6 +292,20 @@ LINES: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
     63: (
         "inbound parts without the header's flag, texts with it",
         ((HERE, "test_63_the_flag_of_a_header_may_be_wrong"),),
+    ),
+    65: (
+        "one id for all parts of a message",
+        (
+            (HERE, "test_65_one_id_for_all_parts_is_one_receipt_for_all"),
+            (MATCHER, "test_a_receipt_for_the_one_id_of_all_parts_speaks_for_all"),
+        ),
+    ),
+    66: (
+        "a peer that has lost the session: 0x04 to every submit",
+        (
+            (HERE, "test_66_a_session_that_the_peer_has_lost_is_made_anew"),
+            (WIRE, "test_a_peer_that_says_we_are_not_bound_is_left_and_called_again"),
+        ),
     ),
     64: ("inbound texts of other groups of data_coding, with zeros", ((HERE, "test_64_inbound_alphabets"),)),
 }
@@ -634,3 +649,26 @@ def test_63_the_flag_of_a_header_may_be_wrong(
 )
 def test_64_inbound_alphabets(coding: int, octets: bytes) -> None:
     assert reader().inbound(pdu.ShortMessage(source=b"7", data_coding=coding, message=octets), "trx1").text == "Hi"
+
+
+@pytest.mark.parametrize("receipts", [1, 3])
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_65_one_id_for_all_parts_is_one_receipt_for_all(order: tuple[int, ...], receipts: int) -> None:
+    parts = [replace(submitted(ONE, "c1"), part=part, parts=3) for part in order]
+    rows, _, changes = folded(*parts, *[received("c1")] * receipts)
+    assert rows[ONE].state == "delivered" and len(changes.receipts) == receipts
+    rows, _, _ = folded(*parts, received("c1", "undeliverable"))
+    assert rows[ONE].state == "undeliverable"
+
+
+def test_66_a_session_that_the_peer_has_lost_is_made_anew() -> None:
+    made = session()
+    made.submit(list("abcdefg"), [b"body"] * 7, 1.0)
+
+    def answer(sequence: int, status: int) -> list[Any]:
+        return list(made.feed(pdu.encode(pdu.SUBMIT_SM_RESP, sequence, status, b"id\0"), 1.0).events)
+
+    # Two in a row may be chance, the third one is not.
+    assert [answer(n, status) for n, status in ((2, 4), (3, 4), (4, 0), (5, 4), (6, 4))] == [[]] * 5
+    assert answer(7, 4) == [Forgotten()] and made.room(1.0) == 0 and made.in_flight == 1
+    assert answer(8, 4) == []

@@ -194,6 +194,16 @@ async def test_a_peer_that_unbinds_in_mid_window_is_answered_drained_and_left(be
     assert [o.kind for kind, batch in bench.happened if kind == "outcomes" for _, o in batch] == [Kind.ACCEPTED] * 2
 
 
+async def test_a_peer_that_says_we_are_not_bound_is_left_and_called_again(bench: Bench) -> None:
+    sequences = submit(bench, 4)
+    bench.wire.data_received(b"".join(pdu.encode(pdu.SUBMIT_SM_RESP, n, 4) for n in sequences[:3]))
+    assert bench.session.room(0) == 0 and not bench.paper.closed
+    bench.wire.data_received(answers(sequences[3:]))
+    assert bench.paper.closed
+    ended = await bench.wire.ended
+    assert ended.bound and "not bound (0x04)" in ended.why
+
+
 async def test_a_lost_link_loses_no_receipt_that_it_brought(bench: Bench) -> None:
     bench.durable.clear()
     bench.wire.data_received(pdu.encode_many(pdu.DELIVER_SM, 1, [RECEIPT] * 700))
