@@ -59,7 +59,7 @@ async def test_a_receipt_is_matched_by_another_spelling_of_the_carriers_id(bench
 async def test_a_receipt_for_the_one_id_of_all_parts_speaks_for_all(bench: Bench) -> None:
     one, two, now = bench.message_id(), bench.message_id(), bench.redis.clock_ms()
     await bench.accept((one, message(1, parts=3)), (two, message(2)))
-    await bench.tell(*(submitted(one, "0042", part=n, parts=3, sent_ms=now) for n in (1, 2, 3)))
+    await bench.tell(*(submitted(one, "0000000042", part=n, parts=3, sent_ms=now) for n in (1, 2, 3)))
     await bench.tell(submitted(two, "43", sent_ms=now), receipt("42", at_ms=now))
     await bench.until_recorded()
     await retry(bench.pool, Days(bench.pool), now + SOON_MS)
