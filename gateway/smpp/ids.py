@@ -7,6 +7,8 @@ answer, so that the next is found at once. Which form a carrier uses is learnt e
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 _DECIMAL: Final = re.compile(r"[0-9]{1,40}")
@@ -59,12 +61,23 @@ def _signed(value: int) -> list[str]:
 
 def form(receipt_id: str, submit_id: str) -> str:
     """The form that makes the submit answer's id out of a receipt's; `auto` when no form does."""
-    if receipt_id == submit_id:
-        return "same"
+    return next(iter(fitting(receipt_id, submit_id)), "auto")
+
+
+def fitting(receipt_id: str, submit_id: str) -> list[str]:
+    """Every form that does, the usual first. One id may not tell: without a letter `hex` and `hex_lower` are alike."""
     width = len(submit_id)
     names = ["decimal", "hex", "hex_lower", f"padded_{width}", "upper", "lower"]
     names += [f"hex_padded_{width}", f"hex_lower_padded_{width}", f"decimal_padded_{width}"]
-    return next((name for name in names if respell(receipt_id, name) == submit_id), "auto")
+    same = ["same"] if receipt_id == submit_id else []
+    return same or [name for name in names if respell(receipt_id, name) == submit_id]
+
+
+def usual(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """The forms that fit most pairs of a receipt's id and a submit's, the usual first; empty when none fits any."""
+    found = Counter(name for pair in pairs for name in fitting(*pair))
+    most = max(found.values(), default=0)
+    return [name for name, count in found.items() if count == most]
 
 
 def respell(receipt_id: str, form: str) -> str:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.smpp import pdu, tlv
-from gateway.smpp.ids import form, spellings
+from gateway.smpp.ids import fitting, spellings, usual
 from gateway.smpp.receipt import ReceiptReader, looks_like_one
 from providers.smpp.probe import Answer, Delivered
 
@@ -77,18 +77,26 @@ def about_receipts(
         found.say("receipts", "none came for the test messages; wait longer with --wait")
         return
     found.say("receipts", f"{len(ours)} came, {_shape([one for one, _, _ in ours])}")
-    forms = Counter(form(receipt.carrier_message_id, name) for _, receipt, name in ours)
-    usual = forms.most_common(1)[0][0]
-    if usual == "same":
-        found.say("message ids", "receipts write them as the answers to submits do", message_ids="same")
-    else:
-        example = next((r.carrier_message_id, name) for _, r, name in ours if form(r.carrier_message_id, name) == usual)
-        found.say("message ids", f"receipts write {example[0]} for {example[1]}: {usual}", message_ids=usual)
+    _ids(found, [(receipt.carrier_message_id, name) for _, receipt, name in ours])
     _zone(found, [one for one, _, _ in ours])
     _parts(found, messages, {name for _, _, name in ours})
     if reader.unmapped:
         unknown = ", ".join(sorted(reader.unmapped))
         found.say("states", f"words that no table knows: {unknown}; give them meanings in receipt_states")
+
+
+def _ids(found: Findings, pairs: Sequence[tuple[str, str]]) -> None:
+    """`pairs`: a receipt's id and the answer's."""
+    names = usual(pairs) or ["auto"]
+    if names[0] == "same":
+        found.say("message ids", "receipts write them as the answers to submits do", message_ids="same")
+        return
+    theirs, ours = next(((a, b) for a, b in pairs if names[0] in fitting(a, b)), pairs[0])
+    said = f"receipts write {theirs} for {ours}"
+    if other := next((name for name in names[1:] if name == names[0].replace("hex", "hex_lower", 1)), ""):
+        found.say("message ids", f"{said}: {names[0]} or {other}, no id had a letter that would tell; `auto` learns it")
+    else:
+        found.say("message ids", f"{said}: {names[0]}", message_ids=names[0])
 
 
 def _own(receipt_id: str, ids: Mapping[str, object]) -> str:
