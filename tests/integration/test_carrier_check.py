@@ -50,9 +50,7 @@ SHAPES = {
 @asynccontextmanager
 async def sandbox(name: str, **more: Any) -> AsyncIterator[Sandbox]:
     smsc = Smsc({"me": "secret"}, make_profile(QUICK | more, read_profile(name)))
-    smsc.take_ids(
-        0xABC00
-    )  # from here on every id has a letter where it is hexadecimal: without one nothing tells its case
+    smsc.take_ids(0xABC00)  # hexadecimal ids have a letter from here on: without one nothing tells their case
     made = Sandbox(smsc)
     await made.open(("127.0.0.1", 0), ("127.0.0.1", 0))
     yield made
