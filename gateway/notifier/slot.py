@@ -188,8 +188,13 @@ class Slot:
         target.more = len(batches) >= outbox.BATCHES_A_TARGET
         later = {item.event.id for item in items if item.event.seq > 1}
         if later:
-            async with self._pool.connection() as connection:
-                behind = await outbox.waiting(connection, key.endpoint, later)
+            try:
+                async with self._pool.connection() as connection:
+                    behind = await outbox.waiting(connection, key.endpoint, later)
+            except BaseException:
+                for batch in batches:  # nobody sends them now: they are to be fetched again
+                    self._in_hand.pop(batch.id, None)
+                raise
             # What fails while the store is asked is not in its answer.
             if behind := behind | self._results.unbooked(key.name) & later:
                 held = [item for item in items if item.event.id in behind]

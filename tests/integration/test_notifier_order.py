@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
+import asyncpg
 import pytest
 
 from gateway.notifier.slot import Slot
 from gateway.store import outbox
+from gateway.store.pool import StoreAwayError
 from tests.callback_receiver import OK, Desk, Request, desk, receiving, status
 
 _NO = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
@@ -131,3 +133,26 @@ async def test_an_event_let_go_for_a_rest_is_not_overtaken_while_its_batch_is_st
         last.set()
         await d.until("select count(*) = 2 from callbacks where message_id = $1 and outcome = 'delivered'", one)
         assert seqs() == [1, 2]
+
+
+async def test_events_that_were_fetched_when_postgres_went_away_are_fetched_again(
+    d: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ask = 0, outbox.waiting
+
+    async def waiting(connection: asyncpg.Connection, endpoint: str, ids: Collection[bytes]) -> set[bytes]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise StoreAwayError("PostgreSQL went away")
+        return await ask(connection, endpoint, ids)
+
+    monkeypatch.setattr(outbox, "waiting", waiting)
+    async with receiving() as app:
+        endpoint = await d.endpoint(app.url)
+        one = d.message_id()
+        await d.tell(endpoint, d.event(one, 1, state="submitted"), d.event(one, 2))
+        d.start()
+        await d.until("select count(*) = 2 from callbacks where outcome = 'delivered'")
+        assert [event["data"]["seq"] for event in app.events] == [1, 2]
+        assert asked > 1
