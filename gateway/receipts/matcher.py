@@ -20,6 +20,7 @@ from gateway.plan.choice import Compiled
 from gateway.plan.document import StopWords
 from gateway.receipts.expiry import exactness_ms, expire
 from gateway.receipts.inbound import hear
+from gateway.receipts.last_questions import LastQuestions
 from gateway.receipts.overdue import Asked, ask_overdue
 from gateway.receipts.retry import retry
 from gateway.receipts.stop_requests import StopRequests
@@ -34,6 +35,7 @@ log = logs.stage("receipts")
 
 IDLE_S = 0.5
 _EXPIRE_EVERY_S = 30.0
+_ASK_ON_S = 1.0  # while there is more to ask about
 _AWAY_S = 1.0
 
 
@@ -68,7 +70,7 @@ async def _work(
     stops_changed: Callable[[], None],
 ) -> None:
     days, loop = Days(pool), asyncio.get_running_loop()
-    expire_at, told, asked = 0.0, "", Asked()
+    expire_at, ask_at, told, asked, questions = 0.0, 0.0, "", Asked(), LastQuestions(redis)
     while True:
         try:
             learnt: Counter[tuple[str, str]] = Counter()
@@ -79,11 +81,15 @@ async def _work(
             rules = compiled.plan.inbound if compiled is not None else ()
             words = compiled.plan.stop_words if compiled is not None else StopWords()
             busy += await hear(pool, rules, redis.clock_ms(), audience(), StopRequests(words, stops_changed))
+            if loop.time() >= ask_at:
+                found = await ask_overdue(pool, redis, settings.receipt_grace_s, asked)
+                usual_s = min(_EXPIRE_EVERY_S, exactness_ms(settings.receipt_grace_s) / 1000)
+                ask_at = loop.time() + (_ASK_ON_S if found else usual_s)
             if loop.time() >= expire_at:
-                await ask_overdue(pool, redis, settings.receipt_grace_s, asked)
-                busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s, audience())
+                grace_s = settings.receipt_grace_s
+                busy += await expire(pool, days, redis.clock_ms(), grace_s, audience(), questions)
                 if not busy:
-                    expire_at = loop.time() + min(_EXPIRE_EVERY_S, exactness_ms(settings.receipt_grace_s) / 1000)
+                    expire_at = loop.time() + min(_EXPIRE_EVERY_S, exactness_ms(grace_s) / 1000)
             told = ""
             if not busy:
                 await asyncio.sleep(IDLE_S)
