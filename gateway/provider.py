@@ -235,6 +235,8 @@ class Reports:
     """The gateway's clock: what a provider stamps is compared with what Redis stamped."""
     callbacks_url: str = ""
     """Where carriers reach `/v1/receipts/` from outside, such as https://sms.example.com; empty: nowhere."""
+    polls: PollBook | None = None
+    """Where a provider keeps what it is going to ask about; None: in its memory alone."""
 
 
 class Nudge(msgspec.Struct, frozen=True):
@@ -350,6 +352,27 @@ class Sent(msgspec.Struct, array_like=True, frozen=True):
     sender: str
     to: str
     bind: str = ""
+
+
+class Poll(msgspec.Struct, array_like=True, frozen=True):
+    """A message that a provider is going to ask its carrier about: when, and how often it has. Fields grow only at the
+    end, with defaults."""
+
+    due_ms: int
+    before: int
+    sent: Sent
+
+
+class PollBook(Protocol):
+    """What outlives a provider's process, so that the next one goes on where it ended."""
+
+    async def read(self) -> Sequence[Poll]:
+        """All that is kept. Raises OSError while it cannot be reached."""
+        ...
+
+    async def write(self, polls: Sequence[Poll], over: Sequence[str]) -> None:
+        """Keep these instead of what was kept of the same ids; forget those ids. Raises OSError as above."""
+        ...
 
 
 @runtime_checkable

@@ -45,6 +45,18 @@ async def overdue(connection: asyncpg.Connection, span: Span, limit: int, before
     return [row["id"] for row in found]
 
 
+async def with_carrier(
+    connection: asyncpg.Connection, span: Span, carrier: str, after: bytes, limit: int
+) -> list[bytes]:
+    """At most `limit` of the span's messages that this carrier has, by their ids, from the one after `after` on."""
+    found = await connection.fetch(
+        "select id from messages where id >= $1 and id <= $2 and id > $3 and deadline > $4 and deadline <= $5"
+        " and state = any($6) and carrier = $7 order by id limit $8",
+        span.first, span.last, after or bytes(16), *_within(span)[2:], list(_WITH_CARRIER), carrier, limit,
+    )  # fmt: skip
+    return [row["id"] for row in found]
+
+
 async def queued(connection: asyncpg.Connection, span: Span) -> bool:
     """Whether a message of the span is still in our own queues."""
     return bool(await connection.fetch(_IN_STATES, *_within(span), list(_QUEUED), 1))

@@ -59,6 +59,11 @@ async def put(redis: Redis, carrier: str, asks: Sequence[Ask]) -> None:
         await link.call(b"EXPIRE", key, b"%d" % KEPT_S)
 
 
+async def waiting(redis: Redis, carrier: str) -> int:
+    """How many asks nobody has taken yet."""
+    return int(await redis.link(None).call(b"LLEN", "{g}:asks:" + carrier))
+
+
 async def take(redis: Redis, carrier: str, count: int) -> list[Ask]:
     """The oldest asks; those whose time is over are left out."""
     values = await redis.link(None).call(b"LPOP", "{g}:asks:" + carrier, b"%d" % count)

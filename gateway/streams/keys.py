@@ -32,10 +32,13 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {g}:ids                                hash      "<carrier>|<form of its ids>" → receipts that found theirs by it
     {g}:awaited                            string    carrier → messages that wait for its receipts
     {g}:asks:<carrier>                     list      questions for its connector
+    {g}:polls:<carrier>                    hash      carrier's message id → when it is asked about next
     {g}:answer:<name>                      string    the answer to one of them
     {g}:pauses                             hash      "<class|client|tag>:<name>" → who paused it, and when
     {g}:used:<what>:<begin>                counter   parts of a limit, or millionths of a budget's money, leased
                                                      in the period that began then
+    {g}:seats:<hash>                       hash      process → how many messages it may have on their way to a number
+                                                     under a limit, and until when
     {g}:corrected:<what>:<begin>           string    how much of a budget's count comes from what messages really cost
 """
 

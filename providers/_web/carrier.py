@@ -81,6 +81,7 @@ class WebCarrier:
                 self._line.visit,
                 reports.on_receipts,
                 reports.clock_ms,
+                reports.polls,
             )
         if settings.balance is not None:
             balances = ErrandMaker(maker.head, settings.balance, "balance")

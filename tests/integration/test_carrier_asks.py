@@ -13,6 +13,7 @@ from gateway.connector.asking import serve_asks
 from gateway.events import AnyFact, Ended, Held, Received
 from gateway.message import id_tail, id_text, make_id
 from gateway.provider import Kind, Provider, Sent
+from gateway.receipts import overdue
 from gateway.receipts.overdue import Asked, ask_overdue
 from gateway.smpp import pdu
 from gateway.streams import asks, carriers, learnt
@@ -139,7 +140,7 @@ async def test_an_overdue_receipt_is_asked_for_once_and_settles_the_message(smsc
     await bench.tell(submitted(held, "c2", parts=2, sent_ms=now), Held(held, 1, "no_answer"))
     await bench.until_recorded()
     smsc.known = {"c1": 2, "c2": 2}
-    await carriers.report(bench.redis, "alpha", {"can_query": True})
+    await carriers.report(bench.redis, "alpha", {"can_query": True, "live": True, "at_ms": now})
     asked = Asked()
     told: list[AnyFact] = []
     async with bound(smsc) as provider, served(bench.redis, provider, told):
@@ -151,6 +152,51 @@ async def test_an_overdue_receipt_is_asked_for_once_and_settles_the_message(smsc
     await bench.until_recorded()
     assert [await bench.state(one) for one in (late, held, early)] == ["delivered", "unknown", "submitted"]
     assert all(isinstance(fact, Received) for fact in told)
+
+
+async def test_after_a_restart_overdue_messages_are_asked_about_by_pieces_and_none_is_forgotten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overdue, "WAITING", 3)
+    now, grace_s = bench.redis.clock_ms(), 3 * 86_400
+    ids = [bench.message_id(now - 3_600_000 * 3) for _ in range(8)]
+    await bench.accept(*((one, message(n)) for n, one in enumerate(ids)))
+    await bench.tell(*(submitted(one, f"c{n}", sent_ms=now) for n, one in enumerate(ids)))
+    await bench.until_recorded()
+    there = {"can_query": True, "live": True, "at_ms": now}
+    asked = Asked()
+
+    async def look() -> list[bytes]:
+        """What is asked in one look; nobody has taken it yet."""
+        count = await ask_overdue(bench.pool, bench.redis, grace_s, asked)
+        assert await ask_overdue(bench.pool, bench.redis, grace_s, asked) == 0 or count < 3
+        taken = await asks.take(bench.redis, "alpha", 100)
+        assert len(taken) == count
+        return [one.message_id for one in taken]
+
+    for away in ({}, {"live": False}, {"at_ms": now - 60_000}, {"can_query": False}):
+        await carriers.report(bench.redis, "alpha", (there | away) if away else {})
+        assert await look() == []  # what nobody takes within a minute would be lost
+    await carriers.report(bench.redis, "alpha", there)
+    found = await look() + await look() + await look()
+    assert found == sorted(ids)
+    assert await look() == []
+    asked = Asked()  # the process is another one: all of it again, as slowly
+    assert await look() + await look() + await look() == sorted(ids)
+
+
+async def test_what_a_carrier_did_not_answer_is_asked_again_after_half_of_the_grace(bench: Bench) -> None:
+    now, asked = bench.redis.clock_ms(), Asked()
+    one = bench.message_id(now - 3_600_000 * 3)
+    await bench.accept((one, message(1)))
+    await bench.tell(submitted(one, "c1", sent_ms=now))
+    await bench.until_recorded()
+    await carriers.report(bench.redis, "alpha", {"can_query": True, "live": True, "at_ms": now})
+    assert await ask_overdue(bench.pool, bench.redis, 86_400, asked) == 1
+    assert await ask_overdue(bench.pool, bench.redis, 86_400, asked) == 0
+    for progress in asked._progress.values():
+        progress.done_ms -= 43_201_000
+    assert await ask_overdue(bench.pool, bench.redis, 86_400, asked) == 1
 
 
 async def _count(told: list[AnyFact], number: int) -> bool:
