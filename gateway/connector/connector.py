@@ -288,7 +288,7 @@ class Connector:
         """Write down what became of an entry."""
         flight.settled = True
         if self._sieve is not None:
-            if self._sieve.has_seats:
+            if self._sieve.is_watching:
                 self._sieve.left(flight.entry.message_id)
             if verdict.op == "a":
                 self._sieve.refund(flight.entry, unsent(flight))

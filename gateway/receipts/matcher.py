@@ -20,6 +20,7 @@ from gateway.plan.choice import Compiled
 from gateway.plan.document import StopWords
 from gateway.receipts.expiry import exactness_ms, expire
 from gateway.receipts.inbound import hear
+from gateway.receipts.last_questions import LastQuestions
 from gateway.receipts.overdue import Asked, ask_overdue
 from gateway.receipts.retry import retry
 from gateway.receipts.stop_requests import StopRequests
@@ -69,7 +70,7 @@ async def _work(
     stops_changed: Callable[[], None],
 ) -> None:
     days, loop = Days(pool), asyncio.get_running_loop()
-    expire_at, ask_at, told, asked = 0.0, 0.0, "", Asked()
+    expire_at, ask_at, told, asked, questions = 0.0, 0.0, "", Asked(), LastQuestions(redis)
     while True:
         try:
             learnt: Counter[tuple[str, str]] = Counter()
@@ -85,9 +86,10 @@ async def _work(
                 usual_s = min(_EXPIRE_EVERY_S, exactness_ms(settings.receipt_grace_s) / 1000)
                 ask_at = loop.time() + (_ASK_ON_S if found else usual_s)
             if loop.time() >= expire_at:
-                busy += await expire(pool, days, redis.clock_ms(), settings.receipt_grace_s, audience())
+                grace_s = settings.receipt_grace_s
+                busy += await expire(pool, days, redis.clock_ms(), grace_s, audience(), questions)
                 if not busy:
-                    expire_at = loop.time() + min(_EXPIRE_EVERY_S, exactness_ms(settings.receipt_grace_s) / 1000)
+                    expire_at = loop.time() + min(_EXPIRE_EVERY_S, exactness_ms(grace_s) / 1000)
             told = ""
             if not busy:
                 await asyncio.sleep(IDLE_S)
