@@ -30,14 +30,17 @@ from gateway.embedded.sandbox.server import Sandbox
 from gateway.embedded.sandbox.smsc import Smsc
 
 Address = tuple[str, int]
+_CONTROL = "127.0.0.1:2776"
+_WEB = "127.0.0.1:2777"
+_PASSWORD = "sandbox"  # of a carrier that delivers to nobody  # noqa: S105
 
 
 @click.group(
     "sandbox",
     invoke_without_command=True,
     epilog=lesson(
-        "sluice sandbox --password-file password.txt",
-        "sluice sandbox --password-file password.txt --profile flaky",
+        "sluice sandbox",
+        "sluice sandbox --profile flaky --password-file password.txt",
         "sluice sandbox --password-file password.txt --smpp 127.0.0.1:0 --control 127.0.0.1:0",
         codes={0: "stopped by a signal"},
     ),
@@ -52,15 +55,21 @@ Address = tuple[str, int]
 @click.option(
     "--control",
     metavar="HOST:PORT",
-    default="127.0.0.1:2776",
+    default=_CONTROL,
     show_default=True,
     help="The control port.",
 )
 @click.option(
-    "--web", metavar="HOST:PORT", default="", help="Where to be a carrier reached by HTTP.  [default: nowhere]"
+    "--web",
+    metavar="HOST:PORT",
+    help=f"Where to be a carrier reached by HTTP.  [default: {_WEB}, or nowhere where --control is given]",
 )
 @click.option("--system-id", default="sandbox", show_default=True, help="Who may bind.")
-@click.option("--password-file", type=click.Path(path_type=Path), help="The password of --system-id; needed to run.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help=f"The password of --system-id.  [default: the word {_PASSWORD}]",
+)
 @click.option(
     "--profile",
     default="",
@@ -81,7 +90,7 @@ def command(
     context: click.Context,
     smpp: str,
     control: str,
-    web: str,
+    web: str | None,
     system_id: str,
     password_file: Path | None,
     profile: str,
@@ -98,13 +107,13 @@ def command(
     """
     if context.invoked_subcommand is not None:
         return
-    if password_file is None:
-        raise click.UsageError("give --password-file FILE, a file with the password of --system-id")
+    if web is None and control == _CONTROL:
+        web = _WEB
     given = {"answer_delay_ms": answer_delay_ms, "receipt_delay_s": receipt_delay_s}
     try:
         base = read_profile(profile) if profile else Profile()
         chosen = make_profile({k: v for k, v in given.items() if v is not None}, base)
-        password = password_file.read_text("utf-8").strip()
+        password = password_file.read_text("utf-8").strip() if password_file else _PASSWORD
         places = parse(smpp), parse(control), parse(web) if web else None
     except (ProfileError, StartError) as e:
         raise click.ClickException(str(e)) from e

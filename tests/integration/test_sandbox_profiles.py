@@ -260,4 +260,3 @@ def test_profiles_are_listed_shown_and_checked_on_the_command_line(tmp_path: Pat
     mine.write_text("throttle_per_sec = 50\n")
     wrong = run(main, ["sandbox", "show", str(mine)])
     assert wrong.exit_code == 1 and "throttle_per_sec: no such field. Did you mean `throttle_per_s`?" in wrong.output
-    assert run(main, ["sandbox"]).exit_code == 2

@@ -243,6 +243,32 @@ def test_sigterm_asks_binds_to_end_and_stops_within_seconds_even_if_they_do_not(
     client.lib.disconnect()
 
 
+def test_the_control_port_says_what_may_be_asked(carrier: Carrier) -> None:
+    requests = carrier.ask("GET", "/")["requests"]
+    assert requests["POST /inbound"] == "Send a subscriber's message on a receiving bind, now or once there is one."
+    assert requests["GET /phone/{number}"].startswith("What the phone") and all(requests.values())
+    for method, path in (("GET", "/nothing"), ("DELETE", "/stats")):
+        with pytest.raises(urllib.error.HTTPError) as no:
+            carrier.ask(method, path)
+        assert "GET / lists" in json.load(no.value)["error"]
+
+
+def test_without_a_password_file_the_password_is_the_word_sandbox() -> None:
+    places = ["--smpp", "127.0.0.1:0", "--control", "127.0.0.1:0", "--web", "127.0.0.1:0"]
+    process = subprocess.Popen([sys.executable, "-m", "gateway", "sandbox", *places], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as said:
+        addresses = json.loads(said.readline())
+    assert set(addresses) == {"smpp", "control", "web"}
+    host, _, port = addresses["smpp"].rpartition(":")
+    client = smpplib.client.Client(host, int(port), timeout=DEADLINE_S, allow_unknown_opt_params=True)
+    client.connect()
+    assert client.bind_transceiver(system_id="sandbox", password="sandbox").status == 0
+    client.disconnect()
+    process.terminate()
+    assert process.wait(DEADLINE_S) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

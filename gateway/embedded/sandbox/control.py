@@ -50,6 +50,7 @@ def make_app(smsc: Smsc, connections: Connections, callbacks: Callbacks) -> web.
     app = web.Application(middlewares=[_errors])
     app.add_routes(
         [
+            web.get("/", port.index),
             web.get("/messages", port.messages),
             web.get("/phone/{number}", port.messages),
             web.delete("/messages", port.forget),
@@ -74,6 +75,15 @@ class ControlPort:
         self._smsc = smsc
         self._connections = connections
         self._callbacks = callbacks
+
+    async def index(self, request: web.Request) -> web.Response:
+        """What may be asked here."""
+        said = {
+            f"{route.method} {route.resource.canonical}": _about(route.handler)
+            for route in request.app.router.routes()
+            if route.resource is not None and route.method != "HEAD"
+        }
+        return _json({"requests": said, "manual": "docs/sandbox.md"})
 
     async def messages(self, request: web.Request) -> web.Response:
         """What the phone `number` (or `to`) shows, or all phones; `limit` newest ones."""
@@ -155,6 +165,10 @@ async def _read(request: web.Request, type_: type[T]) -> T:
     return msgspec.json.decode(await request.read(), type=type_)
 
 
+def _about(ask: object) -> str:
+    return (ask.__doc__ or "").split("\n")[0]
+
+
 def _json(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type="application/json", status=status)
 
@@ -165,5 +179,9 @@ async def _errors(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
+    except web.HTTPException as e:
+        if e.status < 400:
+            raise
+        return _json({"error": f"{e.reason}: GET / lists what may be asked here"}, e.status)
     except (ValueError, ProfileError, msgspec.DecodeError) as e:
         return _json({"error": str(e)}, 422)

@@ -23,14 +23,15 @@ without a carrier, to test an application ([magic numbers](test-keys.md)), and t
 it: a **profile** makes it slow, strict, forgetful or broken in the ways that carriers are.
 
 ```
-sluice sandbox --password-file password.txt --profile flaky    # alone: SMPP on 2775, control port on 2776
-sluice up --sandbox-profile grey-route                         # inside `sluice up`
-sluice sandbox profiles                                        # those that ship
-sluice sandbox show flaky > mine.toml                          # to begin with one; `show mine.toml` checks it
-curl -X PUT http://127.0.0.1:2776/profile/throttled            # another one while it runs
+sluice sandbox --profile flaky                         # alone: SMPP on 2775, control port on 2776, by HTTP on 2777
+sluice up --sandbox-profile grey-route                 # inside `sluice up`
+sluice sandbox profiles                                # those that ship
+sluice sandbox show flaky > mine.toml                  # to begin with one; `show mine.toml` checks it
+curl -X PUT http://127.0.0.1:2776/profile/throttled    # another one while it runs
 ```
 
-What it takes is delivered to nobody. Its ports have no keys: they belong on a loopback address.
+What it takes is delivered to nobody. Alone it lets in `sandbox` with the password `sandbox`, which is also the bearer of
+its HTTP side; `--system-id` and `--password-file` name others. Its ports have no keys: they belong on a loopback address.
 
 ## Profiles that ship
 
@@ -111,6 +112,7 @@ Besides, the HTTP side (option `--web`) takes what has a meaning there: fates, c
 
 | request | does |
 |---|---|
+| `GET /` | all of these |
 | `GET /messages`, `GET /phone/+79161234567` | what phones show, parts joined, in the alphabet that the profile says; `?to=`, `?limit=` |
 | `DELETE /messages` | empties the phones |
 | `GET /profile`, `GET /profiles` | the profile in force; those that ship |
