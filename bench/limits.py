@@ -29,7 +29,6 @@ import uvloop
 from gateway.config import Settings
 from gateway.connector.connector import Connector, Work
 from gateway.connector.lanes import Lane, Lanes
-from gateway.connector.seats import Seats
 from gateway.connector.sieve import Sieve
 from gateway.embedded.datadir import short_directory
 from gateway.embedded.valkey import Valkey
@@ -44,6 +43,7 @@ from gateway.streams.link import Redis
 from gateway.streams.opening import open_shard
 from gateway.streams.pauses import Pauses
 from gateway.streams.reader import Queued
+from gateway.streams.seats import Seats
 from providers import smpp
 
 LEFT_OUT_S = 1.0  # the first second, when the bucket is full and everything begins
@@ -225,9 +225,10 @@ def measure_cost(count: int = 200_000) -> dict[str, Any]:
         lane.outbox.ahead.extend(entries())
         lane.again.told = lane.outbox.told = False
         sieve.begins()
-        for allowance in sieve._blockers(lane.outbox.ahead[0].message, sieve._journey(lane.outbox.ahead[0].journey)):
+        blockers, _ = sieve._blockers(lane.outbox.ahead[0].message, sieve._journey(lane.outbox.ahead[0].journey))
+        for allowance in blockers:
             allowance.room(1_800_000_000_000)
-            allowance.tokens = 1 << 60  # type: ignore[union-attr]
+            allowance.tokens = allowance.limit = 1 << 60  # type: ignore[union-attr]
         began = time.perf_counter()
         while lane.outbox.ahead:
             lanes.take("marketing", 100)

@@ -10,7 +10,6 @@ from typing import Any
 
 from gateway.config import Settings
 from gateway.connector.connector import Connector, Work
-from gateway.connector.seats import Seats
 from gateway.connector.sieve import Sieve
 from gateway.events import AnyFact, Ended, Held, Submitted
 from gateway.message import Message
@@ -24,6 +23,7 @@ from gateway.streams.accept import Acceptor
 from gateway.streams.allowances import Allowances
 from gateway.streams.link import Redis
 from gateway.streams.pauses import Pauses
+from gateway.streams.seats import Seats
 from tests.core_builders import ask
 from tests.core_moves import told
 from tests.core_redis import client, opened, until
@@ -214,8 +214,8 @@ class Path:
     def _sieve(self, carrier: str, redis: Redis) -> Sieve:
         """Limits and pauses as a connector stage has them: one set a process, which is a `redis` here."""
         if redis not in self._limits:
-            allowances, seats, pauses = self._limits[redis] = Allowances(redis), Seats(), Pauses(redis)
-            for what, work in (("limits", allowances.run()), ("pauses", pauses.run())):
+            allowances, seats, pauses = self._limits[redis] = Allowances(redis), Seats(redis), Pauses(redis)
+            for what, work in (("limits", allowances.run()), ("seats", seats.run()), ("pauses", pauses.run())):
                 self._start(f"{what} {len(self._limits)}", work)
                 self._of[redis].append(f"{what} {len(self._limits)}")
         allowances, seats, pauses = self._limits[redis]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from gateway.connector.seats import Seat
 from gateway.connector.sieve import Held, Parking, Sieve, Writing, is_stall
 from gateway.message import CLASSES
 from gateway.provider import Submission
@@ -19,6 +18,7 @@ from gateway.streams.facts import order
 from gateway.streams.keys import lane_parts
 from gateway.streams.link import Link
 from gateway.streams.reader import Queued, Reader
+from gateway.streams.seats import Seat
 
 AHEAD = 500
 """Entries read ahead in a lane at the most."""
@@ -140,6 +140,7 @@ class Lane:
                 run.parts += weight
                 parts -= weight
             elif is_stall(verdict):
+                sieve.look_ahead(ahead)
                 break
             elif isinstance(verdict, Parking):  # moved before the run is marked, so that a run may span it
                 if parked is None:

@@ -7,20 +7,21 @@ their place in a limit comes. Nobody waits behind one that has to. Never: a call
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
 
-from gateway.connector.seats import Seat, Seats
 from gateway.events import Parked
 from gateway.message import Journey, Message, UnknownVersionError, pack_journey, unpack_journey
 from gateway.plan.choice import Compiled
-from gateway.plan.limits import CAPS, Limits
+from gateway.plan.limits import CAPS, EACH, Crowd, Limits
 from gateway.provider import Reason, Submission
 from gateway.streams.allowances import Allowance, Allowances
 from gateway.streams.pauses import Pauses
 from gateway.streams.reader import Queued
+from gateway.streams.seats import Seat, Seats, SharedSeat
 
 HOLD_MS: Final = 4_000
 """Whose place comes sooner is held here; others are parked."""
@@ -33,6 +34,7 @@ _SOON_MS: Final = 200
 _FEW_HELD, _LEAST_HELD = 20, 200
 _KEPT: Final = 10_000
 _ENDLESS: Final = 1 << 60
+_LOOK, _LOOK_MS = 500, 5  # entries looked ahead at, and how often
 _SECOND_MS: Final = 1_000
 
 
@@ -104,6 +106,7 @@ class Sieve:
         self._launched: dict[bytes, _Launched] = {}
         self._ends_ms = 0  # when this second does
         self._bounce_ms = 0.0
+        self._looked_ms = 0
         self._like: tuple[bytes, str, str, bool] | None = None  # what the entry before was like
         self._alike: tuple[Blocker, ...] = ()  # what such an entry counts in
         self._brief: Brief = ()
@@ -269,7 +272,7 @@ class Sieve:
 
     def on_more(self, hear: Callable[[], None]) -> Callable[[], None]:
         """Call when there may be more room; call the result to hear no more."""
-        ends = self._allowances.on_more(hear), self._pauses.on_change(hear)
+        ends = self._allowances.on_more(hear), self._seats.on_more(hear), self._pauses.on_change(hear)
 
         def end() -> None:
             for one in ends:
@@ -323,8 +326,28 @@ class Sieve:
             found = self._known[key] = all_of_them, tuple(one for one in all_of_them if one.is_brief)
         if limits.crowds:
             crowds = limits.crowds_of(self.carrier, operator, sender, m.client, m.tag, m.klass)
-            return found[0] + tuple(self._seats.of(crowd, m.to) for crowd in crowds), found[1]
+            return found[0] + tuple([self._seat(crowd, m, sender) for crowd in crowds]), found[1]
         return found
+
+    def _seat(self, crowd: Crowd, m: Message, sender: str) -> Seat:
+        stars = ((crowd.sender, sender), (crowd.client, m.client), (crowd.tag, m.tag))
+        return self._seats.of(crowd, m.to, [value for asked, value in stars if asked == EACH])
+
+    def look_ahead(self, entries: Iterable[Queued]) -> None:
+        """While the lane waits for Redis: what those behind will need there too."""
+        limits = self._limits
+        if limits is None or not limits.crowds or self.now_ms < self._looked_ms + _LOOK_MS:
+            return
+        self._looked_ms = self.now_ms
+        for entry in islice(entries, _LOOK):
+            try:
+                message = entry.message
+                blockers, _ = self._blockers(message, self._journey(entry.journey))
+            except (UnknownVersionError, msgspec.DecodeError):
+                continue
+            for blocker in blockers:
+                if isinstance(blocker, SharedSeat) and not blocker.is_answered(self.now_ms):
+                    blocker.need(1)
 
     def _blocked(
         self, entry: Queued, message: Message, known: _Known, blocker: Blocker, parts: int, held: Held
@@ -340,6 +363,9 @@ class Sieve:
                 return blocker  # it has waited: its place has come, or nearly
             return self._put_off(entry, message, known.journey, now + LEAD_MS, blocker)
         asked = blocker.is_brief and blocker.is_answered(now)
+        if isinstance(blocker, SharedSeat) and not blocker.is_answered(now):
+            blocker.need(parts)
+            return _STALL
         if not dry and not asked and not blocker.is_behind(now):
             blocker.need(parts)
             return blocker if len(queue) < least else _STALL

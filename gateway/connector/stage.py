@@ -13,7 +13,6 @@ from typing import Any
 from gateway.config import Settings
 from gateway.connector import journal
 from gateway.connector.connector import Connector, Work
-from gateway.connector.seats import Seats
 from gateway.connector.sieve import Sieve
 from gateway.credentials import CredentialError, resolve
 from gateway.message import Message
@@ -25,6 +24,7 @@ from gateway.streams import carriers
 from gateway.streams.allowances import Allowances
 from gateway.streams.link import Redis, RedisAwayError
 from gateway.streams.pauses import Pauses
+from gateway.streams.seats import Seats
 
 log = logging.getLogger("connector")
 
@@ -58,13 +58,14 @@ class Stage:
         self._admission = Admission(which, stops_any)
         self._settings, self._redis, self._owner, self._plan = settings, redis, owner, plan
         self._journals = journal.prepare(settings.state_dir)
-        self._allowances, self._seats, self._pauses = Allowances(redis), Seats(), Pauses(redis)
+        self._allowances, self._seats, self._pauses = Allowances(redis), Seats(redis), Pauses(redis)
         self._running: dict[str, tuple[tuple[Carrier, Mapping[str, int]], asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow the plan."""
         beside = [
             asyncio.create_task(self._allowances.run(), name="limits"),
+            asyncio.create_task(self._seats.run(), name="seats"),
             asyncio.create_task(self._pauses.run(), name="pauses"),
         ]
         try:

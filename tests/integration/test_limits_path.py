@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import pytest
 from msgspec.structs import replace
 
 from gateway.events import Parked
@@ -12,6 +13,7 @@ from gateway.plan.choice import Compiled
 from gateway.plan.document import Budget, Carrier, Limit, Operator, Plan, Rate, Route
 from gateway.plan.periods import bounds
 from gateway.provider import Outcome, Submission
+from gateway.streams import seats
 from gateway.streams.cancel import cancel
 from tests.core_path import Path, always_accepted, running
 from tests.core_redis import opened, until
@@ -228,3 +230,69 @@ async def test_a_stall_on_the_way_to_the_wire_overruns_no_second(valkey_url: str
         path.start_connector(window=500, answer=stalled)
         await until(lambda: len(at) >= 150, "most of them", 60)
         assert max(sum(one - 1 < other <= one for other in at) for one in at) <= 40
+
+
+def by_class(*limits: Limit) -> Compiled:
+    """An otp goes by `south`, the rest by `north`."""
+    return Compiled(
+        Plan(
+            carriers=(Carrier(name="north", provider="scripted"), Carrier(name="south", provider="scripted")),
+            operators=(Operator(name="any", prefixes=("",)),),
+            routes=(
+                Route(name="otp", carriers=("south",), classes=("otp",)),
+                Route(name="rest", carriers=("north",)),
+            ),
+            limits=limits,
+        ),
+        1,
+    )
+
+
+async def test_two_processes_share_what_may_be_on_its_way_to_one_number(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a process that is killed frees its seats when its lease is over, not before."""
+    monkeypatch.setattr(seats, "LEASE_S", 3.0)
+    monkeypatch.setattr(seats, "_RENEW_S", 1.0)
+    async with running(valkey_url) as path, opened(valkey_url) as other:
+        path.plan = by_class(Limit(in_flight=3, client="shop"))
+        to = "+79161111111"
+        for klass in ("otp", "marketing"):
+            await path.accept(10, to=to, klass=klass)
+        bystanders = await path.accept(200)
+        path.start_router()
+        path.start_connector("north", answer=lambda s: None if s.to == to else always_accepted(s))
+        path.start_connector("south", answer=lambda s: None if s.to == to else always_accepted(s), redis=other)
+
+        def flying() -> int:
+            return sum(len(path.carrier(name).kept) for name in ("north", "south") if path.providers[name])
+
+        await until(lambda: flying() == 3, "three of one number")
+        await until(lambda: set(bystanders) <= set(path.sent()), "all of others")
+        for _ in range(6):  # each answer makes room for one, wherever it came
+            busy = max(("north", "south"), key=lambda name: len(path.carrier(name).kept))
+            known = len(path.submissions())
+            path.carrier(busy).release()
+            await until(lambda known=known: len(path.submissions()) > known, "the next ones")  # type: ignore[misc]
+            assert flying() <= 3
+        await until(lambda: flying() == 3 or len(path.sent()) == 220, "as many again")
+        dead = len(path.carrier("south").kept)
+        path.kill(other)
+        known = len(path.submissions("north"))
+        path.carrier("north").release()
+        await until(lambda: len(path.submissions("north")) == min(known + 3 - dead, 210), "what the dead one left")
+        if dead:
+            path.carrier("north").release()
+            await until(lambda: len(path.carrier("north").kept) == 3 or len(path.sent("north")) == 210, "its own", 30)
+
+
+async def test_each_client_of_a_star_has_its_own_seats(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        path.plan = limited(Limit(in_flight=1, client="*"))
+        for name in ("shop", "bank"):
+            await path.accept(3, to="+79161111111", client=name)
+        path.start_router()
+        path.start_connector(answer=lambda s: None)
+        await until(lambda: len(path.submissions()) == 2, "one of each")
+        path.carrier().release()
+        await until(lambda: len(path.submissions()) == 4, "the next of each")

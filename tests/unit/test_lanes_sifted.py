@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.connector.lanes import AHEAD, Lane, Lanes, Taken
-from gateway.connector.seats import Seats
 from gateway.connector.sieve import Sieve
 from gateway.message import pack_journey, pack_message
 from gateway.plan.choice import Compiled
 from gateway.plan.document import Limit, Operator, Plan
 from gateway.streams.allowances import Allowance, Allowances
 from gateway.streams.reader import Queued, Reader
+from gateway.streams.seats import Seats
 from tests.core_builders import journey, message, message_id, replaced
 
 BEGIN_MS = 1_800_000_000_000
