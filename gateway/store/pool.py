@@ -101,7 +101,15 @@ def _json_in(value: Any) -> bytes:
     return b"\x01" + msgspec.json.encode(value)
 
 
+def _wake_at_the_end(connection: asyncpg.Connection) -> None:
+    """asyncpg wakes those who wait for an answer when a connection ends, but not those who wait to write more of a COPY
+    because the server was slow: they would wait for ever."""
+    protocol = connection._protocol
+    connection.add_termination_listener(lambda _: protocol.resume_writing())
+
+
 async def _prepare(connection: asyncpg.Connection) -> None:
+    _wake_at_the_end(connection)
     for name, encode, decode in (
         ("uuid", bytes, bytes),
         ("timestamptz", _time_in, _time_out),
