@@ -20,7 +20,7 @@ from gateway.smpp.status import is_known, words
 from gateway.text import parts
 from providers.smpp.encoding import UDH_BYTES, Encoder, source_address
 from providers.smpp.findings import Findings, Tried, about_answers, about_rate, about_receipts
-from providers.smpp.probe import KINDS, SILENCE, Answer, Probe, ProbeError
+from providers.smpp.probe import KINDS, SILENCE, Answer, Probe, ProbeError, said
 from providers.smpp.settings import SmppSettings, read
 
 Shows = Callable[[str, str], Awaitable[bool | None]]
@@ -32,6 +32,8 @@ ALPHABETS: Final = ("gsm7", "latin1", "gsm7_packed", "ascii")
 _AGAIN: Final = frozenset({SILENCE, 0x08, 0x14, 0x45, 0x58, 0x64})
 """Answers that may be a whim: the message is sent again."""
 _TRIES: Final = 4
+_LONG: Final = 3
+"""Messages of several parts that tell which of them have receipts."""
 _FLOOD_S: Final = 4.0
 _TICK_S: Final = 0.005
 _VALIDITY_MS: Final = 3_600_000
@@ -111,7 +113,7 @@ class _Run:
         self.tell("binds …")
         answers = {kind: await self.probe.try_bind(kind) for kind in KINDS}
         taken = [kind for kind, status in answers.items() if status == 0]
-        refused = [f"{kind} refused: {words(status)}" for kind, status in answers.items() if status]
+        refused = [f"{kind} refused: {said(status)}" for kind, status in answers.items() if status]
         self.found.say("binds", ", ".join([*taken, *refused]))
         if "transceiver" in taken:
             self.found.settings["bind_mode"] = "transceiver"
@@ -123,8 +125,8 @@ class _Run:
             raise ProbeError("no bind that can send and get receipts: " + "; ".join(refused))
         await self.probe.open(kinds)
         version = self.probe.peer_version
-        said = {-1: "it tells none", 0x33: "3.3", 0x34: "3.4", 0x50: "5.0"}.get(version, f"0x{version:02X}")
-        self.found.say("version of SMPP", said)
+        known = {-1: "it tells none", 0x33: "3.3", 0x34: "3.4", 0x50: "5.0"}
+        self.found.say("version of SMPP", known.get(version, f"0x{version:02X}"))
 
     async def _first(self) -> bool:
         """A first message, with less and less in it until it is taken."""
@@ -144,7 +146,7 @@ class _Run:
                     self._set(validity_period=more["validity_period"])
                 return True
         status = tried.answers[-1].status if tried.answers else SILENCE
-        self.found.trouble = f"no message is taken: {words(status) if status != SILENCE else 'no answer'}"
+        self.found.trouble = f"no message is taken: {said(status)}"
         return False
 
     def _bare(self) -> None:
@@ -181,13 +183,15 @@ class _Run:
         self.tell("long messages …")
         good = []
         for way in WAYS[:2] if self.settings.interface_version == "3.3" else WAYS:
-            text = self._text("A long message comes in two parts and has to be shown as one. " * 3)
-            tried = await self._try(way, {"concatenation": way}, text.strip())
+            tried = await self._try(way, {"concatenation": way}, self._long())
             if tried.taken and tried.shown is not False:
                 good.append(way)
         if good:
             self.found.say("long messages", ", ".join(good))
             self._set(concatenation=good[0])
+            while sum(len(t.answers) > 1 and t.taken for t in self.tried) < _LONG and good[0] != "message_payload":
+                if not (await self._try(good[0], {}, self._long())).taken:
+                    break
         else:
             self.found.say("long messages", f"none of {', '.join(WAYS)} is taken and shown as one")
 
@@ -216,8 +220,7 @@ class _Run:
         cancel = await line.ask(pdu.CANCEL_SM, pdu.encode_cancel(b"", name, source, dest))
         for what, answer, failed in (("query", query, 0x67), ("cancel", cancel, 0x11)):
             known = answer.status in (0, failed, 0x0C)
-            said = "answered" if known else "not answered" if answer.status == SILENCE else words(answer.status)
-            self.found.say(f"{what}_sm", said, **{what: known})
+            self.found.say(f"{what}_sm", "answered" if known else said(answer.status), **{what: known})
 
     async def _rate(self) -> None:
         """As much as the window lets through, and from the first 0x58 on twice what the carrier takes, evenly: so its
@@ -282,6 +285,9 @@ class _Run:
                 raise ProbeError(f"the sender {self.wanted.sender!r} or a text cannot be said in SMPP: {body.code}")
             bodies.append(body)
         return bodies
+
+    def _long(self) -> str:
+        return self._text("A long message comes in two parts and has to be shown as one. " * 3).strip()
 
     def _text(self, more: str) -> str:
         """A text that no other message has; its first word tells it apart."""

@@ -31,6 +31,8 @@ ZONES: Final = (
 
 _DONE: Final = re.compile(rb"done[ _]?date\s*[:=]\s*(\d{10,14})", re.IGNORECASE)
 _QUARTER_S: Final = 900
+_CHANCE: Final = 0.02
+"""What may be chance is no finding."""
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -153,16 +155,20 @@ def _as_utc(digits: bytes) -> float | None:
 
 
 def _parts(found: Findings, messages: Sequence[Tried], reported: set[str]) -> None:
+    """Which parts have receipts. Those of one side may only be late: how many messages of one part have none tells how
+    likely that is."""
     long = [[a.message_id in reported for a in m.answers] for m in messages if len(m.answers) > 1 and m.taken]
-    seen = [parts for parts in long if any(parts)]
-    if not seen:
+    short = [m.answers[0].message_id in reported for m in messages if len(m.answers) == 1 and m.taken]
+    sides = [any(parts[0] for parts in long), any(parts[-1] for parts in long)]
+    if not any(sides):
         return
-    if any(parts[0] for parts in seen) and any(parts[-1] for parts in seen):
-        kind = "all"
-    else:
-        kind = "first" if any(parts[0] for parts in seen) else "last"
+    kind = "all" if all(sides) else "first" if sides[0] else "last"
     words = {"all": "every part", "first": "the first part alone", "last": "the last part alone"}
-    found.say("receipts of parts", f"for {words[kind]}", receipts_for=kind)
+    missing = (len(short) - sum(short) + 1) / (len(short) + 2)
+    if kind != "all" and missing ** len(long) > _CHANCE:
+        found.say("receipts of parts", f"for {words[kind]} so far; too few came to tell: wait longer with --wait")
+    else:
+        found.say("receipts of parts", f"for {words[kind]}", receipts_for=kind)
 
 
 def about_answers(found: Findings, answers: Sequence[Answer]) -> None:

@@ -25,6 +25,15 @@ KINDS: Final = {
 }
 SILENCE: Final = -1
 """The status of a request that was not answered."""
+_PATIENCE_S: Final = 15.0
+"""How long to try again at a carrier that was there a moment ago."""
+_WHIMS: Final = frozenset({SILENCE, 0x05, 0x08, 0x14, 0x58})
+"""Answers to a bind that may be another in a moment: our last session has not ended there yet, say."""
+
+
+def said(status: int) -> str:
+    """An answer's status in words."""
+    return "no answer" if status == SILENCE else words(status)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -141,12 +150,13 @@ class Probe:
         self.delivered: list[Delivered] = []
         self.peer_version = SILENCE
         self.reconnected = 0
+        self._was_there = False
         self._kinds: Sequence[str] = ()
         self._lines: list[Line] = []
 
     async def try_bind(self, kind: str) -> int:
         """The status of a bind that is ended again. Raises ProbeError."""
-        line, status = await self._bind(kind)
+        line, status = await self._bind_patiently(kind)
         if status == 0:
             await line.leave()
         else:
@@ -157,10 +167,28 @@ class Probe:
         """Bind as all of these, the one that submits first. Raises ProbeError."""
         self._kinds = kinds
         for kind in kinds:
-            line, status = await self._bind(kind)
+            line, status = await self._bind_patiently(kind)
             if status:
-                raise ProbeError(f"the carrier refuses a {kind} now: {words(status)}")
+                line.close()
+                raise ProbeError(f"the carrier refuses a {kind} now: {said(status)}")
             self._lines.append(line)
+
+    async def _bind_patiently(self, kind: str) -> tuple[Line, int]:
+        """Again for a while where a carrier that was there is not, or does not answer."""
+        until, pause_s = time.monotonic() + _PATIENCE_S, 0.5
+        while True:
+            try:
+                line, status = await self._bind(kind)
+            except ProbeError:
+                if not self._was_there or time.monotonic() + pause_s > until:
+                    raise
+            else:
+                self._was_there |= status != SILENCE
+                if status not in _WHIMS or time.monotonic() + pause_s > until:
+                    return line, status
+                line.close()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
 
     async def line(self) -> Line:
         """The one that submits, connected again when the carrier has ended it. Raises ProbeError."""

@@ -25,6 +25,7 @@ QUICK: dict[str, Any] = {"answer_delay_ms": 5, "receipt_delay_s": 0.2, "cases": 
 """What the profiles hide stays; that they are slow and lossy has its own tests."""
 
 HIDDEN: dict[str, dict[str, Any]] = {
+    "chaos": {},
     "clean": {},
     "choppy": {},
     "endings": {},
@@ -94,6 +95,20 @@ async def test_a_carrier_that_cannot_be_bound_to_says_why() -> None:
     async with sandbox("clean", bind_status=0x0E) as made:
         found = await found_at(made)
     assert "0x0E" in found.trouble
+
+
+async def test_a_carrier_that_ends_links_and_is_away_is_waited_for() -> None:
+    links = {"lives_submits": 4, "ends_by": "reset", "away_s": 1.0}
+    async with sandbox("clean", links=links) as made:
+        found = await found_at(made)
+    assert not found.trouble and not found.settings and "times meanwhile" in dict(found.lines)["links"]
+
+
+async def test_one_way_of_long_messages_is_enough_to_tell_which_parts_have_receipts() -> None:
+    shape = {"submits": {"concatenation": ["udh16"]}, "receipt": {"parts": "last"}}
+    async with sandbox("clean", **shape) as made:
+        found = await found_at(made)
+    assert found.settings == {"concatenation": "udh16", "receipts_for": "last"}
 
 
 async def test_receipts_without_their_flag_are_found_by_their_text() -> None:
