@@ -222,7 +222,11 @@ class Up:
 
     async def _start_sandbox(self) -> str:
         process = self._sandbox
-        await self._supervisor.start(process)
+        try:
+            await self._supervisor.start(process)
+        except StartError:  # another program may have taken its place since it was seen to be free
+            process.arguments[2:7:2] = [ANY_PORT] * 3
+            await self._supervisor.start(process)
         self._carrier = seed.Sandbox.told(process.said)
         process.arguments[2:7:2] = self._carrier.smpp, self._carrier.control, self._carrier.web  # there after a crash
         seed.remember_sandbox(self._dir, self._carrier)

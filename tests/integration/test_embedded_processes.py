@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
-from gateway.embedded import supervise
+from gateway.commands.up import Steps
+from gateway.config import Settings
+from gateway.embedded import seed, supervise
 from gateway.embedded.child import STANDS_BACK, StartError, birth, end_leftover, last_line, spawn
 from gateway.embedded.process import Process
 from gateway.embedded.supervise import Supervisor, ending
+from gateway.embedded.up import open_up
 
 
 @pytest.fixture
@@ -168,3 +175,21 @@ def test_an_ending_is_told_in_words() -> None:
     assert ending(3) == "ended with exit code 3"
     assert ending(-9) == "was ended by SIGKILL"
     assert ending(-99) == "was ended by signal 99"
+
+
+async def test_a_sandbox_whose_place_is_taken_at_the_last_moment_starts_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seed.Sandbox, "free", lambda wanted: wanted)  # it was, when that was looked at
+    progress = Steps(Console(file=io.StringIO()))
+    with socket.socket() as taken, open_up(tmp_path / "data", "127.0.0.1:0", None, Settings(), progress) as up:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        (tmp_path / "data" / "sandbox.json").write_text(json.dumps({"smpp": place, "control": place, "web": place}))
+        up._sandbox = up._make_sandbox()
+        try:
+            said = await up._start_sandbox()
+        finally:
+            await up._supervisor.stop()
+    assert place not in said and "speaks SMPP on 127.0.0.1:" in said
