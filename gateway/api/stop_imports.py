@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway import logs
-from gateway.api import call, query
+from gateway.api import call, privacy, query
 from gateway.api.call import Answer, Call
 from gateway.api.datasets import take_body
 from gateway.api.documents import ClassName
@@ -28,7 +28,7 @@ from gateway.api.stop_documents import (
     StopVersions,
     StopVersionView,
 )
-from gateway.api.stoplist import KNOWN_S, publish, sees_numbers
+from gateway.api.stoplist import KNOWN_S, publish
 from gateway.api.webhooks import ask, document
 from gateway.datasets.files import UPLOAD, CacheFiles, directory_of
 from gateway.message import CLASSES
@@ -107,7 +107,8 @@ async def compare(c: Call) -> Answer:
     found = await _long(stop_versions.difference(c.gate.pool, *pair, limit))
     if isinstance(found, Problem):
         return found
-    full = sees_numbers(c)
+    whose, versions = found.client or "everybody", {"before": found.before, "after": found.after}
+    full = bool(found.some) and await privacy.look(c, "stoplist.look", whose, found=len(found.some), **versions)
     shown = [
         StopChange(d.recipient if full else logs.masked(d.recipient), _classes(d.before), _classes(d.after))
         for d in found.some

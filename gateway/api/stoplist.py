@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway import logs
-from gateway.api import call, query
+from gateway.api import call, privacy, query
 from gateway.api.call import Answer, Call
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
 from gateway.api.render import time_of
@@ -134,8 +134,10 @@ async def check(c: Call) -> Answer:
     mask = 0
     for row in entries:
         mask |= row.mask if row.client in ("", client) else 0
-    shown = number if sees_numbers(c) else logs.masked(number)
-    return call.answer(StopCheck(shown, classes_of(mask), [_view(c, row) for row in entries]))  # type: ignore[arg-type]
+    full = await privacy.look(c, "stoplist.look", number=number, found=len(entries))
+    shown = number if full else logs.masked(number)
+    views = [_view(c, row, full) for row in entries]
+    return call.answer(StopCheck(shown, classes_of(mask), views))  # type: ignore[arg-type]
 
 
 async def list_entries(c: Call) -> Answer:
@@ -161,7 +163,8 @@ async def list_entries(c: Call) -> Answer:
         rows = rows[:limit]
         more = query.next_page("/v1/stoplist", given, rows[-1].id.to_bytes(16, "big"))
     headers = {"Link": f'<{more}>; rel="next"'} if more else {}
-    return call.answer(StopPage([_view(c, row) for row in rows], more), headers=headers)
+    full = bool(rows) and await privacy.look(c, "stoplist.look", client or "everybody", found=len(rows))
+    return call.answer(StopPage([_view(c, row, full) for row in rows], more), headers=headers)
 
 
 def _whose(c: Call, given: str | None) -> str | Problem:
@@ -213,15 +216,10 @@ async def publish(c: Call) -> None:
         log.warning("stops_not_published", reason=e)
 
 
-def sees_numbers(c: Call) -> bool:
-    """Whether the key may see numbers in full."""
-    return bool(c.rights.scopes & {"privacy", "admin"})
-
-
-def _view(c: Call, row: StopRow) -> StopView:
+def _view(c: Call, row: StopRow, full: bool) -> StopView:
     own = is_operator(c) or row.client == c.client
     return StopView(
-        number=row.recipient if sees_numbers(c) else logs.masked(row.recipient),
+        number=row.recipient if full else logs.masked(row.recipient),
         client=row.client or None,
         classes=classes_of(row.mask),  # type: ignore[arg-type]
         source=row.source,  # type: ignore[arg-type]

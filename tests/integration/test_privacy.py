@@ -107,6 +107,20 @@ async def test_an_orphans_number_is_hidden_without_the_scope(api: Api, bench: Be
     assert [what for _, what, *_ in await looks(api)] == ["orphans.look"]
 
 
+async def test_numbers_of_stop_lists_are_hidden_and_looks_at_them_noted(api: Api) -> None:
+    await api.post("/v1/stoplist", {"numbers": [NUMBER]})
+    for path in ("/v1/stoplist", f"/v1/stoplist/{NUMBER}"):
+        r = await api.get(path, key="blind")
+        assert r.status == 200 and HIDDEN in r.body.decode() and NUMBER not in r.body.decode()
+    assert not await looks(api)
+    assert (await api.get("/v1/stoplist")).json["entries"][0]["number"] == NUMBER
+    assert (await api.get(f"/v1/stoplist/{NUMBER}")).json["number"] == NUMBER
+    assert [(what, d.get("number")) for _, what, _, d in await looks(api)] == [
+        ("stoplist.look", None),
+        ("stoplist.look", HIDDEN),
+    ]
+
+
 async def test_keys_of_an_older_release_see_what_they_saw(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
     (trace,) = (m for m in migrations() if m.name == "0012_trace.sql")

@@ -54,6 +54,7 @@ async def watched(redis: Redis) -> AsyncIterator[LiveStops]:
 async def api_with_lists(valkey_url: str, postgres_url: str) -> AsyncIterator[tuple[Api, LiveStops]]:
     redis = await Redis.open(valkey_url, 1)
     async with watched(redis) as live, running(valkey_url, postgres_url, recipients=Recipients(live.which)) as api:
+        await api.make_key("acme", "acme")  # without `privacy`
         yield api, live
     await redis.close()
 

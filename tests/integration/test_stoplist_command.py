@@ -128,6 +128,7 @@ async def test_a_client_handles_its_own_list_by_the_api(
     valkey_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with running(valkey_url, postgres_url) as api:
+        await api.make_key("acme", "acme")
         await api.make_key("reader", "acme", scopes=("send", "privacy"))
 
         async def by_api(key: str, *args: str, code: int = 0) -> Result:
