@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -20,9 +20,9 @@ from gateway.api import call, diagnosis, idempotency
 from gateway.api.call import Answer, Call
 from gateway.api.checks import Defaults, Sender, canonical
 from gateway.api.documents import MAX_BATCH, Accepted, BatchAnswer, MessageFields, NewBatch
-from gateway.api.intake import DEADLINE_S, Many, is_settled, why
+from gateway.api.intake import DEADLINE_S, FAILURES, Many, Wish, is_settled, why
 from gateway.api.problems import Code, Problem, from_faults, problem
-from gateway.api.sending import conflict, count, not_for_tests, result_of
+from gateway.api.sending import NOT_NOW, conflict, count, not_for_tests, result_of
 from gateway.events import Batched, pack_facts
 from gateway.message import Message, id_tail, id_text, make_id
 from gateway.streams import facts, lookup
@@ -95,8 +95,10 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
         return from_faults(faults, pointer="/defaults")
     batch_id = make_id(now_ms, id_tail(0, hashlib.blake2b(seed, digest_size=9).digest() if seed else None))
     many = c.gate.intake.many(seed)
-    wanted = await _put_all(c, bulk, sender, now_ms, batch_id, many)
+    wanted, stopped = await _put_all(c, bulk, sender, now_ms, batch_id, many)
     await many.finish()
+    if stopped:
+        await _find_repeated(c, stopped, wanted, many)
     if many.failures and (seed or not many.verdicts):
         # With an Idempotency-Key what is not certain makes the whole request uncertain: a repeat settles it.
         uncertain = [e for e in many.failures.values() if not is_settled(e)]
@@ -148,9 +150,10 @@ def _sized(bulk: Bulk, pointer: str = "/messages") -> Bulk | Problem:
 
 async def _put_all(
     c: Call, bulk: Bulk, sender: Sender, now_ms: int, batch_id: bytes, many: Many
-) -> list[Message | Problem]:
-    """Check each item and send it on its way."""
+) -> tuple[list[Message | Problem], dict[int, Wish]]:
+    """Check each item and send it on its way. Beside them those whose recipient is stopped and which may be repeats."""
     wanted: list[Message | Problem] = []
+    stopped: dict[int, Wish] = {}
     turn = time.perf_counter()
     budgets = c.gate.budgets if c.gate.budgets is not None and c.gate.budgets.is_open else None
     check, defaults, nul, asks = c.gate.rules.check, bulk.defaults, bulk.nul, c.gate.rules.asks
@@ -167,12 +170,29 @@ async def _put_all(
         message = check(fields, sender, now_ms, batch_id, nul=nul, asks=asks)
         if isinstance(message, list):
             wanted.append(from_faults(message, bulk.line(index), bulk.pointer(index)))
+            if fields.ref and message[0].code in NOT_NOW:
+                whole = check(fields, sender, now_ms, batch_id, nul=nul, asks=False)
+                if isinstance(whole, Message):
+                    stopped[index] = Wish(whole, canonical(fields, whole))
         elif budgets is not None and (spent := await budgets.refuse(message, bulk.pointer(index), bulk.line(index))):
             wanted.append(spent)
         else:
             many.put(index, message, canonical(fields, message) if message.ref else ())
             wanted.append(message)
-    return wanted
+    return wanted, stopped
+
+
+async def _find_repeated(c: Call, stopped: Mapping[int, Wish], wanted: list[Message | Problem], many: Many) -> None:
+    """Of those whose recipient is stopped, what was accepted before that."""
+    try:
+        verdicts = await c.gate.intake.known(list(stopped.values()))
+    except FAILURES as e:
+        for index, wish in stopped.items():
+            wanted[index], many.failures[index] = wish.message, e
+        return
+    for (index, wish), verdict in zip(stopped.items(), verdicts, strict=True):
+        if verdict is not None:
+            wanted[index], many.verdicts[index] = wish.message, verdict
 
 
 def _decoded(c: Call, bulk: Bulk, index: int, item: bytes, sender: Sender, now_ms: int) -> MessageFields | Problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -100,6 +101,23 @@ class Intake:
             raise
         finally:
             self._deadline.end(task)
+
+    async def known(self, wishes: Sequence[Wish]) -> list[Verdict | None]:
+        """What became of messages with these refs before; None: nothing did, or there is no ref. Accepts nothing.
+        Raises one of FAILURES."""
+        found: list[Verdict | None] = [None] * len(wishes)
+        by_shard: dict[int, list[int]] = {}
+        for n, wish in enumerate(wishes):
+            if wish.message.ref:
+                by_shard.setdefault(self._redis.shard_of(wish.message.to), []).append(n)
+        async with asyncio.timeout(DEADLINE_S):
+            for shard, places in by_shard.items():
+                for at in range(0, len(places), BATCH):
+                    some = places[at : at + BATCH]
+                    asks = [_ask(shard, wishes[n].message, wishes[n].asked, bytes(9)) for n in some]
+                    for n, verdict in zip(some, await self._acceptor.known(shard, asks), strict=True):
+                        found[n] = verdict
+        return found
 
     def many(self, seed: bytes = b"") -> Many:
         """Messages of one request, one after the other."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -119,10 +119,14 @@ def said(client: str, message: Message, verdict: Verdict) -> Said | Problem:
     return Said(202, _encode(result))
 
 
-def read(body: bytes, rules: Rules, sender: Sender, now_ms: int) -> Wish | list[Fault]:
+NOT_NOW: Final = frozenset({Code.RECIPIENT_STOPPED, Code.WINDOW_CLOSED})
+"""What is said of a recipient, not of the message: it may be one that was accepted before."""
+
+
+def read(body: bytes, rules: Rules, sender: Sender, now_ms: int, *, asks: bool = True) -> Wish | list[Fault]:
     """The message of a body, or what is wrong with its fields. Raises one of diagnosis.UNREADABLE."""
     fields = _decode(body)
-    checked = rules.check(fields, sender, now_ms, nul=b"\\u0000" in body)
+    checked = rules.check(fields, sender, now_ms, nul=b"\\u0000" in body, asks=asks)
     if isinstance(checked, list):
         return checked
     return Wish(checked, canonical(fields, checked) if checked.ref else ())
@@ -133,13 +137,28 @@ async def _accept(c: Call, body: bytes, now_ms: int, seed: bytes) -> Answer:
         return refused
     wish = _wish(c, body, now_ms)
     if isinstance(wish, Problem):
-        return wish
+        return await _repeated(c, body, now_ms) or wish if wish.code in NOT_NOW else wish
     if c.gate.budgets is not None and (spent := await c.gate.budgets.refuse(wish.message)) is not None:
         return spent
     try:
         verdict = await c.gate.intake.take(wish, c.request.task, seed)
     except FAILURES as e:
         return why(e)
+    answer = said(c.client, wish.message, verdict)
+    return answer if isinstance(answer, Problem) else call.raw(answer.body, answer.status)
+
+
+async def _repeated(c: Call, body: bytes, now_ms: int) -> Answer | None:
+    """The answer to a message that was accepted before its recipient was stopped; None: this is the first of it."""
+    wish = read(body, c.gate.rules, c.sender(), now_ms, asks=False)
+    if isinstance(wish, list):
+        return None
+    try:
+        (verdict,) = await c.gate.intake.known((wish,))
+    except FAILURES as e:
+        return why(e)
+    if verdict is None:
+        return None
     answer = said(c.client, wish.message, verdict)
     return answer if isinstance(answer, Problem) else call.raw(answer.body, answer.status)
 

@@ -28,6 +28,7 @@ from gateway.streams.link import Arg, Link, OutOfMemoryError, Redis, RedisAwayEr
 BATCH = 500
 """Messages in one script at the most: a longer one would block Redis for everybody."""
 
+_DAY_MS = 86_400_000
 _SLOTS = 8
 _IN_FLIGHT = 2
 _REPEAT_S = 1.5
@@ -259,6 +260,21 @@ class Acceptor:
         """The same for at most BATCH asks, for those who do not wait in a task. Raises BoundReachedError at once."""
         self._check_bounds(shard)
         return self._queues[shard].put(asks)
+
+    async def known(self, shard: int, asks: Sequence[Ask]) -> list[Verdict | None]:
+        """What became of the refs of up to BATCH asks before; None: nothing. Accepts nothing. Raises RedisAwayError."""
+        link, ttl_ms = self._redis.link(shard), self._settings.ref_hours * 3_600_000
+        now_ms, refs = link.clock_ms(), [ask.ref_key for ask in asks]
+        days = range((now_ms - ttl_ms) // _DAY_MS, now_ms // _DAY_MS + 1)
+        books = await asyncio.gather(*(link.call(b"HMGET", f"{link.prefix}f:{day}", *refs) for day in reversed(days)))
+        found: list[Verdict | None] = []
+        for n, ask in enumerate(asks):
+            kept = next(
+                (v for book in books if (v := book[n]) and int.from_bytes(v[:6], "big") > now_ms - ttl_ms), None
+            )
+            same = kept is not None and kept[16:] == ask.body_hash
+            found.append(None if kept is None else Verdict("duplicate" if same else "conflict", kept[:16]))
+        return found
 
     def _check_bounds(self, shard: int) -> None:
         if self._redis.used() >= self._settings.memory_accept:

@@ -172,6 +172,28 @@ async def test_a_stopped_recipient_is_refused_on_accept(valkey_url: str, postgre
         assert (first["code"], first["pointer"]) == ("recipient_stopped", "/messages/0/to") and second["id"]
 
 
+async def test_a_repeat_with_its_ref_gets_the_first_id_after_its_recipient_was_stopped(
+    valkey_url: str, postgres_url: str
+) -> None:
+    async with api_with_lists(valkey_url, postgres_url) as (api, live):
+        message = {"to": NUMBER, "text": "Spring", "class": "marketing", "ref": "order-1"}
+        first = await api.post("/v1/messages", message)
+        await api.post("/v1/stoplist", {"numbers": [NUMBER, OTHER], "classes": ["marketing"]})
+        await until(lambda: live.count == 2)
+        again = await api.post("/v1/messages", message)
+        assert (again.status, again.json["id"], again.json["duplicate"]) == (200, first.json["id"], True)
+        other = await api.post("/v1/messages", message | {"text": "Autumn"})
+        assert (other.status, other.code) == (409, "ref_conflict") and other.json["id"] == first.json["id"]
+        assert (await api.post("/v1/messages", message | {"ref": "order-2"})).code == "recipient_stopped"
+        assert (await api.post("/v1/messages", message, key="other")).status == 202, "another client's refs are its own"
+        items = [message, message | {"ref": "order-3"}, message | {"text": "Autumn"}, {"to": OTHER, "text": "Hello"}]
+        batch = await api.post("/v1/messages/batch", {"defaults": {"class": "marketing"}, "messages": items})
+        results = batch.json["results"]
+        assert results[0]["id"] == first.json["id"] and results[0]["duplicate"]
+        assert [r["code"] for r in results[1:]] == ["recipient_stopped", "ref_conflict", "recipient_stopped"]
+        assert (batch.json["accepted"], batch.json["duplicates"], batch.json["rejected"]) == (0, 1, 3)
+
+
 async def test_a_client_handles_its_own_list_and_no_other(valkey_url: str, postgres_url: str) -> None:
     async with api_with_lists(valkey_url, postgres_url) as (api, _):
         assert (await api.post("/v1/stoplist", {"numbers": [NUMBER], "client": "other"})).code == "scope_missing"
