@@ -24,7 +24,7 @@ from gateway.api.budgets import Budgets
 from gateway.api.checks import Rules, Sender
 from gateway.api.desk import Desk, Keeper, Readers
 from gateway.api.intake import Intake
-from gateway.api.keyring import Keyring, Network, Rights
+from gateway.api.keyring import Keyring, Network, Rights, is_inside
 from gateway.api.problems import CONTENT_TYPE, Code, Problem, problem
 from gateway.api.quotas import Quota
 from gateway.config import Settings, SettingsError
@@ -208,20 +208,13 @@ class RequestIds:
 
 
 def remote_of(request: web.BaseRequest, proxies: Sequence[Network]) -> str | None:
-    """The caller's address: the last one of X-Forwarded-For that is not a proxy we trust."""
+    """The caller's address: the last one of X-Forwarded-For that is not a proxy we trust. A proxy may have added a line
+    of its own below that of a caller, who can write there what he likes."""
     remote = request.remote
-    if not proxies or not _is_one_of(remote, proxies):
+    if not proxies or not is_inside(remote, proxies):
         return remote
-    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+    for hop in reversed(",".join(request.headers.getall("X-Forwarded-For", [])).split(",")):
         remote = hop.strip() or remote
-        if not _is_one_of(remote, proxies):
+        if not is_inside(remote, proxies):
             break
     return remote
-
-
-def _is_one_of(address: str | None, networks: Sequence[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)

@@ -61,7 +61,7 @@ class Rights(msgspec.Struct, frozen=True):
 
     def admit(self, remote: str | None) -> Problem | None:
         """None when the key may be used from this address."""
-        if not self.networks or _is_inside(remote, self.networks):
+        if not self.networks or is_inside(remote, self.networks):
             return None
         return problem(Code.ADDRESS_NOT_ALLOWED, "The key may not be used from this address.")
 
@@ -138,7 +138,8 @@ def _rights(key: keys.Key, quotas: Quotas) -> Rights:
     return Rights(key, frozenset(key.scopes), sender, tuple(networks), key.expires_ms / 1000, quota)
 
 
-def _is_inside(remote: str | None, networks: Sequence[Network]) -> bool:
+def is_inside(remote: str | None, networks: Sequence[Network]) -> bool:
+    """Whether an address, as a socket or a header gives it, is in one of the networks."""
     try:
         address = ipaddress.ip_address(remote or "")
     except ValueError:

@@ -5,6 +5,7 @@ In: typed settings. Out: the tables of a web carrier that are the same for all o
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
@@ -28,6 +29,14 @@ class Account(Reach, frozen=True, kw_only=True):
     callback_networks: Annotated[
         tuple[str, ...], Meta(description="networks that may report, such as 10.0.0.0/8; empty: any")
     ] = ()
+
+    def __post_init__(self) -> None:
+        """Also where there are no callbacks yet. Raises ValueError."""
+        try:
+            for network in self.callback_networks:
+                ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError("`callback_networks` must be networks such as 10.0.0.0/8") from None
 
 
 _OWN: Final = frozenset({"callback_token", "callback_networks"})

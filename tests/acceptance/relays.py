@@ -16,6 +16,7 @@ import pytest
 from tests.acceptance.gateway_account import Load
 from tests.acceptance.gateway_world import SPLIT, World, until, world
 
+DEADLINE_S = 120.0
 TOKEN = "a-word-for-reports"
 LONG = "Счёт № 17 на 100 € готов, спасибо! 🎈 " * 6
 TEXTS = (LONG, "Price: 5 € [net] {x} ~|^")
@@ -24,6 +25,7 @@ PLAN = """
 [[carrier]]
 name = "relay"
 provider = "{provider}"
+rate_per_s = {rate_per_s}
 [carrier.settings]
 url = "{url}"
 username = "{user}"
@@ -64,10 +66,12 @@ async def relay_world(
     *,
     provider: str,
     account: tuple[str, str],
+    rate_per_s: int,
     open_relay: Callable[[int, str, str], Awaitable[Relay]],
 ) -> AsyncIterator[tuple[World, Relay]]:
     """A gateway whose only carrier is the one that `open_relay` starts, with the sandbox as its SMSC. It gets the port
-    and the password of `sandbox` there, and the address that reports go to."""
+    and the password of `sandbox` there, and the address that reports go to. `rate_per_s`: less than the relay takes, so
+    that a load is still being handed over when the relay dies."""
     with socket.create_server(("127.0.0.1", 0)) as s:
         hook = f"127.0.0.1:{s.getsockname()[1]}"
     patch.setenv("SLUICE_CALLBACKS_URL", f"http://{hook}")
@@ -78,7 +82,8 @@ async def relay_world(
         secret = (w.directory.secrets / "carrier").read_text().strip()
         relay = await open_relay(w.carriers["one"].port, secret, f"http://{hook}/v1/receipts/relay/{TOKEN}")
         plan = path / "relay.toml"
-        plan.write_text(PLAN.format(provider=provider, url=relay.url, user=account[0]))
+        given = {"provider": provider, "url": relay.url, "user": account[0], "rate_per_s": rate_per_s}
+        plan.write_text(PLAN.format(**given))
         await w.sluice("plan", "apply", str(plan), "--activate")
         await until(lambda: _only_the_relay(w), "the plan to be in use everywhere")
         yield w, relay
@@ -116,7 +121,7 @@ async def nothing_is_lost_when_it_is_killed_under_load(w: World, relay: Relay, c
         settled = len(rows) == count and all(r["state"] not in ("accepted", "routed") for r in rows)
         return {r["text"]: r["state"] for r in rows} if settled else {}
 
-    states = await until(nothing_waits, "all of it to be handed over")
+    states = await until(nothing_waits, "all of it to be handed over", DEADLINE_S)
     # What was in doubt when the relay died is sent again (otp) or held where everybody sees it (transactional).
     assert set(states.values()) <= {"submitted", "delivered", "unknown"}
     assert not [text for text, state in states.items() if state == "unknown" and text.startswith("otp")]
@@ -126,7 +131,7 @@ async def nothing_is_lost_when_it_is_killed_under_load(w: World, relay: Relay, c
         shown = set(await w.carriers["one"].texts())
         return {text for text in states if text not in shown} <= held
 
-    await until(all_shown, "every message to be on a phone, or held")
+    await until(all_shown, "every message to be on a phone, or held", DEADLINE_S)
 
 
 async def delivered(w: World, message_id: str) -> dict[str, Any] | None:

@@ -28,7 +28,13 @@ async def test_texts_arrive_whole_receipts_come_back_and_nothing_is_lost_when_ka
 
     try:
         async with relays.relay_world(
-            tmp_path, cluster, monkeypatch, provider="kannel", account=(USER, PASSWORD), open_relay=start
+            tmp_path,
+            cluster,
+            monkeypatch,
+            provider="kannel",
+            account=(USER, PASSWORD),
+            rate_per_s=1_000,
+            open_relay=start,
         ) as (w, relay):
             await relays.texts_arrive_whole_and_receipts_come_back(w)
             await relays.nothing_is_lost_when_it_is_killed_under_load(w, relay, COUNT)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from gateway.api import query
 from gateway.api.call import RequestIds, remote_of
@@ -118,6 +119,12 @@ def test_the_last_address_that_is_no_proxy_of_ours_is_the_callers(forwarded: str
     proxies = (ipaddress.ip_network("10.0.0.0/8"),)
     assert remote_of(request, proxies) == remote
     assert remote_of(request, ()) == "10.0.0.1"
+
+
+def test_a_line_that_the_caller_wrote_himself_is_not_believed_before_the_proxys() -> None:
+    lines = CIMultiDict([("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-For", "1.2.3.4")])
+    request = make_mocked_request("GET", "/", headers=lines).clone(remote="::ffff:10.0.0.1")
+    assert remote_of(request, (ipaddress.ip_network("10.0.0.0/8"),)) == "1.2.3.4"
 
 
 def test_request_ids_are_kept_when_they_can_stand_in_a_log() -> None:
