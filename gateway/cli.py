@@ -10,6 +10,7 @@ import difflib
 import errno
 import importlib
 import os
+import sys
 from typing import Any
 
 import click
@@ -128,7 +129,9 @@ class Shell(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            sys.stdout.flush()  # `| head` has gone: told here, it is no error at the end of the interpreter
+            return found
         except SettingsError as e:
             raise SettingsRefusal(str(e)) from e
         except KeyboardInterrupt:

@@ -78,11 +78,12 @@ def step_for(since: datetime, until: datetime) -> str:
 
 def series(groups: Iterable[Mapping[str, Any]], since: datetime, until: datetime, step: str) -> list[Figures]:
     """One for each step of the span, those without messages too."""
-    by_step = {datetime.fromisoformat(at[0]): figures for at, figures in pivot(groups, ("at",)).items()}
-    first = min([*by_step, since], default=since)
-    found, at = list[Figures](), first - (first - _floor(first, step))
+    by_step: dict[datetime, list[Figures]] = {}
+    for (begin,), figures in pivot(groups, ("at",)).items():  # the first one begins where the span does
+        by_step.setdefault(_floor(datetime.fromisoformat(begin), step), []).append(figures)
+    found, at = list[Figures](), _floor(min([*by_step, since]), step)
     while at < until:
-        found.append(by_step.get(at, Figures()))
+        found.append(whole(by_step.get(at, ())))
         at += STEPS[step]
     return found
 

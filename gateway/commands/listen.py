@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -64,7 +65,15 @@ def command(forward: str | None, events: str | None, listen: str, url: str | Non
         raise click.BadParameter("it begins with http:// or https://", param_hint="--forward-to")
     ear = Ear(Client(), {"events": wanted, "bundle": bundle}, forward, as_json)
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(ear.run(host.strip("[]"), int(port), url))
+        asyncio.run(_until_told(ear.run(host.strip("[]"), int(port), url)))
+
+
+async def _until_told(listening: Coroutine[Any, Any, None]) -> None:
+    """A shell's `kill` ends it as Ctrl-C does, which a job in the background of a script does not even get."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await listening
 
 
 class Ear:
@@ -148,8 +157,11 @@ class Ear:
         else:
             data = event["data"]
             said = " ".join(f"{name}={data[name]}" for name in ("ref", "reason", "tag") if data[name])
-            handed = f"  -> {answer}" if answer else ""
-            line = f"{clock(event['timestamp'])}  {event['type']:<22} {data['id']}  seq={data['seq']} {said}{handed}"
+            handed = f" -> {answer}" if answer else ""
+            line = (
+                f"{clock(event['timestamp'])}  {event['type']:<22} {data['id']}  seq={data['seq']} {said}".rstrip()
+                + handed
+            )
         print(line, flush=True)
 
     def _say(self, line: str) -> None:

@@ -42,6 +42,7 @@ def find_target(environ: Mapping[str, str] | None = None) -> Target:
         if not found.get(name):
             raise click.ClickException(
                 f"no {name}: set SLUICE_URL and SLUICE_KEY, or start `sluice up`, which writes them to {path}"
+                " (with --data DIR: export SLUICE_DATA=DIR here, too)"
             )
     url = found["SLUICE_URL"].rstrip("/")
     if "SLUICE_URL" in named and url != written.get("SLUICE_URL") and METRICS not in named:

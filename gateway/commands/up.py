@@ -29,7 +29,7 @@ Sluice {version} is ready after {seconds:.1f} s.
 
   URL      {url}
   docs     {url}/docs
-  key      in {client_env}, where `sluice send`, `trace` and `stats` find it
+  key      in {client_env}, where `sluice send`, `trace` and `stats` find it{elsewhere}
   phones   {phones}, what the sandbox carrier delivered
   metrics  {metrics}
   logs     {data}/logs
@@ -142,6 +142,7 @@ class Steps:
                 seconds=ready.seconds,
                 url=ready.url,
                 client_env=near(ready.client_env),
+                elsewhere=_elsewhere(ready.data),
                 phones=ready.phones,
                 metrics=" and ".join(ready.metrics),
                 data=near(ready.data),
@@ -159,6 +160,12 @@ class Steps:
             return
         self._live.start()
         self._live.update(Spinner("dots", " " + ", ".join(self._since)), refresh=True)
+
+
+def _elsewhere(data: Path) -> str:
+    """What other terminals need, where the data is not where everybody looks."""
+    text = near(data)
+    return "" if text == f"./{DEFAULT_DATA}" else f"\n           once they have: export SLUICE_DATA={text}"
 
 
 def near(path: Path) -> str:

@@ -34,7 +34,7 @@ def check_form(form: str) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
-            raise ExportError("parquet needs pyarrow: pip install 'sluice[parquet]'; csv and jsonl do not") from None
+            raise ExportError("parquet needs pyarrow: pip install pyarrow; csv and jsonl need nothing") from None
 
 
 class Count:

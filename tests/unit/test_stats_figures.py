@@ -44,6 +44,12 @@ def test_a_series_has_every_step_of_the_span() -> None:
     assert [p.messages for p in points] == [0, 95, 13, 0, 0]
 
 
+def test_a_series_keeps_what_came_in_a_first_step_that_the_span_cuts() -> None:
+    cut = group("delivered", 12, "24", **{"class": "otp", "at": "2030-01-01T09:30:00+00:00"})
+    points = series([cut, *GROUPS], SINCE, SINCE + timedelta(hours=4), "hour")
+    assert [p.messages for p in points] == [12, 95, 13, 0, 0]
+
+
 def test_the_step_suits_the_span() -> None:
     spans = (timedelta(minutes=30), timedelta(hours=24), timedelta(days=30))
     assert [step_for(SINCE, SINCE + span) for span in spans] == ["minute", "hour", "day"]
