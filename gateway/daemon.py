@@ -205,6 +205,7 @@ def _start_receipts(stages: _Stages, w: _World) -> None:
     from gateway.ops.probes import count_leftovers
     from gateway.receipts.chances import run_estimator
     from gateway.receipts.matcher import run_matcher
+    from gateway.stats.summing import keep_summed
 
     settings, redis, pool, plan = w.settings, w.redis, w.pool, w.plan.current
     matcher = run_matcher(settings, redis, pool, w.owner, w.audience.current, plan, w.publisher.nudge)
@@ -214,6 +215,7 @@ def _start_receipts(stages: _Stages, w: _World) -> None:
     stages.start("awaited receipts", count_awaited(pool, redis))
     stages.start("budgets", correct_budgets(settings, redis, pool, w.owner, plan))
     stages.start("month volumes", publish_volumes(settings, redis, pool, w.owner, plan))
+    stages.start("summaries", keep_summed(pool, redis.clock_ms))
 
 
 def _start_connector(stages: _Stages, w: _World) -> None:

@@ -7,8 +7,9 @@ bucket: k's count times 10^(12 k). PostgreSQL adds such numbers as `numeric`, ex
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 PER_DOUBLING: Final = 4
@@ -45,11 +46,8 @@ class Slots(dict[int, int]):
 
 def counts(histogram: int) -> list[int]:
     """How many are in each bucket; shorter where the last ones have none."""
-    found = []
-    while histogram:
-        histogram, count = divmod(histogram, _UNIT)
-        found.append(count)
-    return found
+    digits = str(histogram) if histogram else ""  # ten times as fast as to divide
+    return [int(digits[max(0, end - DIGITS) : end]) for end in range(len(digits), 0, -DIGITS)]
 
 
 def histogram_of(times_ms: Iterable[int]) -> int:
@@ -64,16 +62,16 @@ def total(histogram: int) -> int:
 
 def quantile_ms(histogram: int, share: float) -> float | None:
     """The time that this share did not exceed, within ERROR; None of nothing."""
-    found = counts(histogram)
-    wanted = share * sum(found)
+    return quantiles_ms(counts(histogram), (share,))[0]
+
+
+def quantiles_ms(found: Sequence[int], shares: Sequence[float]) -> list[float | None]:
+    """The same of the counts of buckets, for several shares."""
     if not found:
-        return None
-    seen = 0
-    for k, count in enumerate(found):
-        seen += count
-        if count and seen >= wanted:
-            return middle_ms(k)
-    return middle_ms(len(found) - 1)
+        return [None] * len(shares)
+    below = list(accumulate(found))
+    last = below[-1]
+    return [middle_ms(min(bisect_left(below, share * last), len(found) - 1)) for share in shares]
 
 
 def middle_ms(k: int) -> float:

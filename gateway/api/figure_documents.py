@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from gateway.api.documents import Price
 from gateway.api.render import price
-from gateway.latencies import total
+from gateway.latencies import counts
 from gateway.stats.definitions import FIGURES
 from gateway.stats.figures import Figures, quantiles_s
 from gateway.stats.slicing import Slice
@@ -65,13 +65,15 @@ class Statistics(msgspec.Struct, omit_defaults=True):
     since: Annotated[datetime, Meta(description="accepted then or later")]
     until: Annotated[datetime, Meta(description="accepted before")]
     by: Annotated[Sequence[str], Meta(description="the dimensions that groups are told apart by", examples=[["state"]])]
-    groups: Annotated[Sequence[Group], Meta(description="at most 10,000, oldest first")]
+    groups: Annotated[Sequence[Group], Meta(description="a page of them, oldest first")]
     tz: Annotated[str | None, Meta(description="the zone of days, weeks and months", examples=["Europe/Moscow"])] = None
+    next: Annotated[str | None, Meta(description="path of the next page; absent: there is none")] = None
 
 
 def latency(histogram: int) -> Latency:
     """Of a histogram."""
-    return Latency(total(histogram), **quantiles_s(histogram))
+    found = counts(histogram)
+    return Latency(sum(found), **quantiles_s(found))
 
 
 def group(one: Slice, by: Sequence[str], at: datetime | None, latencies: bool) -> Group:

@@ -10,8 +10,8 @@ from gateway.api.routes import Parameter, Route
 from gateway.api.watch_documents import Incidents, Scorecards
 from gateway.stats.tables import ARROW
 
-_ASKED: Final = (*figures.PARAMETERS, figures.STEP)
-_CODES: Final = (Code.QUERY_INVALID, Code.POSTGRES_AWAY)
+_ASKED: Final = (*figures.PARAMETERS, figures.STEP, *figures.PAGES)
+_CODES: Final = (Code.QUERY_INVALID, Code.CURSOR_INVALID, Code.POSTGRES_AWAY)
 _EXCEL: Final = Parameter("excel", "byte order mark, semicolons, decimal commas", {"type": "boolean"})
 
 ROUTES: Final[tuple[Route, ...]] = (

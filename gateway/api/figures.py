@@ -6,9 +6,11 @@ In: a query. Out: figures. Never: another client's, unless the key may operate t
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
@@ -16,12 +18,12 @@ from aiohttp import web
 from gateway.api import call, query
 from gateway.api.call import Answer, Call
 from gateway.api.figure_documents import Group, Statistics, group
-from gateway.api.problems import Problem
+from gateway.api.problems import Code, Problem, problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
 from gateway.api.routes import Parameter
 from gateway.stats import tables
-from gateway.stats.slicing import BY, Asked, Slice, slices
+from gateway.stats.slicing import BY, MOST, Asked, Page, Place, Slice, page
 from gateway.stats.spans import STEPS, zone_of
 from gateway.store.pool import StoreAwayError
 
@@ -35,7 +37,12 @@ OWN: Final = ("from", "to", "tz", "group_by", "filter")
 """Parameters of which any one asks for figures and not for sums by state."""
 
 _MORE: Final = ("country", "sender", "reason")
-KNOWN: Final = (*OWN, "since", "until", "step", *BY)
+PAGING: Final = ("limit", "cursor")
+KNOWN: Final = (*OWN, *PAGING, "since", "until", "step", *BY)
+USUAL: Final = 1_000
+"""Groups of a page unless asked for more."""
+WITHIN_S: Final = 0.1
+"""A page of so many may be a short one after this time."""
 
 PARAMETERS: Final = (
     Parameter("from", "accepted then or later; a day ago when not given", {"type": "string", "format": "date-time"}),
@@ -44,6 +51,10 @@ PARAMETERS: Final = (
     Parameter("group_by", f"comma-separated dimensions out of {', '.join(BY)}"),
     Parameter("filter", "comma-separated `dimension=value`; of several values of one dimension any will do"),
     *(Parameter(name, f"only messages of this {name}; with any of the five above") for name in _MORE),
+)
+PAGES: Final = (
+    Parameter("limit", f"groups of a page, at most {MOST:,}", {"type": "integer", "minimum": 1, "maximum": MOST}),
+    Parameter("cursor", "where the page before ended, as its `next` says"),
 )
 STEP: Final = Parameter("step", "one group for each", {"type": "string", "enum": list(STEPS)})
 
@@ -58,29 +69,30 @@ async def get_figures(c: Call) -> Answer:
     asked = read(c)
     if isinstance(asked, Problem):
         return asked
-    found = await _slices(c, asked)
+    found = await _page(c, asked)
     if isinstance(found, Problem):
         return found
-    groups = [_group(one, asked) for one in found]
+    groups = [_group(one, asked) for one in found.slices]
     zone = asked.zone.key
     since, until = time_of(_floor(asked.since_ms)), time_of(-_floor(-asked.until_ms))
-    return call.answer(Statistics(since, until, asked.by, groups, zone))
+    return call.answer(Statistics(since, until, asked.by, groups, zone, _next(c, asked, found)))
 
 
 async def get_sums(c: Call, asked: Asked) -> Answer:
     """Only messages, parts and cost."""
-    found = await _slices(c, asked)
+    found = await _page(c, asked)
     if isinstance(found, Problem):
         return found
     groups = []
-    for one in found:
+    for one in found.slices:
         at = time_of(one.at_ms) if asked.step else None
         whole = group(one, asked.by, at, latencies=False)
         values = [getattr(whole, name) for name in _NAMES]
         first, *others = (*(whole.costs or ()), None)
         groups.append(Group(whole.messages, whole.parts, first, at, *values))
         groups += [Group(0, 0, cost, at, *values) for cost in others if cost]  # what it cost in other currencies
-    return call.answer(Statistics(time_of(asked.since_ms), time_of(asked.until_ms), asked.by, groups))
+    more = _next(c, asked, found)
+    return call.answer(Statistics(time_of(asked.since_ms), time_of(asked.until_ms), asked.by, groups, next=more))
 
 
 async def get_csv(c: Call) -> Answer:
@@ -99,19 +111,23 @@ async def get_arrow(c: Call) -> Answer:
 
 
 async def _table(c: Call, kind: str, made: tables.Made) -> Answer:
-    asked = read(c, ("excel",))
+    asked = read(c, ("excel",), MOST)
     if isinstance(asked, Problem):
         return asked
-    found = await _slices(c, asked)
+    found = await _page(c, asked)
     if isinstance(found, Problem):
         return found
-    rows = [tables.row(msgspec.to_builtins(_group(one, asked), builtin_types=(datetime,)), asked) for one in found]
+    groups = (msgspec.to_builtins(_group(one, asked), builtin_types=(datetime,)) for one in found.slices)
+    rows = [tables.row(group, asked) for group in groups]
     body = await asyncio.to_thread(made, rows or [tables.heads(asked)])
-    return web.Response(body=body if rows else tables.empty(body, kind), headers={"Content-Type": kind})
+    headers = {"Content-Type": kind}
+    if more := _next(c, asked, found):
+        headers["Link"] = f'<{more}>; rel="next"'
+    return web.Response(body=body if rows else tables.empty(body, kind), headers=headers)
 
 
-def read(c: Call, more: tuple[str, ...] = ()) -> Asked | Problem:
-    """The question in a query."""
+def read(c: Call, more: tuple[str, ...] = (), usual: int = USUAL) -> Asked | Problem:
+    """The question in a query; `usual`: groups of a page unless it says how many."""
     given = c.request.query
     if wrong := query.known_only(given, (*KNOWN, *more)):
         return wrong
@@ -136,9 +152,43 @@ def read(c: Call, more: tuple[str, ...] = ()) -> Asked | Problem:
     only = _only(given)
     if isinstance(only, Problem):
         return only
+    paging = paging_of(given, len([name for name in by if name != "state"]), usual)
+    if isinstance(paging, Problem):
+        return paging
     if not c.rights.scopes & {"ops", "admin"}:
         only["client"] = [c.client] if c.client in only.get("client", [c.client]) else []
-    return Asked(since_ms, until_ms, by, step, zone, only)
+    limit, after = paging
+    return Asked(
+        since_ms, until_ms, by, step, zone, only, limit=limit, after=after, within_s=None if limit > USUAL else WITHIN_S
+    )
+
+
+def paging_of(given: Mapping[str, str], values: int, usual: int = USUAL) -> tuple[int, Place | None] | Problem:
+    """How many groups, and behind which; its place has so many values."""
+    limit = given.get("limit", str(usual))
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= MOST):
+        return query.invalid("limit", f"`limit` is 1 to {MOST}.")
+    if (cursor := given.get("cursor")) is None:
+        return int(limit), None
+    try:
+        after = msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode() + b"=="), type=Place)
+    except (ValueError, msgspec.DecodeError):
+        after = None
+    if after is None or len(after[1]) != values or not 0 <= after[0] < 1 << 53 or any("\0" in one for one in after[1]):
+        said = "Take the cursor from `next` of the page before, or leave it out."
+        return problem(Code.CURSOR_INVALID, said, parameter="cursor")
+    return int(limit), after
+
+
+def next_page(c: Call, since_ms: int, until_ms: int, place: Place | None) -> str | None:
+    """The path of the page behind a place; it asks for the same time, also where none was given."""
+    if place is None:
+        return None
+    cursor = base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+    given = {name: value for name, value in c.request.query.items() if name not in ("since", "until", "from", "to")}
+    first, last = ("from", "to") if is_asked(c.request.query) else ("since", "until")
+    span = {first: time_of(since_ms).isoformat(), last: time_of(until_ms).isoformat()}
+    return f"{c.request.path}?{urlencode({**span, **given, 'cursor': cursor})}"
 
 
 def _only(given: Mapping[str, str]) -> dict[str, list[str]] | Problem:
@@ -154,10 +204,14 @@ def _only(given: Mapping[str, str]) -> dict[str, list[str]] | Problem:
     return only
 
 
-async def _slices(c: Call, asked: Asked) -> list[Slice] | Problem:
+def _next(c: Call, asked: Asked, found: Page) -> str | None:
+    return next_page(c, asked.since_ms, asked.until_ms, found.next)
+
+
+async def _page(c: Call, asked: Asked) -> Page | Problem:
     try:
         async with asyncio.timeout(STORE_S):
-            return await slices(c.gate.pool, asked)
+            return await page(c.gate.pool, asked)
     except (StoreAwayError, TimeoutError):
         return store_away()
 

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from gateway.api import call, figures, query
 from gateway.api.call import Answer, Call
 from gateway.api.figure_documents import Group, Statistics
@@ -23,7 +25,7 @@ from gateway.store.pool import StoreAwayError
 
 _DAY_MS: Final = 86_400_000
 _STEPS: Final = tuple(dict.fromkeys((*totals.STEPS, *STEPS)))
-_KNOWN: Final = ("since", "until", "by", "step", *totals.DIMENSIONS)
+_KNOWN: Final = ("since", "until", "by", "step", *figures.PAGING, *totals.DIMENSIONS)
 
 PARAMETERS: Final = (
     Parameter("since", "accepted then or later; a day ago when not given", {"type": "string", "format": "date-time"}),
@@ -32,6 +34,7 @@ PARAMETERS: Final = (
     Parameter("step", "one group for each", {"type": "string", "enum": list(_STEPS)}),
     *(Parameter(name, f"only messages of this {name}") for name in totals.DIMENSIONS),
     *figures.PARAMETERS,
+    *figures.PAGES,
 )
 
 
@@ -66,14 +69,27 @@ async def get_stats(c: Call) -> Answer:
         allowed = {name: [value] for name, value in only.items()}
         if client is not None:
             allowed["client"] = [client] if client in allowed.get("client", [client]) else []
-        return await figures.get_sums(c, Asked(since_ms, until_ms, tuple(by), step, only=allowed, latencies=False))
+        paging = figures.paging_of(given, len([name for name in by if name != "state"]))
+        if isinstance(paging, Problem):
+            return paging
+        asked = Asked(since_ms, until_ms, tuple(by), step, only=allowed, latencies=False)
+        return await figures.get_sums(
+            c, msgspec.structs.replace(asked, limit=paging[0], after=paging[1], within_s=figures.WITHIN_S)
+        )
+    paging = figures.paging_of(given, len(by) + 1)
+    if isinstance(paging, Problem):
+        return paging
+    limit, after = paging
     try:
         async with asyncio.timeout(STORE_S):
-            found = await totals.totals(c.gate.pool, client, since_ms, until_ms, by, step, only)
+            found = await totals.totals(c.gate.pool, client, since_ms, until_ms, by, step, only, limit + 1, after)
     except (StoreAwayError, TimeoutError):
         return store_away()
-    groups = [_group(total, by, step is not None) for total in found]
-    return call.answer(Statistics(time_of(since_ms), time_of(until_ms), by, groups))
+    groups = [_group(total, by, step is not None) for total in found[:limit]]
+    last = found[limit - 1] if len(found) > limit else None
+    place = None if last is None else (last.at_ms, (*last.values, last.currency))
+    more = figures.next_page(c, since_ms, until_ms, place)
+    return call.answer(Statistics(time_of(since_ms), time_of(until_ms), by, groups, next=more))
 
 
 def _group(total: totals.Total, by: Sequence[str], stepped: bool) -> Group:

@@ -39,13 +39,23 @@ def tell(
         sys.stdout.buffer.write(client.fetch(request))
         sys.stdout.buffer.flush()
     else:
-        found = client.get("/v1/stats", given)
+        found = whole(client, given)
         if wanted == "json":
             print_json(found)
         elif found["groups"]:
             _table(found["groups"], by, "step" in given, latency)
         else:
             click.echo("Nothing was sent in this time. (Of what you asked for.)")
+
+
+def whole(client: Client, given: Mapping[str, str | None]) -> dict[str, Any]:
+    """All pages of an answer as one. Raises Refused."""
+    found: dict[str, Any] = client.get("/v1/stats", {**given, "limit": "10000"})
+    while (more := found.pop("next", None)) is not None:
+        page = client.get(more)
+        found["groups"] += page["groups"]
+        found["next"] = page.get("next")
+    return found
 
 
 def _table(groups: Sequence[Mapping[str, Any]], by: Sequence[str], stepped: bool, latency: bool) -> None:

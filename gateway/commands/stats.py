@@ -113,7 +113,7 @@ def command(
         figure_table.tell(client, asked, names, wanted, arrow, latency)
         return
     states = names if "state" in names else [*names, "state"]
-    found = client.get("/v1/stats", {**asked, "by": ",".join(states), "step": step})
+    found = figure_table.whole(client, {**asked, "by": ",".join(states), "step": step})
     keys = (["at"] if step else []) + names
     groups = pivot(found["groups"], keys)
     if as_csv:
@@ -122,7 +122,7 @@ def command(
     begin, end = (datetime.fromisoformat(found[name]) for name in ("since", "until"))
     end = min(end, datetime.now(UTC))
     shown = step or step_for(begin, end)
-    points = client.get("/v1/stats", {**asked, "by": "state", "step": shown})["groups"]
+    points = figure_table.whole(client, {**asked, "by": "state", "step": shown})["groups"]
     if as_json:
         print_json(_document(found, names, keys, groups, shown, points))
     elif groups:

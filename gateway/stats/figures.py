@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from gateway.latencies import quantile_ms
-from gateway.ledger.slices import COUNTS, LATENCIES, STATES
+from gateway.latencies import quantiles_ms
+from gateway.ledger.slices import COUNTS, STATES
 from gateway.stats.definitions import OPEN, QUANTILES, UNDELIVERED
 
 _MESSAGES: Final = {state: COUNTS.index(state) for state in STATES}
@@ -25,17 +25,21 @@ class Figures(msgspec.Struct, gc=False):
     """Histogram of latencies from accept to submit, see gateway/latencies.py; `delivery`: from submit to delivery."""
     delivery: int = 0
 
-    def add(self, currency: str, sums: Sequence[int], sign: int = 1) -> None:
-        """Sums of COUNTS, and of LATENCIES where they were asked for."""
-        width = len(COUNTS)
-        for n in range(width):
-            self.counts[n] += sign * sums[n]
+    def add(self, currency: str, sums: Mapping[str, int | str | None], states: Sequence[str]) -> None:
+        """Sums by column, what is missing is 0; of these states. Histograms are decimal numbers in text."""
+        cost = 0
+        for state in states:
+            at = _MESSAGES[state]
+            for n, name in enumerate(COUNTS[at : at + 3], at):
+                if number := sums.get(name):
+                    self.counts[n] += int(number)
+            cost += int(sums.get(COUNTS[at + 2]) or 0)
         if currency:
-            cost = sum(sums[n] for n in range(2, width, 3))
-            self.costs[currency] = self.costs.get(currency, 0) + sign * cost
-        if len(sums) == width + len(LATENCIES):
-            self.submit += sign * sums[width]
-            self.delivery += sign * sums[width + 1]
+            self.costs[currency] = self.costs.get(currency, 0) + cost
+        if submit := sums.get("submit_latency"):
+            self.submit += int(submit)
+        if "delivered" in states and (delivery := sums.get("delivery_latency")):
+            self.delivery += int(delivery)
 
     def of(self, *states: str) -> int:
         """Messages in these states."""
@@ -89,7 +93,9 @@ def nothing() -> Figures:
     return Figures([0] * len(COUNTS), {})
 
 
-def quantiles_s(histogram: int) -> dict[str, float | None]:
-    """p50, p95 and p99 in seconds; None of nothing."""
-    found = {name: quantile_ms(histogram, share) for name, share in QUANTILES}
-    return {name: None if ms is None else float(f"{ms / 1000:.3g}") for name, ms in found.items()}
+def quantiles_s(found: Sequence[int]) -> dict[str, float | None]:
+    """p50, p95 and p99 in seconds, of the counts of buckets; None of nothing."""
+    times = quantiles_ms(found, [share for _, share in QUANTILES])
+    return {
+        name: None if ms is None else float(f"{ms / 1000:.3g}") for (name, _), ms in zip(QUANTILES, times, strict=True)
+    }

@@ -1,32 +1,40 @@
-"""Figures by steps of time and dimensions, for any zone, from the slices in PostgreSQL.
+"""Figures by steps of time and dimensions, for any zone, from the slices in PostgreSQL, a page at a time.
 
 In: what is asked. Out: `Slice`s, oldest first. Never: a message, a decision about who may see what.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.ledger.slices import COUNTS, DIMENSIONS, LATENCIES, STATES
+from gateway.ledger.slices import COUNTS, DAY_MS, DIMENSIONS, HOUR_MS, LATENCIES, STATES
+from gateway.stats import sources
 from gateway.stats.figures import Figures, nothing
-from gateway.stats.spans import Span, Step, spans, steps, with_hours
-from gateway.store import figures
-from gateway.store.figures import Found
+from gateway.stats.spans import Span, Step, spans, steps
+from gateway.store import figures, summaries
+from gateway.store.figures import Found, Part, Wanted
 from gateway.store.pool import Pool
+from gateway.store.summaries import Fresh
 
 MOST: Final = 10_000
 """Groups in an answer."""
 
 BY: Final = (*DIMENSIONS, "state")
+Place = tuple[int, tuple[str, ...]]
+"""Where a group stands: `at_ms` and its values but the state."""
+
+_FIRST_MS: Final = {"quarter": 3 * HOUR_MS, "hour": 6 * HOUR_MS, "day": 2 * DAY_MS}
+"""Of a long time in small steps so much is read first; then what the page seems to lack, at most eight times that."""
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A question. Times are widened to quarters of an hour."""
+    """A question. Times are widened to quarters of an hour. `after`: what `Page.next` of the page before
+    was."""
 
     since_ms: int
     until_ms: int
@@ -35,6 +43,10 @@ class Asked(msgspec.Struct, frozen=True):
     zone: ZoneInfo = ZoneInfo("UTC")
     only: Mapping[str, Sequence[str]] = {}
     latencies: bool = True
+    limit: int = MOST
+    after: Place | None = None
+    within_s: float | None = None
+    """Rather a short page than to read on for longer; None: a page is full or the last one."""
 
 
 class Slice(msgspec.Struct, gc=False):
@@ -45,76 +57,120 @@ class Slice(msgspec.Struct, gc=False):
     figures: Figures
 
 
+class Page(msgspec.Struct, frozen=True):
+    """Some groups; `next` is behind which the page after begins, None: there is none."""
+
+    slices: Sequence[Slice]
+    next: Place | None
+
+
 async def slices(pool: Pool, asked: Asked) -> list[Slice]:
-    """At most MOST of them. Raises StoreAwayError."""
+    """All, but at most `limit`. Raises StoreAwayError."""
+    return list((await page(pool, asked)).slices)
+
+
+async def page(pool: Pool, asked: Asked) -> Page:
+    """At most `limit` groups, unless the states of one are more. Pages follow each other by `at_ms` and the values but
+    the state; all of a group's states are in one. Raises StoreAwayError."""
     wanted = steps(asked.since_ms, asked.until_ms, asked.step, asked.zone)
+    if asked.after is not None:
+        wanted = [one for one in wanted if one[0] >= asked.after[0]]
+    states = _states(asked)
+    if not wanted or not states:
+        return Page([], None)
     by = [name for name in asked.by if name != "state"]
     only = {name: values for name, values in asked.only.items() if name != "state"}
-    view = figures.view_for({*by, *only})
-    columns = [*COUNTS, *(LATENCIES if asked.latencies else ())]
-    needed = spans(wanted) if asked.step not in ("quarter", "hour") else _quarters(wanted)
-    tables = {"day": f"day_{view}", "quarter": "quarter_all"}
-    if view != "all":
-        needed, tables = with_hours(needed), tables | {"hour": f"hour_{view}"}
-    found = await asyncio.gather(
-        *(_read(pool, table, needed, grain, by, only, columns) for grain, table in tables.items())
-    )
-    groups = [(state,) for state in STATES] if "state" in asked.by else [STATES]
+    columns = _columns(states, asked.latencies)
+    view = sources.booked({*by, *only})
+    groups: dict[Place, list[Found]] = {}
+    is_cut = False
+    async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        fresh = summaries.NOTHING
+        if view is None:
+            fresh = await summaries.fresh(connection, wanted[0][0], wanted[-1][1])
+        begun, at, most_ms = time.monotonic(), 0, _FIRST_MS.get(asked.step or "", asked.until_ms)
+        while at < len(wanted):
+            some = _some(wanted, at, most_ms)
+            after = (0, asked.after[1]) if asked.after is not None and some[0][0] == asked.after[0] else None
+            rows = 2 * (asked.limit + 1 - len(groups))
+            parts = _parts(view, {*by, *only}, some, asked.step, fresh)
+            found = await figures.read(connection, parts, Wanted(by, only, columns, rows, after))
+            known = len(groups)
+            for one in found:
+                groups.setdefault((some[one.step][0], one.values), []).append(one)
+            at += len(some)
+            late = asked.within_s is not None and time.monotonic() - begun > asked.within_s and bool(groups)
+            if is_cut := len(found) >= rows or len(groups) > asked.limit or (late and at < len(wanted)):
+                break
+            lacking = (asked.limit + 1 - len(groups)) / max(1, len(groups) - known)
+            most_ms = int((some[-1][1] - some[0][0]) * min(8.0, 1.2 * lacking))
+    return _page(groups, is_cut, asked, states, columns)
+
+
+def _some(wanted: Sequence[Step], at: int, most_ms: int) -> Sequence[Step]:
+    """Steps that are read at once: one at least."""
+    end = at + 1
+    while end < len(wanted) and wanted[end][1] - wanted[at][0] <= most_ms:
+        end += 1
+    return wanted[at:end]
+
+
+def _parts(
+    view: str | None, dimensions: set[str], wanted: Sequence[Step], step: str | None, fresh: Fresh
+) -> list[Part]:
+    needed = spans(wanted)
+    if step in ("quarter", "hour"):
+        needed = [Span("quarter", begin, end, ((n, 1),)) for n, (begin, end) in enumerate(wanted)]
+    if view is not None:
+        return sources.booked_parts(view, needed)
+    return sources.summed_parts(sources.summary(dimensions), needed, fresh)
+
+
+def _states(asked: Asked) -> list[Sequence[str]]:
+    """States that are counted together."""
+    groups: list[Sequence[str]] = [(state,) for state in STATES] if "state" in asked.by else [STATES]
     if (states := asked.only.get("state")) is not None:
-        groups = [chosen for group in groups if (chosen := tuple(s for s in group if s in states))]
-    merged: dict[tuple[int, tuple[str, ...]], Figures] = {}
-    for part in found:
-        for group in groups:
-            _merge(merged, part, asked.by, group)
-    kept = [Slice(wanted[step][0], values, f) for (step, values), f in merged.items() if not f.is_nothing]
-    kept.sort(key=lambda one: (one.at_ms, one.values))
-    return kept[:MOST]
+        groups = [chosen for group in groups if (chosen := [s for s in group if s in states])]
+    return groups
 
 
-def _quarters(wanted: Sequence[Step]) -> list[Span]:
-    return [Span("quarter", begin, end, ((n, 1),)) for n, (begin, end) in enumerate(wanted)]
+def _columns(states: Sequence[Sequence[str]], latencies: bool) -> list[str]:
+    """What is to be summed. Latencies to submit are of all states, those to delivery of one."""
+    counted = {state for group in states for state in group}
+    found = [name for n, name in enumerate(COUNTS) if STATES[n // 3] in counted]
+    if latencies and "delivered" in counted:
+        found += LATENCIES if len(states[0]) == len(STATES) else LATENCIES[1:]
+    return found
 
 
-_Part = tuple[Span, Found]
-
-
-async def _read(
-    pool: Pool,
-    table: str,
-    needed: Sequence[Span],
-    grain: str,
-    by: Sequence[str],
-    only: Mapping[str, Sequence[str]],
+def _page(
+    groups: Mapping[Place, Sequence[Found]],
+    is_cut: bool,
+    asked: Asked,
+    states: Sequence[Sequence[str]],
     columns: Sequence[str],
-) -> list[_Part]:
-    mine = [span for span in needed if span.grain == grain]
-    found = await figures.read(pool, table, [(s.begin_ms, s.end_ms) for s in mine], by, only, columns)
-    return [(mine[one.span], one) for one in found]
+) -> Page:
+    place = asked.by.index("state") if "state" in asked.by else None
+    kept: list[Slice] = []
+    last: Place | None = None
+    for (at_ms, values), found in groups.items():
+        some = []
+        for group in states:
+            if not (sums := _figures(found, group, columns)).is_nothing:
+                named = values if place is None else (*values[:place], group[0], *values[place:])
+                some.append(Slice(at_ms, named, sums))
+        if kept and len(kept) + len(some) > asked.limit:
+            is_cut = True
+            break
+        kept += some
+        last = at_ms, values
+    kept.sort(key=lambda one: (one.at_ms, one.values))
+    return Page(kept, last if is_cut else None)
 
 
-def _merge(
-    merged: dict[tuple[int, tuple[str, ...]], Figures], parts: Iterable[_Part], by: Sequence[str], states: Sequence[str]
-) -> None:
-    """Add these states of what was read."""
-    kept = None if len(states) == len(STATES) else _kept(states)
-    place = by.index("state") if "state" in by else None
-    for span, one in parts:
-        sums, values = one.sums, one.values
-        if kept is not None:
-            sums = tuple(number if keep else 0 for number, keep in zip(sums, kept, strict=False))
-            if not any(sums):
-                continue
-        if place is not None:
-            values = (*values[:place], states[0], *values[place:])
-        for step, sign in span.uses:
-            figures_ = merged.get((step, values))
-            if figures_ is None:
-                figures_ = merged[step, values] = nothing()
-            figures_.add(one.currency, sums, sign)
-
-
-def _kept(states: Sequence[str]) -> list[bool]:
-    """Which sums are those of the states: latencies to submit are of all states, those to delivery of one."""
-    counts = [COUNTS.index(state) for state in states]
-    kept = [any(at <= n < at + 3 for at in counts) for n in range(len(COUNTS))]
-    return [*kept, False, "delivered" in states]
+def _figures(found: Sequence[Found], states: Sequence[str], columns: Sequence[str]) -> Figures:
+    """These states of one group, whatever the currencies."""
+    figures_ = nothing()
+    for one in found:
+        figures_.add(one.currency, dict(zip(columns, one.sums, strict=True)), states)
+    return figures_

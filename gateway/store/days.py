@@ -12,6 +12,8 @@ from gateway.store.pool import Pool
 
 DAY_MS = 86_400_000
 AHEAD = 3
+REMEMBERED = 30
+"""Days back from the latest that retention leaves alone for certain."""
 _EPOCH = datetime.date(1970, 1, 1)
 
 
@@ -45,6 +47,8 @@ class Days:
         for day in sorted(set(days) - self._known):
             await self._pool.execute("select ensure_day($1)", _EPOCH + datetime.timedelta(days=day))
             self._known.add(day)
+        if self._known:  # retention may drop older ones at any time
+            self._known = {day for day in self._known if day > max(self._known) - REMEMBERED}
 
     async def ensure_ahead(self, now_ms: int) -> None:
         """Make the coming days' partitions while nobody waits for them."""

@@ -90,6 +90,7 @@ async def encode(changes: Changes, key: bytes, now_ms: int) -> Encoded:
             some = [row for row in rows if (row.moved == changes.fold) is moved]
             if some:
                 encoded.updates.append((day, moved, len(some), await _in_slices(some, record)))
+                encoded.days.add(day)  # roll-ups of that day change
     for day, rows in _by_day(sorted(changes.rescheduled, key=_by_id)):
         encoded.rescheduled.append((day, list(map(records.rescheduled, rows))))
     encoded.spans = _spans_of(chain(fresh, changes.rescheduled))
@@ -172,7 +173,7 @@ async def write(connection: asyncpg.Connection, encoded: Encoded) -> None:
 
 
 def _changed_days(encoded: Encoded) -> set[int]:
-    days = encoded.days | {day for day, *_ in encoded.updates} | {day for day, _ in encoded.rescheduled}
+    days = encoded.days | {day for day, _ in encoded.rescheduled}
     for fact in encoded.changes.healed:
         days.update(range(day_of(id_time_ms(fact.id) - HOUR_MS), day_of(fact.answered_ms + HOUR_MS) + 1))
     return days

@@ -14,6 +14,7 @@ from typing import Final
 import asyncpg
 
 from gateway.ledger.slices import COLUMNS, LATENCIES, STATES, VIEWS, Key, Sums, View
+from gateway.store import changed_days
 from gateway.store.days import partition
 from gateway.store.pool import Pool
 
@@ -65,7 +66,8 @@ async def recount(pool: Pool, day: int) -> int:
     at = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(days=day)
     begin, end = (int((at + datetime.timedelta(days=n)).timestamp() * 1000) for n in (0, 1))
     async with pool.transaction() as connection:
-        await connection.execute(f"lock table {', '.join(TABLES)} in exclusive mode")
+        for table in TABLES:
+            await connection.execute(f"lock table only {table} in exclusive mode")
         if await connection.fetchval("select to_regclass($1) is null", messages):
             return 0
         await connection.execute(f"update {messages} set country = '', rev = rev + 1 where country is null")
@@ -75,6 +77,7 @@ async def recount(pool: Pool, day: int) -> int:
             fine, days = view.tables
             await connection.execute(counted_anew(messages, view, fine))
             await connection.execute(_by_day(fine, days, view.dimensions), begin, end)
+        await changed_days.note(connection, [day])
         found: int = await connection.fetchval(f"select count(*) from {messages} where not test")
         return found
 

@@ -11,11 +11,13 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from gateway.store.days import DAY_MS
 from gateway.store.pool import Pool
 
 DIMENSIONS: Final = ("client", "class", "carrier", "operator", "state", "tag")
 STEPS: Final = ("minute", "hour", "day")
 MAX_ROWS: Final = 10_000
+_HOUR_MS: Final = 3_600_000
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -37,10 +39,13 @@ async def totals(
     by: Sequence[str] = (),
     step: str | None = None,
     only: Mapping[str, str] | None = None,
+    limit: int = MAX_ROWS,
+    after: tuple[int, tuple[str, ...]] | None = None,
 ) -> list[Total]:
-    """At most MAX_ROWS groups, oldest first; `by` out of DIMENSIONS, `step` out of STEPS. Raises StoreAwayError.
+    """At most `limit` groups, oldest first; `by` out of DIMENSIONS, `step` out of STEPS. Raises StoreAwayError.
 
-    `only`: values of DIMENSIONS that are counted, nothing else is.
+    `only`: values of DIMENSIONS that are counted, nothing else is. `after`: only what is behind this group: its
+    `at_ms`, values and currency. Of a long time in steps no more is read than it takes.
     Without steps of a minute, `since_ms` and `until_ms` count by whole hours for what is older than a day.
     """
     only = only or {}
@@ -49,12 +54,27 @@ async def totals(
     at = f"date_trunc('{step}', at)" if step else "to_timestamp(0)"
     names = ", ".join([*by, "currency"])
     filters = "".join(f" and {name} = ${number}" for number, name in enumerate(only, 4))
+    given: list[Any] = [*only.values()]
+    behind = ""
+    if after is not None:
+        places = ", ".join(f"${4 + len(given) + n}" for n in range(len(after[1])))
+        behind = f" and ({at}, {names}) > (to_timestamp({after[0] / 1000}), {places})"
+        given += after[1]
+        since_ms = max(since_ms, after[0]) if step else since_ms
     sql = (
         f"select {at} as at, {names}, sum(messages)::bigint, sum(parts)::bigint, sum(cost_micro)::bigint"
-        f" from {table} where at >= $1 and at < $2 and ($3::text is null or client = $3){filters}"
-        f" group by 1, {names} having sum(messages) <> 0 or sum(cost_micro) <> 0 order by 1, {names} limit {MAX_ROWS}"
+        f" from {table} where at >= $1 and at < $2 and ($3::text is null or client = $3){filters}{behind}"
+        f" group by 1, {names} having sum(messages) <> 0 or sum(cost_micro) <> 0 order by 1, {names} limit {limit}"
     )
-    return [_total(row, len(by)) for row in await pool.fetch(sql, since_ms, until_ms, client, *only.values())]
+    found: list[Total] = []
+    unit = DAY_MS if step == "day" else _HOUR_MS
+    begin, length = since_ms, 4 * unit if step else until_ms - since_ms + unit
+    while begin < until_ms and len(found) < limit:
+        end = min(until_ms, begin - begin % unit + length)
+        rows = await pool.fetch(sql, begin, end, client, *given)
+        found += [_total(row, len(by)) for row in rows[: limit - len(found)]]
+        begin, length = end, 4 * length
+    return found
 
 
 def _total(row: Sequence[Any], width: int) -> Total:

@@ -15,6 +15,7 @@ from gateway.plan.choice import Compiled
 from gateway.plan.document import Carrier, Defaults, Operator, Plan, Rate, Step
 from gateway.plan.months import month_start_ms, next_month_ms
 from gateway.plan.rates import Price
+from gateway.store.days import Days, day_of
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.store.volumes import volumes
 from gateway.streams.link import Redis
@@ -56,6 +57,7 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
 
 
 async def sent(pool: Pool, at_ms: int, carrier: str, state: str, parts: int, operator: str = "mts") -> None:
+    await Days(pool).ensure([day_of(at_ms)])
     await pool.fetch(
         "insert into stats_hour (at, messages, parts, cost_micro, shard, client, class, carrier, operator, state, tag,"
         " currency) values (date_trunc('hour', $1::timestamptz), $2, $2, 0, 0, 'shop', 'otp', $3, $4, $5, '', 'RUB')",

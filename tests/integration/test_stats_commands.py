@@ -14,12 +14,14 @@ from gateway.cli import main
 from gateway.latencies import slot
 from gateway.ledger.slices import DAY_MS, HOUR_MS, Slices
 from gateway.store import slices
+from gateway.store.days import Days, day_of
 from gateway.store.pool import Pool
 from tests.api_server import Api, running
 
 
 async def planted(pool: Pool, now_ms: int) -> None:
     """Eight days of two carriers; in the last hours one of them fails."""
+    await Days(pool).ensure(range(day_of(now_ms) - 9, day_of(now_ms)))
     for day in range(8):
         booked = Slices()
         for hour in range(1, 6):
