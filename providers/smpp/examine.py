@@ -19,7 +19,16 @@ from gateway.smpp import pdu
 from gateway.smpp.status import is_known, words
 from gateway.text import parts
 from providers.smpp.encoding import UDH_BYTES, Encoder, source_address
-from providers.smpp.findings import Findings, Tried, about_answers, about_rate, about_receipts
+from providers.smpp.findings import (
+    Findings,
+    Tried,
+    about_answers,
+    about_rate,
+    about_receipts,
+    named,
+    parts_reported,
+    window_of,
+)
 from providers.smpp.probe import KINDS, SILENCE, Answer, Probe, ProbeError, said
 from providers.smpp.settings import SmppSettings, read
 
@@ -32,7 +41,7 @@ ALPHABETS: Final = ("gsm7", "latin1", "gsm7_packed", "ascii")
 _AGAIN: Final = frozenset({SILENCE, 0x08, 0x14, 0x45, 0x58, 0x64})
 """Answers that may be a whim: the message is sent again."""
 _TRIES: Final = 4
-_LONG: Final = 3
+_LONG: Final = 5
 """Messages of several parts that tell which of them have receipts."""
 _FLOOD_S: Final = 4.0
 _TICK_S: Final = 0.005
@@ -202,11 +211,16 @@ class _Run:
         quiet = max(3.0, self.wanted.wait_s / 4)
         while (now := time.monotonic()) < until and len(self.probe.delivered) < sent:
             last = max((one.at for one in self.probe.delivered), default=0.0)
-            if last and time.time() - last > quiet and now > until - self.wanted.wait_s / 2:
+            if last and time.time() - last > quiet and now > until - self.wanted.wait_s / 2 and self._is_told():
                 break
             await asyncio.sleep(0.05)
         about_receipts(self.found, self.tried, self.probe.delivered)
         about_answers(self.found, [a for tried in self.tried for a in tried.answers])
+
+    def _is_told(self) -> bool:
+        """Whether waiting longer would tell no more of the parts that have receipts."""
+        kind, sure = parts_reported(self.tried, named(self.tried, self.probe.delivered))
+        return sure or not kind
 
     async def _questions(self) -> None:
         message_id = next((a.message_id for t in self.tried for a in t.answers if a.message_id), "")
@@ -247,8 +261,8 @@ class _Run:
                 answers[flying.pop(future)] = (loop.time() - began, future.result())
                 taken += future.result().status == 0
                 throttled |= future.result().status == 0x58
-            if any(a.status == 0x14 for _, a in answers[:burst]) and len(answers) - len(flying) >= burst:
-                window = max(1, sum(a.status == 0 for _, a in answers[:burst]))
+            if len(answers) - len(flying) >= burst:
+                window = window_of([a.status for _, a in answers[:burst]]) or window
         about_rate(self.found, [one for one in answers if one[0]], burst)
 
     async def _try(self, way: str, more: dict[str, Any], text: str, encoding: str = "gsm7") -> Tried:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
+from math import exp, lgamma
 from statistics import median
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -31,8 +32,8 @@ ZONES: Final = (
 
 _DONE: Final = re.compile(rb"done[ _]?date\s*[:=]\s*(\d{10,14})", re.IGNORECASE)
 _QUARTER_S: Final = 900
-_CHANCE: Final = 0.02
-"""What may be chance is no finding."""
+_SURE: Final = 100.0
+"""What is less likely than that may be chance, and is no finding."""
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -60,6 +61,14 @@ class Findings(msgspec.Struct):
         """Note a line, and settings that follow."""
         self.lines.append((what, found))
         self.settings.update(settings)
+
+
+def named(messages: Sequence[Tried], delivered: Sequence[Delivered]) -> set[str]:
+    """The ids of answers that receipts have come for."""
+    reader = ReceiptReader(unflagged=True)
+    ids = {a.message_id: m for m in messages for a in m.answers if a.message_id}
+    receipts = (reader.read(one.message) for one in delivered)
+    return {name for receipt in receipts if receipt and (name := _own(receipt.carrier_message_id, ids))}
 
 
 def about_receipts(
@@ -154,21 +163,31 @@ def _as_utc(digits: bytes) -> float | None:
         return None
 
 
-def _parts(found: Findings, messages: Sequence[Tried], reported: set[str]) -> None:
-    """Which parts have receipts. Those of one side may only be late: how many messages of one part have none tells how
-    likely that is."""
+def parts_reported(messages: Sequence[Tried], reported: Container[str]) -> tuple[str, bool]:
+    """Which parts of long messages have receipts, by the ids that are reported: `all`, `first`, `last` or "", and
+    whether that is sure. Receipts of one side may only be late."""
     long = [[a.message_id in reported for a in m.answers] for m in messages if len(m.answers) > 1 and m.taken]
     short = [m.answers[0].message_id in reported for m in messages if len(m.answers) == 1 and m.taken]
-    sides = [any(parts[0] for parts in long), any(parts[-1] for parts in long)]
-    if not any(sides):
-        return
-    kind = "all" if all(sides) else "first" if sides[0] else "last"
+    first, last = sum(parts[0] for parts in long), sum(parts[-1] for parts in long)
+    if first and last:
+        return "all", True
+    if not first and not last:
+        return "", False
+    came, missing = sum(short) + first + last, short.count(False) + len(long) - first - last
+    # How much likelier it is that one side is never reported than that all its receipts are late or lost: the shares of
+    # what comes in time are unknown, each is as likely (the ratio of two beta functions).
+    odds = exp(lgamma(missing + 1) - lgamma(came + missing + 2))
+    odds /= exp(lgamma(missing + len(long) + 1) - lgamma(came + missing + len(long) + 2))
+    return "first" if first else "last", odds >= _SURE
+
+
+def _parts(found: Findings, messages: Sequence[Tried], reported: set[str]) -> None:
+    kind, sure = parts_reported(messages, reported)
     words = {"all": "every part", "first": "the first part alone", "last": "the last part alone"}
-    missing = (len(short) - sum(short) + 1) / (len(short) + 2)
-    if kind != "all" and missing ** len(long) > _CHANCE:
-        found.say("receipts of parts", f"for {words[kind]} so far; too few came to tell: wait longer with --wait")
-    else:
+    if sure:
         found.say("receipts of parts", f"for {words[kind]}", receipts_for=kind)
+    elif kind:
+        found.say("receipts of parts", f"for {words[kind]} so far; too few came to tell: wait longer with --wait")
 
 
 def about_answers(found: Findings, answers: Sequence[Answer]) -> None:
@@ -195,6 +214,14 @@ def about_rate(found: Findings, answers: Sequence[tuple[float, Answer]], burst: 
         found.rate_per_s = float(f"{rate:.2g}")
     else:
         found.say("rate", f"{rate:.0f} parts a second and not one answer 0x58")
-    if any(a.status == 0x14 for _, a in answers):
-        most = max(1, sum(a.status == 0 for _, a in answers[:burst]))
+    if (most := window_of([a.status for _, a in answers[:burst]])) is not None:
         found.say("window", f"0x14 (queue full) with more than {most} in flight", window=most)
+
+
+def window_of(statuses: Sequence[int]) -> int | None:
+    """How many unanswered submits a carrier takes, by its answers to some that were written at once; None where most
+    came through: then 0x14 has another cause, such as one recipient's queue."""
+    if 0x14 not in statuses:
+        return None
+    rest = statuses[statuses.index(0x14) :]
+    return max(1, statuses.count(0)) if 2 * rest.count(0x14) >= len(rest) else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.smpp import pdu
-from providers.smpp.findings import Findings, Tried, about_receipts
+from providers.smpp.findings import Findings, Tried, about_receipts, window_of
 from providers.smpp.probe import Answer, Delivered
 
 
@@ -30,9 +32,18 @@ def test_receipts_for_one_part_alone_are_a_setting_where_nothing_else_is_missing
     assert found("ABCDEF", ("gH", "iJ", "kL")).settings["receipts_for"] == "last"
     assert found("ABCDEF", ("Gh", "Ij", "Kl")).settings["receipts_for"] == "first"
     assert found("ABCDEF", ("Gh", "iJ", "kl")).settings["receipts_for"] == "all"
+    assert found("AbCdEF", ("gH", "iJ", "kL", "mN", "oP")).settings["receipts_for"] == "last"
 
 
-def test_receipts_that_may_only_be_late_tell_nothing_of_the_parts() -> None:
-    made = found("AbCdEf", ("gH", "ij", "kL"))
+@pytest.mark.parametrize("long", [("gH", "ij", "kL"), ("gH", "iJ", "kL"), ("gH",)])
+def test_receipts_that_may_only_be_late_tell_nothing_of_the_parts(long: tuple[str, ...]) -> None:
+    made = found("AbCdEf", long)
     assert "receipts_for" not in made.settings
     assert "wait longer" in dict(made.lines)["receipts of parts"]
+
+
+def test_a_window_is_seen_where_all_that_is_more_is_refused() -> None:
+    assert window_of([0] * 10 + [0x14] * 40) == 10
+    assert window_of([0] * 10 + [0x14, 0, 0x14, 0x14, 0x08, 0x14]) == 11
+    assert window_of([0] * 5 + [0x14] + [0] * 40 + [0x14, 0, 0]) is None
+    assert window_of([0] * 50) is None
