@@ -92,6 +92,7 @@ class Poller:
         """Take over what the last process watched; from then on keep what changes. What the book lacks because it could
         not be reached in time, the gateway asks about when the receipt is overdue."""
         await self._recall(book)
+        told = False
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -99,8 +100,11 @@ class Poller:
             polls = [poll for poll in unsaved.values() if poll is not None]
             try:
                 await book.write(polls, [name for name, poll in unsaved.items() if poll is None])
+                told = False
             except OSError as problem:
-                log.warning("polls not kept", extra={"carrier": self._carrier, "why": type(problem).__name__})
+                if not told:
+                    log.warning("polls not kept", extra={"carrier": self._carrier, "why": str(problem)})
+                told = True
                 self._unsaved = unsaved | self._unsaved
                 self._changed.set()
                 await asyncio.sleep(_AGAIN_S)
