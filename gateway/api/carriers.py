@@ -23,11 +23,13 @@ from gateway.streams.carriers import Mode
 
 log = logs.stage("api")
 
+GONE_MS: Final = 15_000
+"""A carrier that the plan has no more is shown while somebody still serves it: whose last report is younger."""
 MODES: Final[Mapping[str, Mode]] = {"pause": "paused", "resume": "running", "drain": "draining"}
 
 
 async def list_carriers(c: Call) -> Answer:
-    """Every carrier that the plan names or a connector reports."""
+    """Every carrier that the plan names, a connector still serves or an operator has given an order for."""
     try:
         async with asyncio.timeout(DEADLINE_S):
             return call.answer(Carriers(await _views(c)))
@@ -59,8 +61,9 @@ async def _views(c: Call) -> list[CarrierView]:
         awaited = owed.get(name)
         status["receipts_awaited"] = awaited.messages if awaited is not None else 0
         status["receipts_awaited_since_ms"] = awaited.oldest_ms if awaited is not None else None
-    plan = c.gate.plan()
-    names = sorted(set(statuses) | set(plan.carriers if plan is not None else ()))
+    plan, since_ms = c.gate.plan(), c.gate.redis.clock_ms() - GONE_MS
+    served = {name for name, status in statuses.items() if plan is None or status.get("at_ms", 0) > since_ms}
+    names = sorted(served | set(modes) | set(plan.carriers if plan is not None else ()))
     return [CarrierView(name, modes.get(name, "running"), _without_mode(statuses.get(name, {}))) for name in names]
 
 

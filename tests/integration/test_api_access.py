@@ -289,7 +289,9 @@ async def test_the_openapi_document_describes_every_route(api: Api) -> None:
 
 async def test_carriers_are_listed_and_ordered_about(api: Api) -> None:
     api.plan.compiled = plan_of(False)
-    await carriers.report(api.redis, "south", {"live": True, "mode": "running"})
+    now_ms = api.redis.clock_ms()
+    await carriers.report(api.redis, "south", {"at_ms": now_ms, "live": True, "mode": "running"})
+    await carriers.report(api.redis, "gone", {"at_ms": now_ms - 60_000, "live": True, "mode": "running"})
     r = await api.get("/v1/carriers", key="ops")
     assert [(c["name"], c["mode"]) for c in r.json["carriers"]] == [("north", "running"), ("south", "running")]
     assert r.json["carriers"][1]["status"].items() >= {"live": True, "receipts_awaited": 0}.items()
@@ -297,6 +299,8 @@ async def test_carriers_are_listed_and_ordered_about(api: Api) -> None:
         r = await api.post(f"/v1/carriers/north/{verb}", key="ops")
         assert (r.status, r.json["name"], r.json["mode"]) == (200, "north", mode)
         assert (await carriers.modes(api.redis)).get("north", "running") == mode
+    await carriers.set_mode(api.redis, "gone", "paused")  # nobody serves it, but an order may be taken back
+    assert (await api.post("/v1/carriers/gone/resume", key="ops")).status == 200
     r = await api.post("/v1/carriers/west/pause", key="ops")
     assert (r.status, r.code) == (404, "unknown_carrier") and "north, south" in r.json["detail"]
     who = await api.pool.fetch("select who, what from audit where subject = 'north' order by at")

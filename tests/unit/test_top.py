@@ -124,6 +124,8 @@ def test_a_carrier_is_judged_in_one_sentence() -> None:
     verdict = judge(half, int(NOW * 1000))
     assert verdict.ok and verdict.sentence == "It sends. 1 of 2 links are up. The last error: wrong password."
     assert not judge({"name": "x", "mode": "running", "status": {}}, 0).ok
+    gone = judge(carrier(at_ms=0), int(NOW * 1000))
+    assert (gone.limited_by, gone.links, gone.window) == ("no_connector", 0, 0)  # its last report holds no more
 
 
 def full() -> View:

@@ -30,7 +30,8 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(carrier: Mapping[str, Any], now_ms: int) -> Verdict:
     """What a row of `/v1/carriers` says."""
     name, mode, status = carrier["name"], carrier["mode"], carrier["status"]
-    links = status.get("links", ())
+    gone = _limit(mode, status, 0, 0, now_ms) == "no_connector"  # what it reported last holds no more
+    links = () if gone else status.get("links", ())
     bound = [link for link in links if link["state"] == "bound"]
     in_flight = sum(link["in_flight"] for link in links)
     window = sum(link["window"] for link in bound)
@@ -86,5 +87,11 @@ def _sentence(
             answer = status.get("answer_ms") or 0
             slow = f" and it answers after {answer:g} ms" if answer else ""
             return f"Its windows are full ({in_flight} of {window}){slow}: more binds or a larger window would help."
+    failing = status.get("operators") or {}
+    if failing:
+        names = ", ".join(f"{operator} ({b['why']})" if b.get("why") else operator for operator, b in failing.items())
+        return (
+            f"It sends, but most of what it gets for {names} fails: others are used for that; it is tried again soon."
+        )
     some = f" {bound} of {links} links are up.{last}" if bound < links else ""
     return f"It is fine.{some}" if not some else f"It sends.{some}"
