@@ -143,6 +143,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     reasons = {report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if len(report.longrepr) == 3}
     left_out = sorted(reason.partition(MISSING)[2] for reason in reasons if MISSING in reason)
     if left_out:
-        terminalreporter.section("peers left out; SLUICE_REQUIRE_PEERS=1 makes a failure of those that .ci/run installs")
+        terminalreporter.section("peers left out; with SLUICE_REQUIRE_PEERS=1 those that .ci/run installs fail")
         for peer in left_out:
             terminalreporter.write_line(peer)
