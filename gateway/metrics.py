@@ -88,6 +88,10 @@ redis_aof = gauge("router", "redis_aof_ok", "1 while Redis keeps an append-only 
 redis_noeviction = gauge("", "redis_noeviction", "1 while Redis' maxmemory-policy is noeviction, as it must be")
 carrier_live = gauge("router", "carrier_live", "1 while a connector reports a bind that may send", "carrier")
 carrier_breaker = gauge("router", "carrier_breaker", "1 for the state of the carrier's breaker", "carrier", "state")
+carrier_aside = gauge(
+    "router", "carrier_operator_aside", "1 while an operator is set aside at a carrier, or tried again",
+    "carrier", "operator",
+)  # fmt: skip
 chances_age = gauge(
     "router", "chances_age_seconds", "Age of what is known of carriers' chances of delivery; 0: nothing"
 )

@@ -136,7 +136,7 @@ class CandidateSeen(msgspec.Struct):
     """A carrier of the route, in the order in which it is asked."""
 
     carrier: Annotated[str, Meta(description="its name", examples=["north"])]
-    verdict: Annotated[str, Meta(description="taken, waits, left, class, tried, down, full, sender, slow")]
+    verdict: Annotated[str, Meta(description="taken, waits, left, class, tried, down, full, sender, slow, aside")]
     words: Annotated[str, Meta(description="the same as a sentence")]
     live: Annotated[bool, Meta(description="whether it can send now")]
     price: Annotated[Price | None, Meta(description="of one part; null: it has no rate for this")]

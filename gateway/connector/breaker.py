@@ -1,7 +1,8 @@
-"""The breaker of one carrier: opens after a run of failures, lets a few messages try after a pause, closes on success.
+"""The breakers of one carrier, its own and one for each operator behind it. A breaker opens after many failures, lets a
+few messages try after a pause, closes on success.
 
-In: outcomes and times. Out: how many messages may be on their way. It lives in the carrier's only connector, whose
-status report tells all routers. Pure.
+In: outcomes and times. Out: how many messages may be on their way, and which operators are set aside. They live in the
+carrier's only connector, whose status report tells all routers. Pure.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ PAUSE_MS, LONGEST_MS = 2_000, 60_000
 
 TRIALS, ENOUGH = 5, 3
 """Messages that may be on their way while it is half open, and successes that close it."""
+
+FEW, SHARE, HALF_MS = 20, 0.8, 10_000
+"""An operator is set aside when at least so many failed of what went there lately, and such a share of it; what was so
+long ago counts half."""
 
 _UNBOUNDED: Final = 1 << 30
 
@@ -137,3 +142,75 @@ class Breaker:
             "why": self.why,
             "opened": self.opened,
         }
+
+
+class OperatorBreaker(Breaker):
+    """The same for one operator behind a carrier that works for others: there are successes between the failures, so
+    what counts is their share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._failed = self._all = 0.0
+        self._counted_ms = 0
+
+    def _fade(self, now_ms: int) -> None:
+        factor = 0.5 ** (max(now_ms - self._counted_ms, 0) / HALF_MS)
+        self._failed, self._all, self._counted_ms = self._failed * factor, self._all * factor, now_ms
+
+    def _fail(self, why: Reason, now_ms: int) -> None:
+        if self._state == "half_open":
+            super()._fail(why, now_ms)
+            return
+        self._fade(now_ms)
+        if self._failed < 1:
+            self._first_ms = now_ms
+        self._failed, self._all = self._failed + 1, self._all + 1
+        enough = self._failed >= FEW and self._failed >= SHARE * self._all
+        if enough and (now_ms - self._first_ms >= SPAN_MS or self._failed >= MANY):
+            self._pause_ms = PAUSE_MS
+            self._failed = self._all = 0.0
+            self._open(why, now_ms)
+
+    def _succeed(self, now_ms: int) -> None:
+        if self._state == "half_open":
+            super()._succeed(now_ms)
+            return
+        self._fade(now_ms)
+        self._all += 1
+
+    def is_idle(self, now_ms: int) -> bool:
+        """Whether there is nothing to remember of it."""
+        self._fade(now_ms)
+        return self.is_closed and self._failed < 1
+
+
+class Operators:
+    """A carrier's breakers by operator; where nothing fails there is none."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, OperatorBreaker] = {}
+
+    def heard(self, batch: Sequence[tuple[Submission, Outcome]], now_ms: int, all_well: bool = False) -> None:
+        """Outcomes in their order. `all_well`: all of them are known to be accepted."""
+        if all_well and not self._known:
+            return
+        found: dict[str, list[tuple[Submission, Outcome]]] = {}
+        for one in batch:
+            if operator := one[0].origin.journey.operator:
+                found.setdefault(operator, []).append(one)
+        for operator, some in found.items():
+            breaker = self._known.get(operator)
+            if breaker is None:
+                if not any(outcome.reason in FAILURES for _, outcome in some):
+                    continue
+                breaker = self._known[operator] = OperatorBreaker()
+            breaker.heard(some, now_ms)
+
+    def forget(self) -> None:
+        """The carrier itself fails: its operators are not to blame."""
+        self._known.clear()
+
+    def status(self, now_ms: int) -> dict[str, dict[str, Any]]:
+        """For the carrier's status report: those that are set aside, or tried again."""
+        self._known = {name: breaker for name, breaker in self._known.items() if not breaker.is_idle(now_ms)}
+        return {name: breaker.status(now_ms) for name, breaker in self._known.items() if not breaker.is_closed}

@@ -21,7 +21,7 @@ from gateway import metrics
 from gateway.connector import backlog, gauges
 from gateway.connector.admission import Barring, admits
 from gateway.connector.asking import serve_asks
-from gateway.connector.breaker import Breaker
+from gateway.connector.breaker import Breaker, Operators
 from gateway.connector.committer import Committer
 from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted, unsent
 from gateway.connector.journal import Journal, Left
@@ -106,7 +106,7 @@ class Connector:
         self._down_since = 0
         self._error = ""
         self._vitals = Vitals(work.carrier)
-        self._breaker = Breaker()
+        self._breaker, self._operators = Breaker(), Operators()
         self._queue_s: dict[str, float] = {}
         self._balance: Balance | None = None
         self._counts = {"accepted": 0, "deferred": 0, "refused": 0, "uncertain": 0, "receipts": 0}
@@ -310,6 +310,10 @@ class Connector:
         if not all_well:
             self._vitals.count_codes(batch)
         self._breaker.heard(batch, now, all_well)
+        if self._breaker.is_closed:
+            self._operators.heard(batch, now, all_well)
+        else:
+            self._operators.forget()
         self._vitals.answered(batch, now)
         gauges.count_outcomes(self.work.carrier, {(_KINDS[k], r or ""): number for (k, r), number in counts.items()})
         for submission, outcome in batch:
@@ -470,6 +474,7 @@ class Connector:
             "rate_per_s": self.work.rate_per_s,
             "limited_by": self._limited_by(live),
             "breaker": self._breaker.status(now),
+            "operators": self._operators.status(now),
             "queue_s": self._queue_s,
             "last_error": self._error,
             "warnings": list(provider.warnings) if isinstance(provider, Warns) else [],

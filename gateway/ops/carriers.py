@@ -1,6 +1,7 @@
 """Which carriers of the plan can send, as everybody sees it: a carrier without a connector anywhere is shown too.
 
-In: what connectors report to Redis, what operators ordered, the plan. Out: `metrics.carrier_live` and `carrier_mode`.
+In: what connectors report to Redis, what operators ordered, the plan. Out: `metrics.carrier_live`, `carrier_mode`
+and the like.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def show(names: Iterable[str], statuses: Mapping[str, Any], modes: Mapping[str, 
     metrics.carrier_live.clear()
     metrics.carrier_mode.clear()
     metrics.carrier_breaker.clear()
+    metrics.carrier_aside.clear()
     for name in names:
         status = statuses.get(name)
         live = status is not None and status["live"] and now_ms - status["at_ms"] < STALE_MS
@@ -45,5 +47,7 @@ def show(names: Iterable[str], statuses: Mapping[str, Any], modes: Mapping[str, 
         breaker = str((status or {}).get("breaker", {}).get("state", "closed"))
         for state in BREAKER:
             metrics.carrier_breaker.labels(name, state).set(breaker == state)
+        for operator in (status or {}).get("operators", {}):
+            metrics.carrier_aside.labels(name, operator).set(1)
         for mode in MODES:
             metrics.carrier_mode.labels(name, mode).set(modes.get(name, "running") == mode)

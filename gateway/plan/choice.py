@@ -137,6 +137,7 @@ class Compiled:
             and around.full is None
             and (around.live is None or around.live(plainly.carrier))
             and (around.slow is None or not around.slow(plainly.carrier, taken.klass))
+            and (around.aside is None or not around.aside(plainly.carrier, taken.whose.operator))
         ):
             return plainly
         return self._weigh(taken, ranking, facts, around, exclude, again, lot, waiting)
@@ -219,6 +220,8 @@ class Compiled:
                 return "full", until
         if not waiting and around.slow is not None and around.slow(carrier, taken.klass):
             return "slow", 0
+        if not waiting and around.aside is not None and around.aside(carrier, taken.whose.operator):
+            return "aside", 0
         return "", 0
 
     def _weigh(
@@ -239,7 +242,7 @@ class Compiled:
             why, until_ms = self.why_not(option, taken, facts, around, exclude, waiting)
             if not why:
                 return self.candidates.choice(taken, ranking, options, place, whys)
-            if why == "slow" and behind < 0:
+            if why in _BEHIND and (behind < 0 or _BEHIND[why] < _BEHIND[whys[behind]]):
                 behind = place
             full_ms = min(full_ms or until_ms, until_ms or full_ms)
             whys.append(why)
@@ -247,6 +250,10 @@ class Compiled:
             return self.candidates.choice(taken, ranking, options, behind, whys)
         waits = taken.route.when_none == "wait"
         return NoRoute(_reason(whys), taken.whose.operator, taken.route.name, taken.carriers, waits, full_ms)
+
+
+_BEHIND: Final = {"slow": 0, "aside": 1}
+"""Who comes behind the others, and is not out: in this order."""
 
 
 def _reason(whys: Sequence[str]) -> Reason:

@@ -26,6 +26,7 @@ WHY: Final = {
     "full": "a limit has no room",
     "sender": "the sender is not registered there",
     "slow": "too much waits for it",
+    "aside": "most of what it got for this operator failed",
 }
 """Why a candidate is passed over."""
 

@@ -63,13 +63,16 @@ class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     now_ms: int = 0
     """Since the epoch, by the clock of Redis."""
     is_steady: bool = False
-    """Whether `live` and `slow` say the same of a carrier however often they are asked."""
+    """Whether `live`, `slow` and `aside` say the same of a carrier however often they are asked."""
     live: Callable[[str], bool] | None = None
     """Whether a carrier takes messages now: it has a live bind, an open breaker does not hold it, nobody paused it."""
     full: Callable[[str, str, str, str, str, str, int], int] | None = None
     """(carrier, operator, sender, client, tag, class, parts) → 0, or until when (ms) a limit has no room for them."""
     slow: Callable[[str, str], bool] | None = None
     """(carrier, class) → whether more waits there than it sends in a while: others come first."""
+    aside: Callable[[str, str], bool] | None = None
+    """(carrier, operator) → whether most of what goes there fails: others come first. A no may be one of few, as with
+    `live`."""
     chance: Callable[[str, str, str], Chance | None] | None = None
     """(carrier, operator, class) → how likely delivery is."""
     used: Callable[[str, str, str], int] | None = None

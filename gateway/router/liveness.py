@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, Generic, TypeVar
 
 from gateway.streams import carriers, outlook
 from gateway.streams.link import Redis, RedisAwayError
@@ -12,6 +13,35 @@ TRIALS: Final = 5
 """Messages that a router gives to a carrier whose breaker is half open, until it hears more of it."""
 
 _AGAIN_MS = 5_000  # and the same number again, if it hears nothing
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Trials(Generic[K]):
+    """A few messages for what is half open, each time that it comes to be."""
+
+    def __init__(self) -> None:
+        self._left: dict[K, int] = {}
+        self._tried: dict[K, tuple[int, int]] = {}  # half open since, and when trials were last given
+
+    def give(self, half_open: Mapping[K, int], now_ms: int) -> None:
+        """What is half open now, and since when."""
+        for name, since in half_open.items():
+            known, given = self._tried.get(name, (-1, 0))
+            if since != known or now_ms - given >= _AGAIN_MS:
+                self._tried[name], self._left[name] = (since, now_ms), TRIALS
+        for name in [name for name in self._tried if name not in half_open]:
+            del self._tried[name], self._left[name]
+
+    def take(self, name: K) -> bool:
+        """One of them, if any is left."""
+        left = self._left.get(name, 0)
+        if left:
+            self._left[name] = left - 1
+        return left > 0
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
 
 
 class Liveness:
@@ -23,8 +53,8 @@ class Liveness:
         self._modes: dict[str, carriers.Mode] = {}
         self._live: frozenset[str] = frozenset()
         self._slow: frozenset[tuple[str, str]] = frozenset()
-        self._trials: dict[str, int] = {}
-        self._tried: dict[str, tuple[int, int]] = {}  # half open since, and when trials were last given
+        self._aside: frozenset[tuple[str, str]] = frozenset()
+        self._trials, self._pair_trials = Trials[str](), Trials[tuple[str, str]]()
 
     async def look(self) -> None:
         """Look once."""
@@ -37,24 +67,23 @@ class Liveness:
             if self._can_send(name, status, now) and outlook.breaker(status) == "closed"
         )
         self._slow = outlook.slow(self._status)
-        self._try(now)
+        pairs = outlook.aside({name: self._status[name] for name in self._live})
+        self._aside = frozenset(pairs)
+        self._try(now, pairs)
 
     def _can_send(self, name: str, status: dict[str, Any], now: int) -> bool:
         return outlook.can_send(status, self._modes.get(name, "running"), now)
 
-    def _try(self, now: int) -> None:
+    def _try(self, now: int, pairs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         """Give trials where a breaker is half open."""
         half_open = {
             name: int(status["breaker"].get("since_ms", 0))
             for name, status in self._status.items()
             if outlook.breaker(status) == "half_open" and self._can_send(name, status, now)
         }
-        for name, since in half_open.items():
-            known, given = self._tried.get(name, (-1, 0))
-            if since != known or now - given >= _AGAIN_MS:
-                self._tried[name], self._trials[name] = (since, now), TRIALS
-        for name in [name for name in self._tried if name not in half_open]:
-            del self._tried[name], self._trials[name]
+        self._trials.give(half_open, now)
+        trying = {pair: int(b.get("since_ms", 0)) for pair, b in pairs.items() if b.get("state") == "half_open"}
+        self._pair_trials.give(trying, now)
 
     async def run(self) -> None:
         """Look again and again."""
@@ -73,17 +102,12 @@ class Liveness:
     def live(self, carrier: str) -> bool:
         """Whether a message may go there now: its connector runs, has a live bind and may send. Where a breaker is half
         open a yes is one of few."""
-        if carrier in self._live:
-            return True
-        left = self._trials.get(carrier, 0)
-        if left:
-            self._trials[carrier] = left - 1
-        return left > 0
+        return carrier in self._live or self._trials.take(carrier)
 
     @property
     def is_steady(self) -> bool:
-        """Whether no breaker is half open: then `live` says the same until the next look."""
-        return not self._trials
+        """Whether no breaker is half open: then `live` and `aside` say the same until the next look."""
+        return not self._trials and not self._pair_trials
 
     @property
     def is_any_slow(self) -> bool:
@@ -93,6 +117,16 @@ class Liveness:
     def slow(self, carrier: str, klass: str) -> bool:
         """Whether more of the class waits there than it sends in a while."""
         return (carrier, klass) in self._slow
+
+    @property
+    def is_any_aside(self) -> bool:
+        """Whether any carrier has an operator set aside."""
+        return bool(self._aside)
+
+    def aside(self, carrier: str, operator: str) -> bool:
+        """Whether most of what a carrier gets for an operator fails. Where that is tried again a no is one of few."""
+        pair = carrier, operator
+        return pair in self._aside and not self._pair_trials.take(pair)
 
     def down_ms(self, carrier: str) -> int:
         """How long it has not been able to send; 0 when it can."""

@@ -31,7 +31,7 @@ class World:
         self.used: Callable[[str, str, str], int] | None = None
         self.waits: Waits | None = None
         # Made once: what is remembered under one chance or use is asked anew under another.
-        self._live, self._slow = liveness.live, liveness.slow
+        self._live, self._slow, self._aside = liveness.live, liveness.slow, liveness.aside
         self._admission, self._plan = Admission(which, stops_any), plan
 
     def around(self, now_ms: int) -> Surroundings:
@@ -42,6 +42,7 @@ class World:
             live=self._live,
             full=self.full,
             slow=self._slow if self.liveness.is_any_slow else None,
+            aside=self._aside if self.liveness.is_any_aside else None,
             chance=self.chance,
             used=self.used,
             barred=self._admission.question(self._plan()),

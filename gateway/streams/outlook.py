@@ -41,6 +41,15 @@ def slow(statuses: Mapping[str, Mapping[str, Any]]) -> frozenset[tuple[str, str]
     )
 
 
+def aside(statuses: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Carriers and operators that are set aside or tried again, because most of what goes there fails."""
+    return {
+        (name, operator): breaker
+        for name, status in statuses.items()
+        for operator, breaker in status.get("operators", {}).items()
+    }
+
+
 def limit(status: Mapping[str, Any] | None, mode: str, now_ms: int) -> str:
     """What limits it: paused, draining, no_connector, no_bind, breaker, rate, window, memory, settings or nothing."""
     if mode != "running":
@@ -57,7 +66,7 @@ async def outlook(redis: Redis, around: Surroundings) -> tuple[Surroundings, Cal
     """
     statuses, modes, now_ms = await carriers.statuses(redis), await carriers.modes(redis), redis.clock_ms()
     _, known = await chances.load(redis)
-    late = slow(statuses)
+    late, failing = slow(statuses), aside(statuses)
     down = frozenset(modes) | {
         name
         for name, status in statuses.items()
@@ -67,6 +76,7 @@ async def outlook(redis: Redis, around: Surroundings) -> tuple[Surroundings, Cal
         around,
         live=lambda carrier: carrier not in down,
         slow=(lambda carrier, klass: (carrier, klass) in late) if late else None,
+        aside=(lambda carrier, operator: (carrier, operator) in failing) if failing else None,
         chance=known.chance,
     )
 

@@ -49,6 +49,22 @@ async def test_a_carrier_with_an_open_breaker_is_down_and_a_half_open_one_gets_a
         assert [liveness.live("half") for _ in range(TRIALS + 3)] == [True] * (TRIALS + 3)
 
 
+async def test_an_operator_that_is_set_aside_at_a_carrier_gets_a_few_when_it_is_tried_again(valkey_url: str) -> None:
+    async with opened(valkey_url, 1) as redis:
+        now, liveness = redis.clock_ms(), Liveness(redis)
+        pairs = {"mts": {"state": "open", "since_ms": now}, "tele2": {"state": "half_open", "since_ms": now}}
+        await carriers.report(redis, "north", status(now, operators=pairs))
+        await carriers.report(redis, "south", status(now))
+        await liveness.look()
+        assert liveness.is_any_aside and not liveness.is_steady and liveness.live("north")
+        assert liveness.aside("north", "mts") and not liveness.aside("south", "mts")
+        assert not liveness.aside("north", "beeline")
+        assert [liveness.aside("north", "tele2") for _ in range(TRIALS + 2)] == [False] * TRIALS + [True] * 2
+        await carriers.report(redis, "north", status(now))
+        await liveness.look()
+        assert not liveness.is_any_aside and liveness.is_steady and not liveness.aside("north", "tele2")
+
+
 async def test_a_long_queue_makes_a_carrier_slow_for_that_class_only(valkey_url: str) -> None:
     async with opened(valkey_url, 1) as redis:
         liveness = Liveness(redis)

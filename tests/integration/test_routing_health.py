@@ -10,6 +10,8 @@ import pytest
 from gateway.connector import breaker as breaker_module
 from gateway.events import Ended
 from gateway.plan.choice import Compiled
+from gateway.plan.document import Operator
+from gateway.plan.surroundings import Surroundings
 from gateway.provider import Outcome, Reason, Submission, accepted, deferred
 from gateway.streams import carriers, outlook
 from tests.core_path import Path, plan, running
@@ -72,6 +74,51 @@ async def test_a_carrier_that_fails_is_left_alone_and_tried_again_until_it_works
         fates = await path.fates()
         assert set(fates["accepted"]) == set(path.accepted), "and nothing was lost on the way"
         assert not fates["failed"] and not fates["rejected"]
+
+
+async def test_an_operator_that_fails_at_one_carrier_is_set_aside_there_alone(valkey_url: str, quick: None) -> None:
+    async with running(valkey_url) as path:
+        made = plan(("north", "south")).plan
+        operators = (Operator(name="mts", prefixes=("7916",)), Operator(name="beeline", prefixes=("7903",)))
+        path.plan = Compiled(msgspec.structs.replace(made, operators=operators), 2)
+        works = False
+
+        def answer(s: Submission) -> Outcome:
+            s.sent_ms = path.redis.clock_ms()
+            well = works or s.to.startswith("+7903")
+            return accepted(s.message_id.hex()) if well else deferred(Reason.TEMPORARY)
+
+        path.start_connector("north", answer=answer)
+        path.start_connector("south")
+        path.start_router()
+
+        async def send(count: int) -> int:
+            """How many of an operator that fails there are sent to `north`, while as many of the other all are."""
+            before = sum(not s.to.startswith("+7903") for s in path.submissions("north"))
+            other = sum(s.to.startswith("+7903") for s in path.submissions("north"))
+            for n in range(count):
+                await path.accept(1, klass="otp")
+                await path.accept(1, klass="otp", to=f"+7903{n:07}")
+            await path.drained()
+            assert sum(s.to.startswith("+7903") for s in path.submissions("north")) == other + count
+            return sum(not s.to.startswith("+7903") for s in path.submissions("north")) - before
+
+        async def set_aside() -> bool:
+            status = (await carriers.statuses(path.redis)).get("north", {})
+            assert status.get("breaker", {}).get("state", "closed") == "closed"
+            return await send(10) <= 5 and "mts" in status["operators"]
+
+        await until(set_aside, "the pair to be set aside, but for a few that try", 60)
+        around, _ = await outlook.outlook(path.redis, Surroundings(now_ms=path.redis.clock_ms()))
+        assert around.aside is not None
+        works = True
+
+        async def back() -> bool:
+            return await send(5) == 5
+
+        await until(back, "the pair to be used again", 60)
+        fates = await path.fates()
+        assert set(fates["accepted"]) == set(path.accepted) and not fates["failed"]
 
 
 async def test_what_is_slow_comes_behind_and_is_used_when_there_is_no_other(

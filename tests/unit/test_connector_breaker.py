@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.commands.watch.carrier import judge
 from gateway.connector import backlog
-from gateway.connector.breaker import ENOUGH, LONGEST_MS, MANY, PAUSE_MS, RUN, SPAN_MS, TRIALS, Breaker
+from gateway.connector.breaker import (
+    ENOUGH,
+    FEW,
+    HALF_MS,
+    LONGEST_MS,
+    MANY,
+    PAUSE_MS,
+    RUN,
+    SPAN_MS,
+    TRIALS,
+    Breaker,
+    Operators,
+)
 from gateway.provider import Outcome, Reason, Submission, accepted, deferred, refused, uncertain
 
 NOW_MS = 1_000_000
@@ -36,6 +50,61 @@ def test_a_run_of_failures_that_lasts_opens_it_and_a_success_between_them_does_n
         breaker.heard(answers(accepted("1")), NOW_MS + second * 1000, all_well=True)
         assert breaker.state(NOW_MS + second * 1000) == "closed"
     assert opened().state(OPEN_MS) == "open"
+
+
+def to(operator: str, outcome: Outcome, count: int = 1, sent_ms: int = NOW_MS) -> list[tuple[Submission, Outcome]]:
+    """Answers to messages of one operator."""
+    found = answers(outcome, count, sent_ms)
+    found[0][0].origin = SimpleNamespace(journey=SimpleNamespace(operator=operator))
+    return found
+
+
+BAD, GOOD = deferred(Reason.TEMPORARY), accepted("1")
+
+
+def test_an_operator_of_which_most_fails_is_set_aside_and_no_other() -> None:
+    operators, carrier = Operators(), Breaker()
+    for second in range(10):
+        now = NOW_MS + second * 300
+        batch = (
+            to("mts", BAD, 4) + to("mts", GOOD) + to("beeline", GOOD, 20) + to("tele2", BAD, 1) + to("tele2", GOOD, 9)
+        )
+        operators.heard(batch, now)
+        carrier.heard(batch, now)
+    assert set(operators.status(now)) == {"mts"} and operators.status(now)["mts"]["why"] == "temporary"
+    assert carrier.is_closed, "there are successes between"
+    tried = now + PAUSE_MS + 2_000
+    assert operators.status(tried)["mts"]["state"] == "half_open"
+    operators.heard(to("mts", GOOD, ENOUGH, sent_ms=tried), tried, all_well=True)
+    assert not operators.status(tried)
+
+
+def test_failures_of_an_operator_that_are_few_old_or_between_many_successes_set_nothing_aside() -> None:
+    operators = Operators()
+    operators.heard(to("few", BAD, FEW - 1), NOW_MS)
+    for n in range(100):  # one now and then
+        operators.heard(to("old", BAD), NOW_MS + n * HALF_MS)
+        operators.heard(to("mixed", BAD, 7) + to("mixed", GOOD, 3), NOW_MS + n * 500)
+    assert not operators.status(NOW_MS + SPAN_MS)
+    operators.heard(to("few", BAD), NOW_MS + SPAN_MS)
+
+
+def test_an_operator_is_not_to_blame_for_a_carrier_that_fails() -> None:
+    operators = Operators()
+    operators.heard(to("mts", BAD, MANY), NOW_MS)
+    assert operators.status(NOW_MS)
+    operators.forget()
+    assert not operators.status(NOW_MS)
+
+
+def test_where_nothing_fails_nothing_is_remembered() -> None:
+    operators = Operators()
+    operators.heard(to("mts", GOOD, 100), NOW_MS, all_well=True)
+    operators.heard(to("mts", GOOD, 100) + to("beeline", refused(Reason.BLOCKED), 100), NOW_MS)
+    assert not operators._known
+    operators.heard(to("mts", BAD), NOW_MS)
+    operators.status(NOW_MS + 10 * HALF_MS)
+    assert not operators._known
 
 
 def test_many_failures_at_once_open_it_at_once_and_few_do_not() -> None:

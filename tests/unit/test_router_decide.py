@@ -287,6 +287,18 @@ def test_what_each_message_or_number_draws_is_drawn_for_each_in_a_batch(how: dic
     assert 50 < north < 150
 
 
+def test_a_carrier_that_fails_for_an_operator_comes_behind_those_that_do_not_and_is_never_out() -> None:
+    many = [message(to=f"+7916{n:07}") for n in range(3)]
+    operator = PLAN.operator(many[0].to)
+    failing = {("north", operator)}
+    around = Surroundings(now_ms=NOW_MS, is_steady=True, aside=lambda c, o: (c, o) in failing)
+    assert where(PLAN, around, many) == ["south:marketing:shop"] * 3
+    failing.add(("south", operator))
+    assert where(PLAN, around, many) == ["north:marketing:shop"] * 3
+    slow = msgspec.structs.replace(around, slow=lambda c, k: c == "south", aside=lambda c, o: c == "north")
+    assert where(PLAN, slow, many) == ["south:marketing:shop"] * 3, "what is slow works at least"
+
+
 def test_a_half_open_breaker_gets_only_its_trials_out_of_a_batch() -> None:
     trials = iter([True] * 5)
     around = Surroundings(now_ms=NOW_MS, live=lambda carrier: carrier == "south" or next(trials, False))
