@@ -196,18 +196,23 @@ async def of_number(
     at_ms, below = before or (_FAR_MS, reach.NEWEST)
     first = reach.newest(at_ms)
     which = "client = $1 and role = 'message' and sender_hash = $2 and at >= $3"
-    rows = await pool.fetch(
-        f"select {_SHOWN} from inbound where {which} and (at, id) < ($4, $5) and at <= $4"
-        f" and at >= {reach.time_bound(first)} order by at desc, id desc limit {int(limit)}",
-        *(client, sender_hash, since_ms, at_ms, below),
-    )
-    found = [InboundRow(*row) for row in rows]
-    if len(found) < limit and since_ms < first * DAY_MS:
-        async with reach.kept_plans(pool) as connection:
-            rows = await connection.fetch(
-                f"select * from (select {_SHOWN} from inbound where {which} and at < $4"
-                f" and at < {reach.time_bound(reach.settled_before())} offset 0) i order by at desc, id desc limit $5",
-                *(client, sender_hash, since_ms, min(at_ms, first * DAY_MS), limit - len(found)),
+    async with pool.connection() as connection:
+        rows = await connection.fetch(
+            f"select {_SHOWN} from inbound where {which} and (at, id) < ($4, $5) and at <= $4"
+            f" and at >= {reach.time_bound(first)} order by at desc, id desc limit {int(limit)}",
+            *(client, sender_hash, since_ms, at_ms, below),
+        )
+        if len(rows) < limit and since_ms < first * DAY_MS:
+            async with reach.kept_plans(connection):
+                older = await connection.fetch(
+                    f"select id, at from (select id, at from inbound where {which} and at < $4"
+                    f" and at < {reach.time_bound(reach.settled_before())} offset 0) i"
+                    " order by at desc, id desc limit $5",
+                    *(client, sender_hash, since_ms, min(at_ms, first * DAY_MS), limit - len(rows)),
+                )
+            rows += await connection.fetch(
+                f"select {_SHOWN} from inbound where id = any($1) and at = any($2) order by at desc, id desc",
+                [row["id"] for row in older],
+                [row["at"] for row in older],
             )
-        found += [InboundRow(*row) for row in rows]
-    return found
+    return [InboundRow(*row) for row in rows]

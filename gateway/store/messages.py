@@ -5,13 +5,13 @@ In: ids as 16 bytes, a client (None: any). Out: rows with times in ms since the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from gateway.message import id_time_ms, make_id
-from gateway.store import retries
 from gateway.store.days import DAY_MS
 from gateway.store.pool import Pool
 
@@ -200,25 +200,26 @@ async def get(pool: Pool, message_id: bytes, client: str | None) -> Found | None
 
 async def timeline(pool: Pool, found: Found) -> Timeline:
     """What happened to it. The accept, `submitted_ms` and `final_ms` are in the row itself."""
+    now_ms, changed_ms = int(time.time() * 1000), max(found.accepted_ms, found.changed_ms)
     since = found.accepted_ms - _SKEW_MS
-    until = max(found.accepted_ms, found.send_at_ms, found.submitted_ms, found.changed_ms) + _RECEIPT_DAYS * DAY_MS
-    span = (found.id, since, until)
+    changed = (found.id, since, changed_ms + _SKEW_MS)  # every submission changes the row
+    open_ = (found.id, since, (changed_ms if found.final_ms else max(now_ms, changed_ms)) + _SKEW_MS)
+    later = max(changed_ms, min(now_ms, changed_ms + _RECEIPT_DAYS * DAY_MS))  # a receipt may come after the end
     async with pool.connection() as connection:
-        submissions = await connection.fetch(_SUBMISSIONS, *span)
-        receipts = await connection.fetch(_RECEIPTS, *span)
-        notes = await connection.fetch(_NOTES, *span)
-        waits = await connection.fetch(_WAITS, *span, found.client, found.klass, found.final_ms or until)
+        submissions = await connection.fetch(_SUBMISSIONS, *changed)
+        receipts = await connection.fetch(_RECEIPTS, found.id, since, later + _SKEW_MS)
+        notes = await connection.fetch(_NOTES, *open_)
+        waits = await connection.fetch(_WAITS, *open_, found.client, found.klass, found.final_ms or open_[2])
         callbacks = await connection.fetch(_CALLBACKS, found.id)
-        first, again = await retries.links(connection, found.id)
-        key_name = await connection.fetchval("select name from keys where id = $1", found.key_id)
+        first, again, key_name = await connection.fetchrow(_KIN, found.id, found.key_id)
     return Timeline(
         _rows(Submission, submissions),
         _rows(ReceiptSeen, receipts),
         _rows(Note, notes),
         _rows(Wait, waits),
         _rows(CallbackSeen, callbacks),
-        first,
-        again,
+        first or b"",
+        again or b"",
         key_name or "",
     )
 
@@ -226,6 +227,8 @@ async def timeline(pool: Pool, found: Found) -> Timeline:
 _SUBMISSIONS = """select attempt, part, parts, kind, late, carrier, bind, reason, code, carrier_message_id, operator,
     route, plan_version, price_micro, currency, routed_at, sent_at, answered_at, sender, record
     from submissions where message_id = $1 and sent_at >= $2 and sent_at < $3 order by sent_at, attempt, part"""
+_KIN = """select (select first_id from retries where id = $1), (select id from retries where first_id = $1),
+    (select name from keys where id = $2)"""
 _RECEIPTS = """select at, attempt, part, carrier, bind, state, reason, code, done_at, raw, matched_by,
     carrier_message_id from receipts where message_id = $1 and at >= $2 and at < $3 order by at"""
 _NOTES = """select at, event, attempt, state, reason, by, until

@@ -17,7 +17,6 @@ import asyncpg
 
 from gateway.message import make_id
 from gateway.store.days import DAY_MS, day_of
-from gateway.store.pool import Pool
 
 NEWEST: Final = b"\xff" * 16
 """Later than any id."""
@@ -60,15 +59,11 @@ def steps_back(before_ms: int | None = None) -> Iterator[tuple[int | None, int |
 
 
 @asynccontextmanager
-async def kept_plans(pool: Pool) -> AsyncIterator[asyncpg.Connection]:
-    """A connection on which the plan of a statement is made once and then does for all values."""
-    async with pool.connection() as connection:
-        await connection.execute("set plan_cache_mode = force_generic_plan")
-        try:
-            yield connection
-        finally:
-            if not connection.is_closed():
-                await connection.execute("reset plan_cache_mode")
+async def kept_plans(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Meanwhile the plan of a statement is made once on this connection and then does for all values."""
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    yield
+    await connection.execute("reset plan_cache_mode")  # after an error the pool does it
 
 
 def _now_ms() -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from gateway.message import Message, id_time_ms, make_id
@@ -67,14 +66,6 @@ async def finish(pool: Pool, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         " where r.first_id = u.first_id and r.id is null",
         *map(list, zip(*pairs, strict=True)),
     )
-
-
-async def links(connection: asyncpg.Connection, message_id: bytes) -> tuple[bytes, bytes]:
-    """The message that this one was made of, and the one that was made of it; empty: none."""
-    rows = await connection.fetch("select first_id, id from retries where first_id = $1 or id = $1", message_id)
-    first = next((row["first_id"] for row in rows if row["id"] == message_id), b"")
-    again = next((row["id"] for row in rows if row["first_id"] == message_id and row["id"]), b"")
-    return first, again
 
 
 _MESSAGES = """select id, client, class, recipient, sender, text, encoding, parts, send_at, deadline, ref, tag, meta,

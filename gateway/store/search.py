@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from gateway.message import id_time_ms, make_id
@@ -62,20 +63,32 @@ async def find(
     """Newest first. `to` is E.164; `cursor` is the id of the last message of the page before."""
     given = Filters(client=client, ref=ref, to=to, state=state, tag=tag, since_ms=since_ms)
     number = recipient_hash(await pool.recipient_key(), to) if to is not None else None
-    before_ms = id_time_ms(cursor) if cursor is not None else None
+    async with pool.connection() as connection:
+        if ref is None and number is None:
+            return await _along_days(connection, given, cursor, limit)
+        return await _by_index(connection, given, number, cursor, limit)
+
+
+async def _along_days(connection: asyncpg.Connection, given: Filters, cursor: bytes | None, limit: int) -> list[Found]:
+    """Day after day, until there are enough."""
     found: list[Found] = []
-    if ref is None and number is None:
-        for span in reach.steps_back(before_ms):
-            found += await _between(pool, given, number, cursor, span, limit - len(found))
-            if len(found) >= limit or _over(span[0], since_ms):
-                break
-        return found
-    first = reach.newest(before_ms)
-    found = await _between(pool, given, number, cursor, (first, None), limit)
+    for span in reach.steps_back(id_time_ms(cursor) if cursor is not None else None):
+        found += await _between(connection, given, None, cursor, span, limit - len(found))
+        if len(found) >= limit or _over(span[0], given.since_ms):
+            break
+    return found
+
+
+async def _by_index(
+    connection: asyncpg.Connection, given: Filters, number: int | None, cursor: bytes | None, limit: int
+) -> list[Found]:
+    """Number or ref in the newest days, then in all that are older."""
+    first = reach.newest(id_time_ms(cursor) if cursor is not None else None)
+    found = await _between(connection, given, number, cursor, (first, None), limit)
     before = make_id(first * DAY_MS, bytes(10))
-    while len(found) < limit and not _over(day_of(id_time_ms(before)), since_ms):
-        ids = await _older(pool, given, number, before, limit)
-        found += await _of_these(pool, given, number, ids, limit - len(found))
+    while len(found) < limit and not _over(day_of(id_time_ms(before)), given.since_ms):
+        ids = await _older(connection, given, number, before, limit)
+        found += await _of_these(connection, given, number, ids, limit - len(found))
         if len(ids) < limit:
             break
         before = ids[-1]
@@ -102,7 +115,7 @@ def _conditions(given: Filters, number: int | None) -> _Conditions:
 
 
 async def _between(
-    pool: Pool,
+    connection: asyncpg.Connection,
     given: Filters,
     number: int | None,
     cursor: bytes | None,
@@ -113,16 +126,18 @@ async def _between(
     where.add("id < {}", cursor)
     where.texts += [f"id >= {reach.id_bound(first)}"] if first is not None else []
     where.texts += [f"id < {reach.id_bound(last + 1)}"] if last is not None else []
-    rows = await pool.fetch(_SEARCH.format(where, limit), *where.values)
+    rows = await connection.fetch(_SEARCH.format(where, limit), *where.values)
     return [found_of(row) for row in rows]
 
 
-async def _older(pool: Pool, given: Filters, number: int | None, before: bytes, limit: int) -> list[bytes]:
+async def _older(
+    connection: asyncpg.Connection, given: Filters, number: int | None, before: bytes, limit: int
+) -> list[bytes]:
     """Ids by number or ref alone, so that few plans do for all that is asked."""
     where = _conditions(Filters(client=given.client, ref=given.ref) if number is None else Filters(), number)
     where.add("id < {}", before)
     where.add("id >= {}", make_id(given.since_ms or 0, bytes(10)))
-    async with reach.kept_plans(pool) as connection:
+    async with reach.kept_plans(connection):
         # `offset 0`: by the index of number or ref in each partition, never along all ids of it
         rows = await connection.fetch(
             f"select id from (select id from messages where {where}"
@@ -132,10 +147,12 @@ async def _older(pool: Pool, given: Filters, number: int | None, before: bytes, 
     return [row["id"] for row in rows]
 
 
-async def _of_these(pool: Pool, given: Filters, number: int | None, ids: Sequence[bytes], limit: int) -> list[Found]:
+async def _of_these(
+    connection: asyncpg.Connection, given: Filters, number: int | None, ids: Sequence[bytes], limit: int
+) -> list[Found]:
     if not ids:
         return []
     where = _conditions(given, number)
     where.add("id = any({})", list(ids))
-    rows = await pool.fetch(_SEARCH.format(where, limit), *where.values)
+    rows = await connection.fetch(_SEARCH.format(where, limit), *where.values)
     return [found_of(row) for row in rows]
