@@ -18,6 +18,7 @@ from gateway.ledger.rows import CallbackDue
 from gateway.message import id_text
 from gateway.plan.document import InboundRule, StopWords
 from gateway.plan.inbound import client_of, number_of
+from gateway.receipts import unflagged
 from gateway.receipts.assembly import PARTS_MS, SAME_MS, Assembled, Piece, Whole, assemble
 from gateway.receipts.stop_requests import StopRequests
 from gateway.store import callbacks, inbound, quarantine
@@ -48,7 +49,10 @@ async def hear(
         if not rows:
             return 0
         found = assemble([Piece(*row[:-1], row.head if row.settled else b"") for row in rows], now_ms)
-        places: list[Place] = []
+        receipts = await unflagged.among(connection, found.wholes, key, now_ms)
+        found.wholes = [whole for whole in found.wholes if whole.head.id not in receipts]
+        places = [Place(one, fact.at_ms, "receipt") for one, fact in receipts.items()]
+        await unflagged.keep(connection, list(receipts.values()), now_ms)
         dues: list[CallbackDue] = []
         asked: list[tuple[Whole, str]] = []
         for whole in found.wholes:
@@ -70,6 +74,10 @@ async def hear(
         await callbacks.add(connection, dues)
     requests.committed()
     _count(found, len(dues))
+    if receipts:
+        metrics.inbound_heard.labels("receipt").inc(len(receipts))
+        carriers = sorted({fact.carrier for fact in receipts.values()})
+        log.info("unflagged_receipts", carriers=carriers, receipts=len(receipts))
     return len(places)
 
 

@@ -183,3 +183,32 @@ async def test_a_client_reads_what_was_written_to_it_page_by_page(api: Api, benc
     assert (await api.get("/v1/inbound?to=4321")).json["messages"] == []
     assert (await api.get("/v1/inbound?since=yesterday")).code == "query_invalid"
     assert (await api.get("/v1/inbound?colour=red")).code == "query_invalid"
+
+
+BOOK = "id:{} sub:001 dlvrd:001 submit date:2611221000 done date:2611221001 stat:DELIVRD err:000 text:hello"
+
+
+@pytest.mark.parametrize(("sender", "to"), [(PHONE, "Sluice"), ("Sluice", PHONE)])
+async def test_a_receipt_without_its_flag_is_known_by_the_id_of_a_message_to_that_number(
+    bench: Bench, sender: str, to: str
+) -> None:
+    one, now = bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(1)))
+    await bench.tell(submitted(one, "0000004711", sent_ms=now))
+    now = await came(bench, BOOK.format("4711"), sender=sender, to=to)
+    assert await hear(bench.pool, RULES, now + 10, AUDIENCE) == 1
+    await retry(bench.pool, Days(bench.pool), now + 10_000)
+    assert await bench.state(one) == "delivered" and not await told(bench)
+    assert await bench.value("select role from inbound") == "receipt"
+    await came(bench, BOOK.format("4711"), sender=sender, to=to)  # the carrier repeats itself
+    await hear(bench.pool, RULES, now + 20, AUDIENCE)
+    assert not await told(bench)
+
+
+async def test_a_subscribers_text_that_looks_like_a_receipt_stays_a_message(bench: Bench) -> None:
+    one, now = bench.message_id(), bench.redis.clock_ms()
+    await bench.accept((one, message(2)))
+    await bench.tell(submitted(one, "4711", sent_ms=now))
+    now = await came(bench, BOOK.format("4711"), BOOK.format("4712"))  # another's message; nobody's
+    await hear(bench.pool, (InboundRule(client="shop"),), now + 10, AUDIENCE)
+    assert len(await told(bench)) == 2 and await bench.state(one) == "submitted"

@@ -29,6 +29,7 @@ HERE = "unit/test_smpp_quirks.py"
 SESSION, RECEIPT, FOLD = "unit/test_smpp_session.py", "unit/test_smpp_receipt.py", "unit/test_ledger_fold.py"
 SUBMIT, PROVIDER, WIRE = "unit/test_smpp_submit.py", "unit/test_smpp_provider.py", "unit/test_smpp_wire.py"
 CONTRACT, MATCHER = "contract/test_provider_contract.py", "integration/test_matcher.py"
+INBOUND = "integration/test_inbound.py"
 
 LINES: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
     1: (
@@ -292,6 +293,13 @@ LINES: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
     63: (
         "inbound parts without the header's flag, texts with it",
         ((HERE, "test_63_the_flag_of_a_header_may_be_wrong"),),
+    ),
+    67: (
+        "receipts without their flag, where nobody set unflagged_receipts",
+        (
+            (INBOUND, "test_a_receipt_without_its_flag_is_known_by_the_id_of_a_message_to_that_number"),
+            (INBOUND, "test_a_subscribers_text_that_looks_like_a_receipt_stays_a_message"),
+        ),
     ),
     65: (
         "one id for all parts of a message",
