@@ -77,7 +77,9 @@ def means(m: Moment) -> str:
         case "submitted":
             said = _OUTCOMES.get(m.get("outcome") or "", "it is on the wire, the carrier has not answered yet")
         case "receipt" | "ended":
-            said = _STATES.get(m.get("state") or "", "")
+            said = _STATES.get(m.get("state") or "", "") if m.get("reason") != Reason.NO_RECEIPT else ""
+        case "callback" if m.get("error"):
+            said = "your application was not told" + ("" if m.get("done_at") else " yet")
         case _:
             said = _EVENTS.get(m["event"], "")
     return f"{said}: {why}" if said and why else said or why
