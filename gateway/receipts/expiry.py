@@ -72,7 +72,7 @@ async def expire(
             if span.due_ms > before_ms:
                 await deadlines.look_again(connection, span, min(before_ms + exactness, span.due_ms - 1))
             elif await deadlines.queued(connection, span):
-                await deadlines.look_again(connection, span, now_ms + DUE_MS)
+                await deadlines.look_again(connection, span, now_ms + exactness)
             else:
                 await deadlines.done(connection, span)
     if ended:

@@ -28,7 +28,8 @@ from tests.chaos.kills import schedule, strike
 from tests.chaos.stage import CARRIERS, WINDOW, Stage, stage
 from tests.chaos.traffic import OWN, Traffic
 
-_REST_S = 600.0
+_REST_S, _RESTS_PER_S = 200.0, 100.0
+"""Nobody waits so long, and a second more for each hundred messages, unless something is stuck."""
 _OPEN = "select count(*) from messages where state in ('accepted', 'scheduled', 'routed', 'submitted', 'unknown')"
 _CALLBACKS = (
     """select (select count(*) from callback_batches) + (select count(*) from callbacks where done_at is null)"""
@@ -85,7 +86,7 @@ async def run(order: Order, path: Path, cluster: Path | None = None) -> Figures:
                 struck = tasks.create_task(deeds, name="kills")
             clock.lap("sending_s")
             await _rest(made, traffic, order)
-        await _stop(made)
+            await _stop(made)
         clock.lap("resting_s")
         evidence = await _evidence(made, traffic, application, struck.result())
         wrong = made.deaths + findings(evidence) + await differences(made.world, since)
@@ -95,7 +96,7 @@ async def run(order: Order, path: Path, cluster: Path | None = None) -> Figures:
 
 async def _rest(made: Stage, traffic: Traffic, order: Order) -> None:
     """Until every message has ended and no carrier has anything to report."""
-    w, deadline_s = made.world, _REST_S + order.validity_s
+    w, deadline_s = made.world, _REST_S + order.messages / _RESTS_PER_S
 
     async def ended() -> bool:
         try:
@@ -111,12 +112,14 @@ async def _stop(made: Stage) -> None:
     """Stop the gateway in order, once nothing is on its way any more: facts, callbacks."""
     w = made.world
     for name in ("api", "dispatch"):
+        made.struck.add(name)
         await w.processes[name].stop()
 
     async def told() -> bool:
         return not await made.queued() and not (await w.rows(_CALLBACKS))[0][0]
 
     await _until(made, told, "queues to be empty and callbacks to be sent", _REST_S)
+    made.struck.add("recorder")
     await w.processes["recorder"].stop()
 
 

@@ -231,6 +231,20 @@ async def test_with_a_short_grace_a_message_without_a_receipt_ends_soon_after_it
     await rollups_equal_rows(bench)
 
 
+async def test_with_a_short_grace_what_left_our_queue_after_its_time_ends_soon_as_well(bench: Bench) -> None:
+    now, days, late = bench.redis.clock_ms(), Days(bench.pool), bench.message_id()
+    await bench.accept((late, message(1, validity_s=20)))
+    await bench.until_recorded()
+    while await expire(bench.pool, days, now + 1_000_000, grace_s=2):
+        pass
+    assert await bench.state(late) == "accepted"
+    await bench.tell(submitted(late, "c1"))
+    await bench.until_recorded()
+    while await expire(bench.pool, days, now + 1_004_000, grace_s=2):
+        pass
+    assert await bench.state(late) == "expired"
+
+
 async def test_the_matcher_waits_while_postgres_is_away(
     valkey_url: str, own_postgres: Callable[..., Awaitable[Any]]
 ) -> None:
