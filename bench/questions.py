@@ -21,7 +21,7 @@ PAIRS: Final = (
 MORE: Final = (
     "carrier,operator,reason", "client,sender,reason", "client,sender,tag", "client,carrier,reason",
     "client,operator,reason", "client,carrier,operator", "sender,carrier,operator", "tag,carrier,operator",
-    "sender,operator,reason", "client,class,sender,tag,operator", ",".join(BY[:-1]),
+    "sender,operator,reason", "client,class,sender,tag,operator",
 )  # fmt: skip
 FILTERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("client=client00", ("", *BY, "carrier,reason", "operator,reason", "sender,operator", "tag,carrier")),
@@ -48,6 +48,8 @@ class Question(NamedTuple):
 
     name: str
     path: str
+    whole: bool = False
+    """It asks for thousands of groups at once, or for what no summary knows: it may take longer."""
 
 
 def questions(since: datetime, until: datetime) -> Iterator[Question]:
@@ -67,9 +69,11 @@ def questions(since: datetime, until: datetime) -> Iterator[Question]:
     for zone in ZONES:
         yield _stats(f"by client,operator in {zone}", span, group_by="client,operator", tz=zone)
     for kind in ("csv", "arrow"):
-        for by, step in (("client,class,sender,tag,operator", ""), ("carrier,operator", "day")):
-            given = {"group_by": by} | ({"step": step} if step else {})
-            yield _stats(f"by {by} each {step or 'span'} as {kind}", span, kind, **given)
+        for by, step in (("client,sender,reason", ""), ("carrier,operator", "week")):
+            yield _stats(f"by {by} each {step or 'span'} as {kind}", span, kind, group_by=by, step=step)
+    for by, step in ((",".join(BY[:-1]), ""), ("client,class,sender,tag,operator", ""), ("carrier", "hour")):
+        whole = _stats(f"by {by} each {step or 'span'}, whole", span, "csv", group_by=by, step=step)
+        yield whole._replace(whole=True)
     old = {"since": since.isoformat(), "until": until.isoformat()}
     for step, by in LISTS:
         yield _stats(f"sums by {by} each {step or 'span'}", old, by=by, **({"step": step} if step else {}))

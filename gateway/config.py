@@ -94,6 +94,15 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     callbacks_keep_days: Annotated[
         float, Meta(gt=0, description="how long callbacks that are over are kept to be looked at and retried")
     ] = 7.0
+    keep_messages_days: Annotated[
+        int, Meta(description="days of messages, submissions, receipts that `sluice db retention` keeps; 0: all")
+    ] = 0
+    keep_minutes_days: Annotated[int, Meta(description="the same of statistics by minutes; 0: all")] = 100
+    keep_quarters_days: Annotated[
+        int, Meta(description="the same of statistics by quarters of an hour and every dimension; 0: all")
+    ] = 400
+    keep_hours_days: Annotated[int, Meta(description="the same of statistics by hours; 0: all")] = 800
+    keep_statistics_days: Annotated[int, Meta(description="the same of statistics by days and weeks; 0: all")] = 0
     state_dir: Annotated[
         str,
         Meta(

@@ -41,8 +41,8 @@ PAGING: Final = ("limit", "cursor")
 KNOWN: Final = (*OWN, *PAGING, "since", "until", "step", *BY)
 USUAL: Final = 1_000
 """Groups of a page unless asked for more."""
-WITHIN_S: Final = 0.1
-"""A page of so many may be a short one after this time."""
+MOST_ROWS: Final = 220_000
+"""Of roll-ups, for such a page: rather it is a short one."""
 
 PARAMETERS: Final = (
     Parameter("from", "accepted then or later; a day ago when not given", {"type": "string", "format": "date-time"}),
@@ -159,7 +159,15 @@ def read(c: Call, more: tuple[str, ...] = (), usual: int = USUAL) -> Asked | Pro
         only["client"] = [c.client] if c.client in only.get("client", [c.client]) else []
     limit, after = paging
     return Asked(
-        since_ms, until_ms, by, step, zone, only, limit=limit, after=after, within_s=None if limit > USUAL else WITHIN_S
+        since_ms,
+        until_ms,
+        by,
+        step,
+        zone,
+        only,
+        limit=limit,
+        after=after,
+        most_rows=None if limit > USUAL else MOST_ROWS,
     )
 
 

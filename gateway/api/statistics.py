@@ -74,7 +74,7 @@ async def get_stats(c: Call) -> Answer:
             return paging
         asked = Asked(since_ms, until_ms, tuple(by), step, only=allowed, latencies=False)
         return await figures.get_sums(
-            c, msgspec.structs.replace(asked, limit=paging[0], after=paging[1], within_s=figures.WITHIN_S)
+            c, msgspec.structs.replace(asked, limit=paging[0], after=paging[1], most_rows=figures.MOST_ROWS)
         )
     paging = figures.paging_of(given, len(by) + 1)
     if isinstance(paging, Problem):

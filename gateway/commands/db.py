@@ -12,6 +12,7 @@ import click
 
 from gateway.commands.bi_user import bi_user
 from gateway.commands.recount import recount_command
+from gateway.commands.retention import retention_command
 from gateway.commands.settings import read_settings
 from gateway.commands.teaching import SETTINGS, lesson
 from gateway.store.migrate import MigrationError, migrate
@@ -46,3 +47,4 @@ def migrate_command(path: Path | None, postgres_url: str | None) -> None:
 
 command.add_command(bi_user)
 command.add_command(recount_command)
+command.add_command(retention_command)

@@ -5,8 +5,9 @@ In: what is asked. Out: `Slice`s, oldest first. Never: a message, a decision abo
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,10 +16,11 @@ import msgspec
 from gateway.ledger.slices import COUNTS, DAY_MS, DIMENSIONS, HOUR_MS, LATENCIES, STATES
 from gateway.stats import sources
 from gateway.stats.figures import Figures, nothing
-from gateway.stats.spans import Span, Step, spans, steps
+from gateway.stats.spans import Span, Step, in_days, spans, steps
 from gateway.store import figures, summaries
 from gateway.store.figures import Found, Part, Wanted
 from gateway.store.pool import Pool
+from gateway.store.retention import kept_since
 from gateway.store.summaries import Fresh
 
 MOST: Final = 10_000
@@ -45,8 +47,8 @@ class Asked(msgspec.Struct, frozen=True):
     latencies: bool = True
     limit: int = MOST
     after: Place | None = None
-    within_s: float | None = None
-    """Rather a short page than to read on for longer; None: a page is full or the last one."""
+    most_rows: int | None = None
+    """Rather a short page than to add up many more rows; None: a page is full or the last one."""
 
 
 class Slice(msgspec.Struct, gc=False):
@@ -86,9 +88,11 @@ async def page(pool: Pool, asked: Asked) -> Page:
     is_cut = False
     async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         fresh = summaries.NOTHING
-        if view is None:
+        if (kept := await kept_since(connection, "stats_quarter_all")) is not None:
+            wanted = in_days(wanted, int(datetime.combine(kept, datetime.min.time(), UTC).timestamp() * 1000))
+        if view is None and wanted:
             fresh = await summaries.fresh(connection, wanted[0][0], wanted[-1][1])
-        begun, at, most_ms = time.monotonic(), 0, _FIRST_MS.get(asked.step or "", asked.until_ms)
+        at, read, most_ms = 0, 0, _FIRST_MS.get(asked.step or "", asked.until_ms)
         while at < len(wanted):
             some = _some(wanted, at, most_ms)
             after = (0, asked.after[1]) if asked.after is not None and some[0][0] == asked.after[0] else None
@@ -99,11 +103,13 @@ async def page(pool: Pool, asked: Asked) -> Page:
             for one in found:
                 groups.setdefault((some[one.step][0], one.values), []).append(one)
             at += len(some)
-            late = asked.within_s is not None and time.monotonic() - begun > asked.within_s and bool(groups)
-            if is_cut := len(found) >= rows or len(groups) > asked.limit or (late and at < len(wanted)):
+            lately = sum(one.read for one in found)
+            read += lately
+            left = math.inf if asked.most_rows is None or not groups else (asked.most_rows - read) / max(1, lately)
+            if is_cut := len(found) >= rows or len(groups) > asked.limit or (left <= 0 and at < len(wanted)):
                 break
             lacking = (asked.limit + 1 - len(groups)) / max(1, len(groups) - known)
-            most_ms = int((some[-1][1] - some[0][0]) * min(8.0, 1.2 * lacking))
+            most_ms = int((some[-1][1] - some[0][0]) * min(8.0, 1.2 * lacking, left))
     return _page(groups, is_cut, asked, states, columns)
 
 

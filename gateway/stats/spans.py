@@ -71,6 +71,15 @@ def _next(at_ms: int, step: str, zone: ZoneInfo) -> int:
     return max(after - after % QUARTER_MS, at_ms + QUARTER_MS)
 
 
+def in_days(asked: Sequence[Step], until_ms: int) -> list[Step]:
+    """The same where only UTC days are known before a time: what begins or ends earlier does so at midnight."""
+
+    def whole(at: int) -> int:
+        return at - at % DAY_MS if at < until_ms else at
+
+    return [(whole(begin), whole(end)) for begin, end in asked if whole(begin) < whole(end)]
+
+
 def with_hours(found: Sequence[Span]) -> list[Span]:
     """The same where there are rows of hours: of quarters only what is no whole hour is left."""
     hours: list[Span] = []

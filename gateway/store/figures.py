@@ -44,6 +44,8 @@ class Found(NamedTuple):
     currency: str
     sums: tuple[int | str | None, ...]
     """In the order of the columns asked for; histograms as decimal numbers in text."""
+    read: int
+    """How many rows it was added up from."""
 
 
 async def read(connection: asyncpg.Connection, parts: Sequence[Part], wanted: Wanted) -> list[Found]:
@@ -54,7 +56,7 @@ async def read(connection: asyncpg.Connection, parts: Sequence[Part], wanted: Wa
     await connection.execute(_PREPARE)
     rows = await connection.fetch(query.sql, *query.given)
     width = 1 + len(wanted.by)
-    return [Found(row[0], row[1:width], row[width], row[width + 1 :]) for row in map(tuple, rows)]
+    return [Found(row[0], row[1:width], row[width], row[width + 1 : -1], row[-1]) for row in map(tuple, rows)]
 
 
 class _Query:
@@ -65,7 +67,7 @@ class _Query:
         self.given: list[Any] = []
         self._wanted = wanted
         self._keys = "".join(f", t.{name}" for name in (*wanted.by, "currency"))
-        self._sums = "".join(f", sum(t.{name}) as {name}" for name in wanted.columns)
+        self._sums = "".join(f", sum(t.{name}) as {name}" for name in wanted.columns) + ", count(*) as read"
         self._filters = "".join(
             f" and t.{name} = any({self._give(list(values))}::text[])" for name, values in wanted.only.items()
         )
@@ -117,12 +119,12 @@ class _Query:
         arrays = ", ".join(f"{self._give(list(one))}::int[]" for one in zip(*uses, strict=True))
         source = f"from ({found}) t join unnest({arrays}) as u(n, step, sign) on u.n = t.n"
         if len({step for _, step, _ in uses}) == len(uses) and all(sign == 1 for *_, sign in uses):
-            columns = "".join(f", t.{name}" for name in self._wanted.columns)
+            columns = "".join(f", t.{name}" for name in (*self._wanted.columns, "read"))
             return f"select u.step as n{self._keys}{columns} {source}"
         sums = "".join(
             f", sum(case u.sign when 1 then t.{name} else -t.{name} end) as {name}" for name in self._wanted.columns
         )
-        return f"select u.step as n{self._keys}{sums} {source} group by u.step{self._keys}"
+        return f"select u.step as n{self._keys}{sums}, sum(t.read) as read {source} group by u.step{self._keys}"
 
     def _page(self, found: str) -> str:
         wanted = self._wanted
@@ -136,6 +138,6 @@ class _Query:
         sums = ", ".join(f"g.{name}::text" if name in LATENCIES else f"g.{name}::bigint" for name in wanted.columns)
         keys = ", ".join(("g.n", *(f"g.{name}" for name in wanted.by), "g.currency"))
         return (
-            f"select {keys}, {sums} from ({found}) g where ({some}){behind}"
+            f"select {keys}, {sums}, g.read::bigint from ({found}) g where ({some}){behind}"
             f" order by {order} fetch first {wanted.rows} rows with ties"
         )

@@ -30,6 +30,9 @@ VIEWS: Final = {
 }
 """Those with few rows first."""
 
+_ORDER: Final = ("client", "class", "operator", "carrier", "sender", "tag", "reason", "country")
+"""On the disk, so that rows of one group stand together: adding up thousands of groups takes half the time."""
+
 BY_HOURS: Final = ("countries", "tags")
 _LOCK: Final = "select pg_try_advisory_xact_lock(7517005, 2)"
 _AGAIN_MS: Final = 3_600_000
@@ -135,4 +138,5 @@ def _summed(table: str, source: str, at: str, dimensions: tuple[str, ...]) -> It
     yield (
         f"insert into {table} (at, {keys}, {', '.join(COLUMNS)}) select {at}, {keys}, {sums} from {source}"
         f" where at >= $1 and at < $2 group by 1, {keys} having num_nonnulls({sums}) > 0"
+        f" order by 1, {', '.join(name for name in _ORDER if name in dimensions)}"
     )

@@ -7,6 +7,12 @@ create table statistics_by_day (
 );
 comment on table statistics_by_day is 'One row: the first day of which fine roll-ups have a partition; older ones are in days.stats_…_before';
 
+create table dropped_days (
+    "table"             text primary key,
+    before              date not null
+);
+comment on table dropped_days is 'Days before this one were dropped from a partitioned table, see `sluice db retention`';
+
 do $$
 declare
     fine   text[] := array['stats_minute', 'stats_hour', 'stats_quarter_all', 'stats_hour_sides', 'stats_hour_carriers',

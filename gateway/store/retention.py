@@ -1,0 +1,143 @@
+"""Drops days that are old enough, table by table, while everything goes on.
+
+In: how long each kind of rows is kept, the date. Out: what was dropped. Never: a day with a message that has not ended,
+nor what anybody would wait for: a partition is detached without a lock on its table, and then dropped.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from gateway.ledger.slices import VIEWS
+from gateway.store import summaries
+from gateway.store.pool import connect
+
+LEAST_DAYS: Final = 36
+"""send_at may lie 30 days ahead, and a receipt looks back 35."""
+
+PARTITIONED: Final[Mapping[str, tuple[str, ...]]] = {
+    "messages": ("submissions", "receipts", "inbound", "notes", "waiting", "messages"),
+    "minutes": ("stats_minute",),
+    "quarters": ("stats_quarter_all",),
+    "hours": ("stats_hour", "stats_hour_sides", "stats_hour_carriers", "stats_hour_clients"),
+}
+_OTHER: Final[Mapping[str, tuple[str, ...]]] = {
+    "quarters": tuple(f"summary_hour_{name}" for name in summaries.BY_HOURS),
+    "statistics": (
+        *(view.tables[1] for view in VIEWS),
+        *(f"summary_day_{name}" for name in summaries.VIEWS if name != "all"),
+        *(f"summary_week_{name}" for name in summaries.VIEWS),
+        "summaries",
+    ),
+}
+"""Tables with few rows a day, which are deleted."""
+
+_WAIT: Final = "set statement_timeout = '30s'"
+"""Detaching waits for readers of the table that were there before; nobody waits for it."""
+
+_PARTITIONS: Final = """
+select p.relname as parent, c.relname as child, i.inhdetachpending as pending,
+    case when c.relname like '%\\_before' then (select since - 1 from statistics_by_day)
+         else to_date(right(c.relname, 8), 'YYYYMMDD') end as last
+from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_class p on p.oid = i.inhparent
+where c.relnamespace = 'days'::regnamespace and c.relkind = 'r' order by last, parent
+"""
+_LEFT: Final = """
+select c.relname from pg_class c where c.relnamespace = 'days'::regnamespace and c.relkind = 'r'
+    and c.relname ~ '_(\\d{8}|before)$' and not exists (select from pg_inherits i where i.inhrelid = c.oid)
+"""
+
+
+class Ages(msgspec.Struct, frozen=True):
+    """Days that each kind is kept; 0: for ever."""
+
+    messages: int = 0
+    minutes: int = 0
+    quarters: int = 0
+    hours: int = 0
+    statistics: int = 0
+
+
+class RetentionError(Exception):
+    """It cannot be done. The text says why, for a person."""
+
+
+async def drop_old(url: str, ages: Ages, today: datetime.date) -> list[str]:
+    """The names of what was dropped. Raises StoreAwayError, RetentionError, and asyncpg's error when readers stood in
+    the way for half a minute: what is left goes the next time."""
+    for name, days in msgspec.structs.asdict(ages).items():
+        if 0 < days < LEAST_DAYS:
+            raise RetentionError(
+                f"keep_{name}_days is {days}: it is 0 or at least {LEAST_DAYS}, because send_at may lie 30 days ahead"
+                " and receipts look back 35"
+            )
+    connection = await connect(url)
+    try:
+        await connection.execute(_WAIT)
+        dropped = [await _drop(connection, row["relname"]) for row in await connection.fetch(_LEFT)]
+        for kind, tables in PARTITIONED.items():
+            if days := getattr(ages, kind):
+                before = today - datetime.timedelta(days=days)
+                if kind == "messages":
+                    before = await _all_ended(connection, before)
+                dropped += await _partitions(connection, tables, before)
+        for kind, tables in _OTHER.items():
+            if days := getattr(ages, kind):
+                await _rows(connection, tables, today - datetime.timedelta(days=days))
+        return dropped
+    finally:
+        await connection.close()
+
+
+async def _all_ended(connection: asyncpg.Connection, before: datetime.date) -> datetime.date:
+    """The first day with a message that has not ended, or `before`."""
+    for row in await connection.fetch(_PARTITIONS):
+        open_ = f"select exists (select from days.{row['child']} where final_at is null)"
+        if row["parent"] == "messages" and row["last"] < before and await connection.fetchval(open_):
+            found: datetime.date = row["last"]
+            return found
+    return before
+
+
+async def _partitions(connection: asyncpg.Connection, tables: tuple[str, ...], before: datetime.date) -> list[str]:
+    dropped = []
+    for row in await connection.fetch(_PARTITIONS):
+        if row["parent"] in tables and (row["last"] < before or row["pending"]):
+            how = "finalize" if row["pending"] else "concurrently"
+            await connection.execute(
+                'insert into dropped_days ("table", before) values ($1, $2) on conflict ("table") do update'
+                " set before = greatest(dropped_days.before, excluded.before)",
+                row["parent"],
+                before,
+            )
+            await connection.execute(f"alter table {row['parent']} detach partition days.{row['child']} {how}")
+            dropped.append(await _drop(connection, row["child"]))
+    return dropped
+
+
+async def _drop(connection: asyncpg.Connection, child: str) -> str:
+    await connection.execute(f"drop table days.{child}")
+    return child
+
+
+async def _rows(connection: asyncpg.Connection, tables: tuple[str, ...], before: datetime.date) -> None:
+    for table in tables:
+        while True:  # a day at a time, so that no transaction is a long one
+            done = await connection.execute(
+                f"delete from {table} where at < least($1::date::timestamp at time zone 'UTC',"
+                f" (select min(at) from {table}) + interval '1 day')",
+                before,
+            )
+            if done == "DELETE 0":
+                break
+
+
+async def kept_since(connection: asyncpg.Connection, table: str) -> datetime.date | None:
+    """The first day that retention has left of a table; None: it never dropped one."""
+    found: datetime.date | None = await connection.fetchval('select before from dropped_days where "table" = $1', table)
+    return found
