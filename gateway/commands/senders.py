@@ -141,7 +141,7 @@ _Found = tuple[str, str, tuple[str, ...], Standing]
 def _standings(plan: Plan, registry: Senders, name: str, client: str, classes: tuple[str, ...]) -> list[_Found]:
     """By carrier and operator, classes of which the same is said together."""
     found: list[_Found] = []
-    for carrier in (c for c in plan.carriers if not c.sandbox):
+    for carrier in plan.carriers:
         for operator in plan.operators:
             said: dict[Standing, list[str]] = {}
             for klass in (k for k in classes if k in (carrier.classes or classes)):

@@ -44,6 +44,7 @@ async def peak(
     names = [name for name in DIMENSIONS if name in each]
     columns = "".join(f", {name}" for name in names)
     filters = "".join(f" and {name} = ${number}" for number, name in enumerate(only, 4))
+    filters += "".join(f" and {name} <> ''" for name in names)  # what has none is nobody's
     sql = (
         f"select date_trunc('{unit}', at, $3) as begun, sum(parts)::bigint as parts{columns} from {table}"
         f" where at >= $1 and at < $2{filters} group by 1{columns} having sum(parts) > 0 order by 2 desc, 1 limit 1"

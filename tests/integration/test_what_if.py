@@ -87,6 +87,8 @@ async def test_limits_that_last_week_would_have_reached_are_told_with_their_line
     assert "busiest hour of last week had 160 parts of shop" in found[1].sentence
     text = document(rate=4, hour=160)
     assert await low_limits(bench.pool, text, read(text)) == []
+    text += '\n[[limit]]\ntag = "*"\nparts = 1\nper = "day"\n'  # nothing of it had a tag
+    assert await low_limits(bench.pool, text, read(text)) == []
 
 
 async def test_two_plans_are_compared_on_what_was_really_sent(bench: Bench) -> None:
