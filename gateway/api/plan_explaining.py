@@ -51,7 +51,7 @@ SOURCES: Final = {
     "numbers": "The numbering plan that was imported says so.",
     "phonenumbers": "The tables of the library phonenumbers say so.",
     "lookup": "The plan's lookup service said so.",
-    "rest": "No table names its operator: it belongs to the plan's rest.",
+    "rest": "No operator of the plan is known to have it: it belongs to the plan's rest.",
 }
 """How an operator is known, in words."""
 
