@@ -85,8 +85,9 @@ async def run(order: Order, path: Path, cluster: Path | None = None) -> Figures:
                 deeds = strike(made, kills, lambda: len(traffic.accepted), order.messages)
                 struck = tasks.create_task(deeds, name="kills")
             clock.lap("sending_s")
-            await _rest(made, traffic, order)
-            await _stop(made)
+            deadline_s = _REST_S + order.messages / _RESTS_PER_S
+            await _rest(made, traffic, deadline_s)
+            await _stop(made, deadline_s)
         clock.lap("resting_s")
         evidence = await _evidence(made, traffic, application, struck.result())
         wrong = made.deaths + findings(evidence) + await differences(made.world, since)
@@ -94,9 +95,9 @@ async def run(order: Order, path: Path, cluster: Path | None = None) -> Figures:
         return _figures(order, evidence, struck.result(), traffic, application, wrong, clock)
 
 
-async def _rest(made: Stage, traffic: Traffic, order: Order) -> None:
+async def _rest(made: Stage, traffic: Traffic, deadline_s: float) -> None:
     """Until every message has ended and no carrier has anything to report."""
-    w, deadline_s = made.world, _REST_S + order.messages / _RESTS_PER_S
+    w = made.world
 
     async def ended() -> bool:
         try:
@@ -108,7 +109,7 @@ async def _rest(made: Stage, traffic: Traffic, order: Order) -> None:
     await _until(made, ended, "every message to end", deadline_s)
 
 
-async def _stop(made: Stage) -> None:
+async def _stop(made: Stage, deadline_s: float) -> None:
     """Stop the gateway in order, once nothing is on its way any more: facts, callbacks."""
     w = made.world
     for name in ("api", "dispatch"):
@@ -118,7 +119,7 @@ async def _stop(made: Stage) -> None:
     async def told() -> bool:
         return not await made.queued() and not (await w.rows(_CALLBACKS))[0][0]
 
-    await _until(made, told, "queues to be empty and callbacks to be sent", _REST_S)
+    await _until(made, told, "queues to be empty and callbacks to be sent", deadline_s)
     made.struck.add("recorder")
     await w.processes["recorder"].stop()
 
