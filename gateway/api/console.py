@@ -72,6 +72,11 @@ async def page(c: Call) -> Answer:
     return web.Response(body=_page(), headers=headers)
 
 
+async def home(c: Call) -> Answer:
+    """Who opens the bare address in a browser is led to the console."""
+    return web.Response(status=302, headers={"Location": "/docs"})
+
+
 async def serve_asset(c: Call) -> Answer:
     """One of its files. The address changes with the content, so that it may be kept for long."""
     name = c.params["file"]

@@ -308,6 +308,7 @@ TABLE: Final[Table] = Table(
             "This document.",
             {200: "application/json"},
         ),
+        Route("GET", "/", None, console.home, "To /docs.", {}, listed=False),
         Route("GET", "/docs", None, console.page, "Try this API in a browser.", {200: "text/html"}),
         Route("GET", "/docs/assets/{file}", None, console.serve_asset, "What /docs needs.", {}, listed=False),
         Route("GET", "/docs/guide", None, pages.guide(lambda: TABLE), "How to use this API.", {200: "text/html"}),

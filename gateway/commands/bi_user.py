@@ -73,6 +73,8 @@ def bi_user(
     click.echo(f"{name} reads {seen}.")
     if made:
         click.echo(f"password  {made}\n          (shown this once)")
+    elif given is None:
+        click.echo("password  as it was; --new-password makes another")
     if server is not None:
         click.echo(_how_to_connect(server, name))
 

@@ -251,6 +251,7 @@ async def test_the_documentation_explains_every_code(api: Api) -> None:
 
 async def test_the_console_loads_only_files_of_this_server(api: Api) -> None:
     page = await api.get("/docs", key=None)
+    assert (await api.get("/", key=None)).body == page.body
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "script-src 'self';" in policy and "http" not in policy
     wanted = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
