@@ -57,6 +57,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Submissions of which nobody knows whether the carrier took them, newest first.",
         {200: UncertainOnes},
         codes=(Code.QUERY_INVALID, Code.POSTGRES_AWAY),
-        parameters=_FILTERS,
+        parameters=(
+            *_FILTERS,
+            Parameter("open", "true: only those whose message has not ended", {"type": "boolean", "default": False}),
+        ),
     ),
 )

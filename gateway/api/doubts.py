@@ -36,6 +36,7 @@ from gateway.store.retries import Failed, count
 _RETRY_S: Final = 60.0
 _DAY_MS: Final = 86_400_000
 _FILTERS: Final = ("carrier", "since", "limit")
+_YES_NO: Final = ("true", "false")
 
 
 async def retry_failed(c: Call) -> Answer:
@@ -113,10 +114,12 @@ async def list_orphans(c: Call) -> Answer:
 
 async def list_uncertain(c: Call) -> Answer:
     """Submissions of which nobody knows whether the carrier took them."""
-    given = _given(c)
+    given = _given(c, "open")
     if isinstance(given, Problem):
         return given
-    rows = await ask(doubts.doubtful(c.gate.pool, *given))
+    if (open_only := c.request.query.get("open", "false")) not in _YES_NO:
+        return query.invalid("open", "`open` is true or false.")
+    rows = await ask(doubts.doubtful(c.gate.pool, *given, open_only=open_only == "true"))
     if isinstance(rows, Problem):
         return rows
     views = [
@@ -136,11 +139,11 @@ async def list_uncertain(c: Call) -> Answer:
     return call.answer(UncertainOnes(views))
 
 
-def _given(c: Call) -> tuple[str | None, int, int] | Problem:
+def _given(c: Call, *more: str) -> tuple[str | None, int, int] | Problem:
     """Carrier, since when, and how many; by default those of the last week."""
     given = c.request.query
     since, limit = query.time_ms(given, "since"), query.limit(given)
-    if wrong := query.known_only(given, _FILTERS):
+    if wrong := query.known_only(given, (*_FILTERS, *more)):
         return wrong
     if isinstance(since, Problem):
         return since

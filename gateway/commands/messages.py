@@ -128,10 +128,12 @@ def _tried(orphan: dict[str, Any]) -> str:
 @_CARRIER
 @_SINCE
 @_LIMIT
+@click.option("--open", "open_only", is_flag=True, help="Only those whose message has not ended.")
 @_JSON
-def uncertain_command(carrier: str | None, since: str, limit: int, as_json: bool) -> None:
+def uncertain_command(carrier: str | None, since: str, limit: int, open_only: bool, as_json: bool) -> None:
     """List submissions of which nobody knows whether the carrier took them, newest first."""
-    found = Client().get("/v1/uncertain", {"carrier": carrier, "since": past(since), "limit": str(limit)})["uncertain"]
+    given = {"carrier": carrier, "since": past(since), "limit": str(limit), "open": "true" if open_only else None}
+    found = Client().get("/v1/uncertain", given)["uncertain"]
     if as_json:
         print_json(found)
         return

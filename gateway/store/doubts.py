@@ -53,13 +53,16 @@ async def orphans(pool: Pool, carrier: str | None, since_ms: int, limit: int) ->
     return [Orphan(*row) for row in rows]
 
 
-async def doubtful(pool: Pool, carrier: str | None, since_ms: int, limit: int) -> list[Doubtful]:
-    """Those that no late answer and no receipt has settled yet. Raises StoreAwayError."""
+async def doubtful(
+    pool: Pool, carrier: str | None, since_ms: int, limit: int, *, open_only: bool = False
+) -> list[Doubtful]:
+    """Those that no late answer and no receipt has settled yet; `open_only`: nor the end of their message. Raises
+    StoreAwayError."""
     found: list[Any] = await pool.fetch(
         "select s.message_id, s.sent_at, s.attempt, s.part, s.carrier, s.reason, m.client, m.class, m.state"
         " from submissions s join messages m on m.id = s.message_id"
         " where s.kind = 3 and s.sent_at >= $1 and ($2::text is null or s.carrier = $2) and not m.test"
-        " order by s.sent_at desc limit $3",
-        *(since_ms, carrier, limit),
+        " and not ($4 and m.final_at is not null) order by s.sent_at desc limit $3",
+        *(since_ms, carrier, limit, open_only),
     )
     return [Doubtful(*row) for row in found]

@@ -150,6 +150,10 @@ async def test_orphans_and_uncertain_submissions_are_listed_until_they_are_settl
     assert "*" in masked["to"]
     assert await bench.value("select count(*) from bi.orphans") == 1
     assert await bench.value("select message_id from bi.uncertain") == one
+    assert await listed("uncertain", "--open") == [doubt]
+    for final, open_ones in (("now()", []), ("null", [doubt])):
+        await bench.pool.execute(f"update messages set final_at = {final}")
+        assert await listed("uncertain") == [doubt] and await listed("uncertain", "--open") == open_ones
     await bench.tell(submitted(one, "c9", sent_ms=now, late=True))
     await bench.until_recorded()
     assert await listed("uncertain") == []
