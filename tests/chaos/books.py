@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from gateway.ledger.slices import COLUMNS, VIEWS
-from tests.acceptance.gateway_account import check_ledger
+from tests.acceptance.gateway_account import check_rollups
 from tests.acceptance.gateway_world import World
 
 
@@ -19,7 +19,7 @@ async def differences(w: World, since: datetime) -> list[str]:
     """Recounts everything from this day on; what changed by it, and what the queries found."""
     found = []
     try:
-        await check_ledger(w)
+        await check_rollups(w)
     except AssertionError as e:
         found.append(f"books: {e}")
     before = await _slices(w)
