@@ -29,7 +29,7 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 

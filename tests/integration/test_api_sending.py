@@ -389,7 +389,7 @@ async def test_after_a_lost_reply_of_redis_a_repeat_with_the_key_settles_it(
     lost = await api.post(path, document, headers={"Idempotency-Key": "k1"})
     assert (lost.status, lost.code) == (503, "redis_away")
     monkeypatch.setattr(Acceptor, "accept", accept)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (again := await api.post(path, document, headers={"Idempotency-Key": "k1"})).status == 409:
             assert again.code == "request_running"  # until the key has been reopened
     assert again.status == 202
@@ -408,7 +408,7 @@ async def test_a_batch_is_told_to_come_later_when_too_many_wait(api: Api, monkey
     monkeypatch.setattr(Acceptor, "accept", accept_slowly)
     monkeypatch.setattr("gateway.api.intake._CROWD", 3)
     first = asyncio.create_task(api.post("/v1/messages/batch", {"messages": [MESSAGE] * 5000}))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         while (r := await api.post("/v1/messages/batch", {"messages": []})).code != "intake_full":
             pass
     assert r.status == 429 and r.headers["Retry-After"]
@@ -428,7 +428,7 @@ async def test_a_closed_shard_is_503_with_its_reason(api: Api) -> None:
 async def test_a_full_intake_is_429_and_what_was_accepted_stays(valkey_url: str, postgres_url: str) -> None:
     async with running(valkey_url, postgres_url, intake_limit=3) as api:
         await api.post("/v1/messages/batch", {"messages": [MESSAGE] * 3})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (r := await api.post("/v1/messages", MESSAGE)).status == 202:  # the depth is measured now and then
                 pass
         assert (r.status, r.code) == (429, "intake_full") and int(r.headers["Retry-After"]) > 0

@@ -107,7 +107,7 @@ async def test_a_sample_fails_is_seen_and_is_sent_again(api: Api, notifier: Live
         app.requests[0].verify(secret)
         assert app.events[0]["type"] == "message.failed" and app.events[0]["data"]["meta"] == {"sample": True}
         path = f"/v1/callbacks?event_id={sent.json['event_id']}"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (found := (await api.get(path)).json["callbacks"]):
                 await asyncio.sleep(0.02)
         (seen,) = found
@@ -119,7 +119,7 @@ async def test_a_sample_fails_is_seen_and_is_sent_again(api: Api, notifier: Live
         assert (await api.post("/v1/callbacks/retry", {"endpoint": endpoint})).json == {"retried": 1}
         await app.got(2)
         assert app.requests[0].headers["webhook-id"] == app.requests[1].headers["webhook-id"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await api.get("/v1/callbacks?state=delivered")).json["callbacks"]:
                 await asyncio.sleep(0.02)
         assert (await api.post("/v1/callbacks/retry", {"event_id": sent.json["event_id"]})).json == {"retried": 1}

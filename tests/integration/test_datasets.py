@@ -18,7 +18,7 @@ from gateway.store import datasets
 from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 @pytest.fixture

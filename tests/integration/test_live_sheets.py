@@ -19,7 +19,7 @@ from gateway.store import datasets, plans
 from gateway.store.pool import Pool
 from gateway.streams.link import Redis
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 PLAN = """
 [defaults]
 currency = "RUB"

