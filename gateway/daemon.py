@@ -101,7 +101,7 @@ async def run(
         plan = LivePlan(redis)
         stages.start("plan", plan.watch())
         stages.start("plan mirror", keep_published(pool, redis))
-        datasets = live_datasets.LiveDatasets(redis, pool, directory_of(settings.cache_dir, settings.redis_url))
+        datasets = live_datasets.LiveDatasets(redis, pool, directory_of(settings.cache_dir, settings.redis_url), owner)
         live_sheets.attach(datasets, plan)
         live_numbers.attach(datasets, plan)
         stages.start("datasets", datasets.watch())

@@ -50,6 +50,14 @@ class DatasetKept(msgspec.Struct):
     remarks: Annotated[Sequence[str], Meta(description="what else to know, in sentences")]
 
 
+class DatasetUse(msgspec.Struct):
+    """How far processes are with the version in use: they fetch and compile it first."""
+
+    version: Annotated[int | None, Meta(description="the version in use; null: none")]
+    processes: Annotated[int, Meta(description="processes that run and use this kind")]
+    ready: Annotated[int, Meta(description="those of them that use this version already")]
+
+
 class DatasetReturn(msgspec.Struct, forbid_unknown_fields=True):
     """Which version to return to."""
 

@@ -10,6 +10,7 @@ from gateway.api.dataset_documents import (
     DatasetKept,
     DatasetReturn,
     Datasets,
+    DatasetUse,
     DatasetView,
     NumberView,
     Unmapped,
@@ -89,6 +90,15 @@ ROUTES: Final = (
         DatasetReturn,
         codes=(Code.UNKNOWN_DATASET, *_AWAY),
         needs_body=False,
+    ),
+    Route(
+        "GET",
+        "/v1/datasets/{kind}/use",
+        "plan",
+        datasets.show_use,
+        "How many processes use the active version of the kind already: each machine fetches and compiles it first.",
+        {200: DatasetUse},
+        codes=(Code.UNKNOWN_DATASET, *_AWAY),
     ),
     Route(
         "POST",

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.api import call, query
 from gateway.api.call import Answer, Call
-from gateway.api.dataset_documents import DatasetEnded, DatasetKept, DatasetReturn, Datasets, DatasetView
+from gateway.api.dataset_documents import DatasetEnded, DatasetKept, DatasetReturn, Datasets, DatasetUse, DatasetView
 from gateway.api.intake import why
 from gateway.api.problems import Code, Problem, RowFault, problem
 from gateway.api.reading import store_away
@@ -29,6 +29,7 @@ from gateway.live import datasets as live_datasets
 from gateway.store import datasets
 from gateway.store.datasets import Dataset
 from gateway.store.pool import StoreAwayError
+from gateway.streams import using
 from gateway.streams.link import RedisAwayError, ScriptError
 
 MAX_BYTES: Final = 4 << 30
@@ -96,6 +97,22 @@ async def rollback(c: Call) -> Answer:
     gate = c.gate
     done = await _asked(live_datasets.rollback(gate.pool, gate.redis, c.params["kind"], version, who=c.who))
     return done if isinstance(done, Problem) else call.answer(view(done))
+
+
+async def show_use(c: Call) -> Answer:
+    """How many processes use the version in use already."""
+    kind = c.params["kind"]
+    if kind not in KINDS:
+        return unknown_kind()
+    active = await ask(datasets.active(c.gate.pool, kind))
+    if isinstance(active, Problem):
+        return active
+    try:
+        found = await using.versions(c.gate.redis, kind)
+    except (RedisAwayError, ScriptError) as e:
+        return why(e)
+    version = active.version if active is not None else None
+    return call.answer(DatasetUse(version, len(found), found.count(version or 0)))
 
 
 async def deactivate(c: Call) -> Answer:

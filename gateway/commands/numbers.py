@@ -104,6 +104,7 @@ def import_(
         version = None if dry_run else access.put(kind, kept, report.rows, note, ", ".join(s.name for s in sources))
     if version is not None and activate:
         access.activate(_version(access, version))
+        _wait(access, kind, version)
     _say(version, kind, activate, as_json, report, changed)
 
 
@@ -129,6 +130,7 @@ def activate_command(version: int, config: Path | None) -> None:
     access = find_access(config)
     found = _version(access, version)
     access.activate(found)
+    _wait(access, found.kind, version)
     click.echo(f"Version {version} of {found.kind} is live.")
 
 
@@ -140,7 +142,10 @@ def activate_command(version: int, config: Path | None) -> None:
 @CONFIG_OR_API
 def rollback_command(kind: str, version: int | None, config: Path | None) -> None:
     """Return to a version; without one, to that which was live before."""
-    click.echo(f"Version {find_access(config).rollback(kind, version)} of {kind} is live.")
+    access = find_access(config)
+    back = access.rollback(kind, version)
+    _wait(access, kind, back)
+    click.echo(f"Version {back} of {kind} is live.")
 
 
 @command.command("deactivate", epilog=lesson("sluice numbers deactivate ported", source=EITHER))
@@ -197,6 +202,14 @@ def _version(access: Access, version: int) -> DatasetView:
     if found is None or found.kind not in KINDS:
         raise click.ClickException(f"There is no version {version}: sluice numbers list")
     return found
+
+
+def _wait(access: Access, kind: str, version: int) -> None:
+    """Processes compile a version that was not fetched ahead, which takes its time with millions of rows."""
+    if not shown.wait_for_all(version, kind, lambda: access.use(kind, version)):
+        click.echo(
+            "Some processes have not got it after five minutes: their log says why (dataset_not_fetched).", err=True
+        )
 
 
 def _too_bad(report: Report) -> str:

@@ -8,6 +8,7 @@ machine goes on working, also after a restart. A version that waits to be made a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
@@ -24,6 +25,7 @@ from gateway.message import UnknownVersionError
 from gateway.store import datasets
 from gateway.store.datasets import Dataset, Entry, Standing
 from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams import using
 from gateway.streams.link import Redis, RedisAwayError, ScriptError
 from gateway.streams.mirror import Mirror
 
@@ -73,9 +75,11 @@ class LiveDatasets:
     until cancelled; `current(kind)` at any time. Kinds that nobody listens to are not fetched.
     """
 
-    def __init__(self, redis: Redis, pool: Pool, directory: Path) -> None:
-        """`directory`: see `cache_files.directory_of`."""
-        self._redis, self._mirror = redis, Mirror(redis)
+    def __init__(self, redis: Redis, pool: Pool, directory: Path, process: str = "") -> None:
+        """`directory`: see `cache_files.directory_of`. `process`: under which name it tells what it uses; empty: it
+        tells nobody."""
+        self._redis, self._mirror, self._process = redis, Mirror(redis), process
+        self._changed = asyncio.Event()
         self._pool = pool
         self._files = CacheFiles(directory)
         self._listeners: dict[str, list[Listener]] = {}
@@ -119,6 +123,29 @@ class LiveDatasets:
             tasks.create_task(self._mirror.watch(MIRROR, self._hear), name="datasets mirror")
             for kind in self._listeners:
                 tasks.create_task(self._follow(kind), name=f"dataset {kind}")
+            if self._process:
+                tasks.create_task(self._tell(), name="datasets in use")
+
+    async def _tell(self) -> None:
+        """Say what this process uses, so that whoever makes a version active sees when it is so."""
+        try:
+            while True:
+                self._changed.clear()
+                try:
+                    for kind in self._listeners:
+                        current = self._current.get(kind)
+                        await using.report(self._redis, kind, self._process, current.version if current else 0)
+                except (RedisAwayError, ScriptError):
+                    pass  # told again in a moment
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(using.EVERY_S):
+                        await self._changed.wait()
+        finally:
+            if self._redis.link(None).is_up:
+                with contextlib.suppress(RedisAwayError, ScriptError, TimeoutError):
+                    async with asyncio.timeout(_HEAR_S):
+                        for kind in self._listeners:
+                            await using.forget(self._redis, kind, self._process)
 
     def _hear(self, at_us: int, value: bytes) -> None:
         if self._standing is not None and at_us <= self._standing.at_us:
@@ -188,6 +215,7 @@ class LiveDatasets:
             self._current[kind] = content
         for call in self._listeners[kind]:
             await call(content)
+        self._changed.set()
         version = content.version if content else 0
         metrics.dataset_version.labels(kind).set(version)
         log.info("dataset_live", kind=kind, version=version)

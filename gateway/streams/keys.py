@@ -37,6 +37,7 @@ A shard's keys begin with `{<shard>}:`, so they share one slot of a cluster; `{g
     {g}:pauses                             hash      "<class|client|tag>:<name>" → who paused it, and when
     {g}:used:<what>:<begin>                counter   parts of a limit, or millionths of a budget's money, leased
                                                      in the period that began then
+    {g}:using:<kind>                       hash      process → version of the dataset that it uses, and when it said so
     {g}:seats:<hash>                       hash      process → how many messages it may have on their way to a number
                                                      under a limit, and until when
     {g}:corrected:<what>:<begin>           string    how much of a budget's count comes from what messages really cost

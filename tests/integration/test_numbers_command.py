@@ -20,6 +20,7 @@ from gateway.live import plan as live_plan
 from gateway.live.datasets import LiveDatasets
 from gateway.live.plan import LivePlan
 from gateway.store import plans
+from gateway.streams import using
 from tests.api_server import Api, running
 
 DEADLINE_S = 20.0
@@ -48,7 +49,7 @@ async def api(
         version = await plans.draft(api.pool, PLAN, who="test")
         assert not isinstance(await live_plan.activate(api.pool, api.redis, version, who="test"), live_plan.Refused)
         plan = LivePlan(api.redis)
-        datasets = LiveDatasets(api.redis, api.pool, directory_of(cache, valkey_url))
+        datasets = LiveDatasets(api.redis, api.pool, directory_of(cache, valkey_url), "this one")
         live_numbers.attach(datasets, plan)
         monkeypatch.setattr(type(api.plan), "compiled", property(lambda _: plan.current()), raising=False)
         tasks = [asyncio.create_task(work) for work in (plan.watch(), datasets.watch())]
@@ -97,6 +98,22 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+async def test_activating_waits_until_every_process_uses_the_version(
+    shell: Shell, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(using, "_FRESH_MS", 10**9)
+    await using.report(api.redis, "numbers", "slow one", 0)
+    running = asyncio.create_task(shell.run("import", shell.file(REGISTRY), "--activate"))
+    path = "/v1/datasets/numbers/use"
+    async with asyncio.timeout(DEADLINE_S):
+        while (use := (await api.get(path, key="ops")).json)["ready"] != 1 or use["version"] is None:
+            await asyncio.sleep(0.02)
+    assert use["processes"] == 2 and not running.done(), "the other one compiles it still"
+    await using.report(api.redis, "numbers", "slow one", use["version"])
+    assert "of numbers is live." in (await running).output
+    assert operator(api, "+79000062001") == "rest"
 
 
 async def test_a_registry_is_imported_shown_and_rolled_back(shell: Shell, api: Api) -> None:

@@ -30,6 +30,7 @@ from gateway.plan.parse import parse
 from gateway.store import datasets, plans
 from gateway.store.datasets import Dataset
 from gateway.store.pool import Pool, StoreAwayError
+from gateway.streams import using
 from gateway.streams.link import Redis, RedisAwayError, ScriptError
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ class Access(Protocol):
 
     def rollback(self, kind: str, version: int | None) -> int:
         """Return to a version, or to the one before; which one it was."""
+
+    def use(self, kind: str, version: int) -> tuple[int, int]:
+        """How many processes use a version already, and how many there are."""
 
     def deactivate(self, kind: str) -> bool:
         """Use none any more; False: none was in use."""
@@ -102,6 +106,10 @@ class ByServers:
     def rollback(self, kind: str, version: int | None) -> int:
         done = self._run(lambda pool, redis: _done(live_datasets.rollback(pool, redis, kind, version, who=_who())))
         return done.version
+
+    def use(self, kind: str, version: int) -> tuple[int, int]:
+        found = self._run(lambda _, redis: using.versions(redis, kind))
+        return found.count(version), len(found)
 
     def deactivate(self, kind: str) -> bool:
         return self._run(lambda pool, redis: live_datasets.deactivate(pool, redis, kind, who=_who()))
@@ -164,6 +172,10 @@ class ByHttp:
     def rollback(self, kind: str, version: int | None) -> int:
         found: dict[str, Any] = self._client.post(f"/v1/datasets/{kind}/rollback", {"version": version})
         return int(found["version"])
+
+    def use(self, kind: str, version: int) -> tuple[int, int]:
+        found = self._client.get(f"/v1/datasets/{kind}/use")
+        return (found["ready"] if found["version"] == version else found["processes"]), found["processes"]
 
     def deactivate(self, kind: str) -> bool:
         return bool(self._client.post(f"/v1/datasets/{kind}/deactivate")["ended"])

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from gateway.api.dataset_documents import DatasetView, NumberView, RangeView, UnmappedView
 from gateway.commands.tables import Column, show
@@ -17,6 +26,8 @@ from gateway.datasets.report import Report
 from gateway.numbering.changes import Changes
 from gateway.numbering.lines import Source
 from gateway.numbering.reading import Progress as Told
+
+_PATIENCE_S, _SAY_EVERY_S, _LOOK_EVERY_S = 300.0, 5.0, 0.3
 
 _WORDS = {
     "ported": "it was ported",
@@ -39,6 +50,28 @@ def reading(sources: Sequence[Source]) -> Iterator[Told | None]:
     with Progress(*columns, console=out, transient=True) as bar:
         task = bar.add_task("", total=sum(_size(source.path) for source in sources))
         yield lambda size: bar.advance(task, size)
+
+
+def wait_for_all(version: int, kind: str, use: Callable[[], tuple[int, int]]) -> bool:
+    """Until every process uses the version, with what goes on on standard error; False: some take too long. `use`: how
+    many do, and how many there are."""
+    out, began, said = Console(stderr=True, highlight=False), time.monotonic(), time.monotonic()
+    ready, there = use()
+    if ready == there:
+        return True
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task(f"processes that use version {version} of {kind}", total=there)
+        while ready < there:
+            if time.monotonic() - began > _PATIENCE_S:
+                return False
+            bar.update(task, completed=ready, total=there)
+            if not out.is_terminal and time.monotonic() - said > _SAY_EVERY_S:
+                said = time.monotonic()
+                out.print(f"{ready} of {there} processes use version {version}; the others compile it", soft_wrap=True)
+            time.sleep(_LOOK_EVERY_S)
+            ready, there = use()
+    return True
 
 
 def print_report(report: Report) -> None:
