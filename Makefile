@@ -20,7 +20,8 @@ up: $(VENV)/installed ## install and start everything on this machine (SLUICE_DA
 test: $(VENV)/installed-dev ## install and run the whole suite, with coverage
 	@rm -f .coverage .coverage.*; status=0; \
 	$(UNDER_COVERAGE) -n 2 --dist worksteal tests/unit tests/contract tests/integration || status=1; \
-	$(UNDER_COVERAGE) tests/acceptance || status=1; \
+	$(UNDER_COVERAGE) -n 2 --dist worksteal -m 'not alone' tests/acceptance || status=1; \
+	$(UNDER_COVERAGE) -m alone tests/acceptance || status=1; \
 	$(BIN)/python -m coverage combine -q && $(BIN)/python -m coverage report || status=1; \
 	exit $$status
 

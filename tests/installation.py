@@ -73,6 +73,10 @@ class Installation:
         self._env |= {"SLUICE_DATA": str(data), "SLUICE_LISTEN": "127.0.0.1:0"}
         self._reader: threading.Thread | None = None
 
+    def leave_unmeasured(self) -> None:
+        """Measure no coverage from the next start on: it takes half as much time again."""
+        self._env = {name: value for name, value in self._env.items() if not name.startswith("COVERAGE_PROCESS")}
+
     def launch(self, *options: str) -> subprocess.Popen[str]:
         """Begin to start; returns at once."""
         self.output = []

@@ -38,6 +38,7 @@ async def endure(w: World, name: str, how: str, classes: Sequence[str] = CLASSES
     return load
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("classes", [("otp",), CLASSES], ids=["otp", "all classes"])
 async def test_kill_9_of_the_connector_doubles_at_most_a_window_and_nothing_that_is_held(
     tmp_path: Path, cluster: Path, classes: Sequence[str]

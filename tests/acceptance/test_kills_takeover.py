@@ -46,6 +46,7 @@ async def more(w: World, submits: int) -> bool:
     return await w.submits() > submits
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("role", ["router", "connector", "recorder"])
 async def test_an_owner_that_slept_and_wakes_up_does_no_harm(tmp_path: Path, cluster: Path, role: str) -> None:
     processes = {"first": role, "second": role, "rest": REST[role]}

@@ -46,6 +46,7 @@ def newcomer(request: pytest.FixtureRequest) -> Iterator[Installation]:
         yield Installation(data, [*prefix, "make", "up"], cwd=home / "sluice", env=env)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 def test_make_up_takes_a_newcomer_from_the_clone_to_a_delivered_message(newcomer: Installation) -> None:
     began = time.monotonic()

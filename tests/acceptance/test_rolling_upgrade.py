@@ -67,6 +67,7 @@ async def more(w: World) -> None:
     await w.reached(await w.submits() + STEP)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_release_is_replaced_under_load_process_by_process(tmp_path: Path, release: Path, order: str) -> None:
     async with world(tmp_path / "data", processes=ROLES, rates={"one": RATE}, release=release) as w:

@@ -7,6 +7,8 @@ import secrets
 import time
 from pathlib import Path
 
+import pytest
+
 from gateway.message import id_bytes, id_time_ms
 from tests.acceptance.gateway_account import Load, account
 from tests.acceptance.gateway_world import FULL, until, world
@@ -16,6 +18,7 @@ SOON_S = 2.0
 LOOKS, LOOKERS = 1_000, 8
 
 
+@pytest.mark.alone
 async def test_another_clients_first_message_overtakes_a_queue_of_marketing(tmp_path: Path, cluster: Path) -> None:
     async with world(tmp_path / "data", rates={"one": 400.0}, cluster=cluster) as w:
         other = await w.make_key("other")
