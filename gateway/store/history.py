@@ -6,6 +6,7 @@ which carry their times. Never: a write, another client's rows.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
@@ -14,7 +15,7 @@ from gateway.message import id_time_ms
 from gateway.store import inbound, search
 from gateway.store.inbound import InboundRow
 from gateway.store.messages import Found
-from gateway.store.pool import Pool
+from gateway.store.pool import Pool, StoreAwayError
 from gateway.store.recipients import recipient_hash
 
 Row = Found | InboundRow
@@ -24,16 +25,21 @@ async def of_number(
     pool: Pool, client: str, number: str, *, since_ms: int | None = None, cursor: bytes | None = None, limit: int = 50
 ) -> Sequence[Row]:
     """`number` is E.164; `cursor` is the id of the last one of the page before. Raises StoreAwayError."""
-    sent = await search.find(pool, client, to=number, since_ms=since_ms, cursor=cursor, limit=limit)
-    heard = await inbound.of_number(
-        pool,
-        client,
-        recipient_hash(await pool.recipient_key(), number),
-        since_ms=since_ms or 0,
-        before=(id_time_ms(cursor), cursor) if cursor is not None else None,
-        limit=limit,
-    )
-    both: Iterator[Row] = merge(sent, heard, key=_id_of, reverse=True)
+    before = (id_time_ms(cursor), cursor) if cursor is not None else None
+    number_hash = recipient_hash(await pool.recipient_key(), number)
+    try:
+        async with asyncio.TaskGroup() as both_at_once:
+            sent = both_at_once.create_task(
+                search.find(pool, client, to=number, since_ms=since_ms, cursor=cursor, limit=limit),
+                name="sent to a number",
+            )
+            heard = both_at_once.create_task(
+                inbound.of_number(pool, client, number_hash, since_ms=since_ms or 0, before=before, limit=limit),
+                name="heard from a number",
+            )
+    except* StoreAwayError as away:
+        raise StoreAwayError(str(away.exceptions[0])) from away
+    both: Iterator[Row] = merge(sent.result(), heard.result(), key=_id_of, reverse=True)
     return list(islice(both, limit))
 
 

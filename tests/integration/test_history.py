@@ -15,6 +15,7 @@ from gateway.store import history, search
 from gateway.store.days import DAY_MS, Days, day_of
 from gateway.store.inbound import InboundRow
 from gateway.store.messages import Found
+from gateway.store.pool import Pool, StoreAwayError
 from gateway.store.recipients import recipient_hash
 from tests.api_server import Api, running
 from tests.ledger_bench import Bench, message, open_bench
@@ -97,6 +98,17 @@ async def test_a_ref_and_a_number_are_found_on_any_day(bench: Bench) -> None:
     while page := await search.find(bench.pool, "acme", cursor=seen[-1] if seen else None, limit=4):
         seen += [found.id for found in page]
     assert len(seen) == 2 * len(AGES) and seen == [found.id for found in everything]
+
+
+async def test_a_history_says_when_postgresql_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def key(_: Pool) -> bytes:
+        return b"key"
+
+    monkeypatch.setattr(Pool, "recipient_key", key)
+    pool = await Pool.open("postgresql://127.0.0.1:1/sluice")
+    with pytest.raises(StoreAwayError):
+        await history.of_number(pool, "acme", NUMBER)
+    await pool.close()
 
 
 async def test_the_history_of_a_number_by_the_api_and_by_the_command(api: Api, bench: Bench) -> None:
