@@ -41,6 +41,17 @@ class Figures(msgspec.Struct, gc=False):
         if "delivered" in states and (delivery := sums.get("delivery_latency")):
             self.delivery += int(delivery)
 
+    def add_all(self, currency: str, sums: Sequence[int | str | None]) -> None:
+        """The same of all states: COUNTS and, where they were asked for, LATENCIES, in their order."""
+        width = len(COUNTS)
+        counts = [number or 0 for number in sums[:width]]
+        self.counts = [int(a) + int(b) for a, b in zip(self.counts, counts, strict=True)]
+        if currency:
+            self.costs[currency] = self.costs.get(currency, 0) + sum(map(int, counts[2::3]))
+        if len(sums) > width:
+            self.submit += int(sums[width] or 0)
+            self.delivery += int(sums[width + 1] or 0)
+
     def of(self, *states: str) -> int:
         """Messages in these states."""
         return sum(self.counts[_MESSAGES[state]] for state in states)

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Final
 
-from gateway.ledger.slices import DAY_MS, VIEWS
+from gateway.ledger.slices import DAY_MS
 from gateway.stats.spans import Span, with_hours
 from gateway.store.figures import Part
-from gateway.store.summaries import BY_HOURS, WEEK_MS, Fresh, week_of
+from gateway.store.summaries import BOOKED, BY_HOURS, WEEK_MS, Fresh, week_of
 from gateway.store.summaries import VIEWS as SUMMARIES
-
-_BOOKED: Final = {view.name: view.dimensions for view in VIEWS}
 
 
 def booked(dimensions: set[str]) -> str | None:
     """The booked view with the fewest rows that knows all of these and has few; None: there is none."""
-    return next((name for name in ("clients", "carriers", "sides") if dimensions <= set(_BOOKED[name])), None)
+    return next((name for name in ("clients", "carriers", "sides") if dimensions <= set(BOOKED[name])), None)
 
 
 def summary(dimensions: set[str]) -> str:
@@ -29,10 +26,16 @@ def summary(dimensions: set[str]) -> str:
     return next(name for name, known in SUMMARIES.items() if dimensions <= set(known))
 
 
-def booked_parts(view: str, needed: Sequence[Span]) -> list[Part]:
-    """From a booked view."""
-    tables = {"day": f"stats_day_{view}", "hour": f"stats_hour_{view}", "quarter": "stats_quarter_all"}
-    return [Part(tables[span.grain], span.begin_ms, span.end_ms, span.uses) for span in with_hours(needed)]
+def booked_parts(view: str, needed: Sequence[Span], fresh: Fresh) -> list[Part]:
+    """From a booked view, and from its weeks where they are fresh."""
+    tables = {"hour": f"stats_hour_{view}", "quarter": "stats_quarter_all"}
+    found = list[Part]()
+    for span in with_hours(needed):
+        if span.grain == "day":
+            found += _joined(_days(view, span, Fresh(frozenset(), fresh.weeks), f"stats_day_{view}"), span)
+        else:
+            found.append(Part(tables[span.grain], span.begin_ms, span.end_ms, span.uses))
+    return found
 
 
 def summed_parts(view: str, needed: Sequence[Span], fresh: Fresh) -> list[Part]:
@@ -49,7 +52,7 @@ def summed_parts(view: str, needed: Sequence[Span], fresh: Fresh) -> list[Part]:
     return found
 
 
-def _days(view: str, span: Span, fresh: Fresh) -> Iterator[tuple[str, int, int]]:
+def _days(view: str, span: Span, fresh: Fresh, booked: str = "stats_day_all") -> Iterator[tuple[str, int, int]]:
     at = span.begin_ms
     while at < span.end_ms:
         if week_of(at) == at and at + WEEK_MS <= span.end_ms and at in fresh.weeks:
@@ -57,7 +60,7 @@ def _days(view: str, span: Span, fresh: Fresh) -> Iterator[tuple[str, int, int]]
             at += WEEK_MS
         else:
             is_summed = view != "all" and at in fresh.days
-            yield f"summary_day_{view}" if is_summed else "stats_day_all", at, at + DAY_MS
+            yield f"summary_day_{view}" if is_summed else booked, at, at + DAY_MS
             at += DAY_MS
 
 

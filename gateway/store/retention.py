@@ -31,7 +31,7 @@ _OTHER: Final[Mapping[str, tuple[str, ...]]] = {
     "statistics": (
         *(view.tables[1] for view in VIEWS),
         *(f"summary_day_{name}" for name in summaries.VIEWS if name != "all"),
-        *(f"summary_week_{name}" for name in summaries.VIEWS),
+        *(f"summary_week_{name}" for name in {**summaries.VIEWS, **summaries.BOOKED}),
         "summaries",
     ),
 }

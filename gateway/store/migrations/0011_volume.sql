@@ -125,6 +125,12 @@ create table summary_week_reasons (like summary_day_reasons);
 create table summary_week_networks (like summary_day_networks);
 create table summary_week_tags (like summary_day_tags);
 create table summary_week_countries (like summary_day_countries);
+create table summary_week_clients (like stats_day_clients);
+create table summary_week_carriers (like stats_day_carriers);
+create table summary_week_sides (like stats_day_sides);
+alter table summary_week_clients drop column shard;
+alter table summary_week_carriers drop column shard;
+alter table summary_week_sides drop column shard;
 
 do $$
 declare
