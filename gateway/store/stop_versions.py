@@ -34,7 +34,7 @@ _MASK: Final = ("s.class_mask | excluded.class_mask", "excluded.class_mask")
 
 _KEEP: Final = (
     "insert into stop_past (client, recipient_hash, class_mask, at, recipient, who, reason, since, until)"
-    " select client, recipient_hash, class_mask, at, recipient, who, reason, since_version, "
+    " select client, recipient_hash, class_mask, at, s.recipient, who, reason, since_version, "
 )
 _COLUMNS: Final = "recipient_hash, recipient, client, class_mask, source, at, who, reason, since_version"
 
@@ -124,7 +124,8 @@ class Import:
         c, listed = self._connection, self._listed
         await c.execute(
             "create temporary table stops_wanted on commit drop as select distinct on (recipient_hash) recipient_hash,"
-            " recipient from stops_import order by recipient_hash; analyze stops_wanted",
+            " recipient from stops_import order by recipient_hash;"
+            " create unique index on stops_wanted (recipient_hash); analyze stops_wanted",
             timeout=None,
         )
         how = "replace" if self._whole else "import"
@@ -143,18 +144,19 @@ class Import:
     async def _make_way(self, version: int) -> int:
         """Keep what will be written over, and take off what a whole list has no more; how many numbers those are."""
         c, listed = self._connection, self._listed
-        wanted = "exists (select from stops_wanted w where w.recipient_hash = s.recipient_hash)"
-        goes = f"({wanted} and {_GROWS[self._whole]}){f' or not {wanted}' if self._whole else ''}"
         await c.execute(
-            f"{_KEEP} $4::bigint from stops s where client = $1 and source = 'import' and ({goes}) for update",
+            f"{_KEEP} $4::bigint from stops s join stops_wanted using (recipient_hash)"
+            f" where client = $1 and source = 'import' and {_GROWS[self._whole]} for update of s",
             *(listed.client, listed.mask, listed.reason, version),
             timeout=None,
         )
         if not self._whole:
             return 0
         done = await c.execute(
-            f"delete from stops s where client = $1 and source = 'import' and not {wanted}",
-            listed.client,
+            "with gone as (delete from stops s where client = $1 and source = 'import' and not exists"
+            " (select from stops_wanted w where w.recipient_hash = s.recipient_hash) returning *)"
+            f" {_KEEP} $2::bigint from gone s",
+            *(listed.client, version),
             timeout=None,
         )
         return _count_of(done)
@@ -207,7 +209,7 @@ async def _return(c: asyncpg.Connection, client: str, target: int, who: str) -> 
     gone = _count_of(
         await c.execute(
             "with gone as (delete from stops where client = $1 and source = 'import' and since_version > $2"
-            f" returning *) {_KEEP} $3::bigint from gone",
+            f" returning *) {_KEEP} $3::bigint from gone s",
             *(client, target, version),
             timeout=None,
         )
