@@ -82,12 +82,14 @@ def add(
 ) -> None:
     """Put numbers on a list. They are not sent to any more, everywhere within a second."""
     access = _access(config)
-    made = access.add(_parsed(given, access), Change(client, _named(classes), reason))
+    numbers = _parsed(given, access)
+    made = access.add(numbers, Change(client, _named(classes), reason))
     said = {"added": made.fresh, "changed": made.changed}
     if as_json:
         print_json(said)
         return
-    click.echo(f"{made.fresh:,} added, {made.changed:,} changed; the others were there.")
+    there = len(set(numbers)) - made.fresh - made.changed
+    click.echo(f"{made.fresh:,} added, {made.changed:,} changed, {there:,} were there or came twice.")
 
 
 @command.command(
