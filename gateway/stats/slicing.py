@@ -32,7 +32,7 @@ Place = tuple[int, tuple[str, ...]]
 """Where a group stands: `at_ms` and its values but the state."""
 
 _FIRST_MS: Final = {"quarter": 3 * HOUR_MS, "hour": 6 * HOUR_MS, "day": 2 * DAY_MS}
-_MORE: Final = defaultdict(lambda: 8.0, quarter=2.0, hour=2.0)
+_MORE: Final = defaultdict(lambda: 8.0, quarter=3.0, hour=3.0)
 """Of a long time in small steps so much is read first; then what the page seems to lack, at most so many times that:
 mornings have more messages than nights."""
 

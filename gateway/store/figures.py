@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 import msgspec
 
-from gateway.ledger.slices import DIMENSIONS, LATENCIES, STATES
+from gateway.ledger.slices import DIMENSIONS, GRAINS, LATENCIES, STATES
 
+_GRAINS: Final = {**GRAINS, "week": 7 * GRAINS["day"]}
 _PREPARE: Final = "select set_config('work_mem', '64MB', true)"
 
 
@@ -102,7 +103,15 @@ class _Query:
         return f"select {step} as n{self._keys}{self._sums} from ({rows}) t group by 1{self._keys}"
 
     def _by_span(self, table: str, parts: Sequence[tuple[int, Part]]) -> str:
-        """Each span by the index, also while nothing is known of how large a table is."""
+        """Each span by the index, also while nothing is known of how large a table is; all at once where each is one of
+        the table's own steps."""
+        if all(part.end_ms - part.begin_ms == _GRAINS[table.split("_")[1]] for _, part in parts):
+            lows, numbers = self._give([p.begin_ms for _, p in parts]), self._give([n for n, _ in parts])
+            return (
+                f"(select s.n{self._keys}{self._sums} from {table} t"
+                f" join unnest({lows}::timestamptz[], {numbers}::int[]) as s(low, n) on t.at = s.low"
+                f" where {self._within([part for _, part in parts])} group by s.n{self._keys})"
+            )
         columns = ([p.begin_ms for _, p in parts], [p.end_ms for _, p in parts], [n for n, _ in parts])
         kinds = ("timestamptz", "timestamptz", "int")
         spans = ", ".join(f"{self._give(one)}::{kind}[]" for one, kind in zip(columns, kinds, strict=True))
