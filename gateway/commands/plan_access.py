@@ -19,7 +19,6 @@ import msgspec
 
 from gateway import what_if
 from gateway.api.plan_documents import PlanEffect
-from gateway.api.plan_trials import effect_document
 from gateway.commands.client import Client, Refused
 from gateway.commands.live import with_data
 from gateway.commands.settings import names_servers, read_settings
@@ -142,6 +141,8 @@ class ByServers:
 
     async def replay(self, document: str, against: int, since: str | None, until: str | None, most: int) -> PlanEffect:
         """What a document would have done with messages."""
+        from gateway.api.plan_trials import effect_document  # with it comes a web server
+
         plans_asked = [_readable(text) for text in (await self.document(against), document)]
         async with self._redis() as redis:
             live = await with_data(self._settings, self._pool, redis)

@@ -17,8 +17,6 @@ import click
 import msgspec
 
 from gateway.api.dataset_documents import DatasetView, NumberView, UnmappedView
-from gateway.api.datasets import view
-from gateway.api.numbers import number_view
 from gateway.commands.client import Client
 from gateway.commands.live import with_data
 from gateway.commands.settings import names_servers, read_settings
@@ -81,6 +79,8 @@ class ByServers:
         self._settings = settings
 
     def history(self, kind: str | None, limit: int) -> list[DatasetView]:
+        from gateway.api.datasets import view  # with it comes a web server
+
         return [view(row) for row in self._run(lambda pool, _: datasets.history(pool, kind, limit))]
 
     def fetch(self, version: DatasetView, target: Path) -> None:
@@ -115,6 +115,8 @@ class ByServers:
         return self._run(lambda pool, redis: live_datasets.deactivate(pool, redis, kind, who=_who()))
 
     def show(self, number: str) -> NumberView:
+        from gateway.api.numbers import number_view
+
         return number_view(self._run(self._directory), number)
 
     def unmapped(self, limit: int) -> list[UnmappedView]:
