@@ -210,9 +210,10 @@ async def of_number(
                     " order by at desc, id desc limit $5",
                     *(client, sender_hash, since_ms, min(at_ms, first * DAY_MS), limit - len(rows)),
                 )
-            rows += await connection.fetch(
-                f"select {_SHOWN} from inbound where id = any($1) and at = any($2) order by at desc, id desc",
-                [row["id"] for row in older],
-                [row["at"] for row in older],
-            )
+            if older:  # no day is left out of the plan for an empty list
+                rows += await connection.fetch(
+                    f"select {_SHOWN} from inbound where id = any($1) and at = any($2) order by at desc, id desc",
+                    [row["id"] for row in older],
+                    [row["at"] for row in older],
+                )
     return [InboundRow(*row) for row in rows]
