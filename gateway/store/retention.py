@@ -1,4 +1,4 @@
-"""Drops days that are old enough, table by table, while everything goes on.
+"""Drops days that are old enough, while everything goes on.
 
 In: how long each kind of rows is kept, the date. Out: what was dropped. Never: a day with a message that has not ended,
 nor what anybody would wait for: a partition is detached without a lock on its table, and then dropped.
@@ -6,6 +6,7 @@ nor what anybody would wait for: a partition is detached without a lock on its t
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Mapping
 from typing import Final
@@ -37,8 +38,18 @@ _OTHER: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Tables with few rows a day, which are deleted."""
 
-_WAIT: Final = "set statement_timeout = '30s'"
-"""Detaching waits for readers of the table that were there before; nobody waits for it."""
+_WAIT: Final = "set statement_timeout = '30s'; set synchronous_commit = off"
+"""Detaching waits for readers of the table that were there before; nobody waits for it. What a failing machine forgets
+is done the next time; dropping waits for the disk anyway."""
+
+_AT_ONCE: Final = 4
+_DROPPED_AT_ONCE: Final = 24
+"""In one transaction, which locks them and their indexes."""
+
+_GONE: Final = """
+insert into dropped_days ("table", before) values ($1, $2) on conflict ("table") do update
+    set before = greatest(dropped_days.before, excluded.before)
+"""
 
 _PARTITIONS: Final = """
 select p.relname as parent, c.relname as child, i.inhdetachpending as pending,
@@ -50,6 +61,7 @@ where c.relnamespace = 'days'::regnamespace and c.relkind = 'r' order by last, p
 _LEFT: Final = """
 select c.relname from pg_class c where c.relnamespace = 'days'::regnamespace and c.relkind = 'r'
     and c.relname ~ '_(\\d{8}|before)$' and not exists (select from pg_inherits i where i.inhrelid = c.oid)
+order by right(c.relname, 8), c.relname
 """
 
 
@@ -76,22 +88,31 @@ async def drop_old(url: str, ages: Ages, today: datetime.date) -> list[str]:
                 f"keep_{name}_days is {days}: it is 0 or at least {LEAST_DAYS}, because send_at may lie 30 days ahead"
                 " and receipts look back 35"
             )
-    connection = await connect(url)
+    connection = await _connect(url)
     try:
-        await connection.execute(_WAIT)
-        dropped = [await _drop(connection, row["relname"]) for row in await connection.fetch(_LEFT)]
+        wanted: dict[str, datetime.date] = {}
         for kind, tables in PARTITIONED.items():
             if days := getattr(ages, kind):
                 before = today - datetime.timedelta(days=days)
                 if kind == "messages":
                     before = await _all_ended(connection, before)
-                dropped += await _partitions(connection, tables, before)
+                wanted |= dict.fromkeys(tables, before)
+        try:
+            await _detach(url, connection, wanted)
+        finally:
+            dropped = await _drop(connection)
         for kind, tables in _OTHER.items():
             if days := getattr(ages, kind):
                 await _rows(connection, tables, today - datetime.timedelta(days=days))
         return dropped
     finally:
         await connection.close()
+
+
+async def _connect(url: str) -> asyncpg.Connection:
+    connection = await connect(url)
+    await connection.execute(_WAIT)
+    return connection
 
 
 async def _all_ended(connection: asyncpg.Connection, before: datetime.date) -> datetime.date:
@@ -104,25 +125,38 @@ async def _all_ended(connection: asyncpg.Connection, before: datetime.date) -> d
     return before
 
 
-async def _partitions(connection: asyncpg.Connection, tables: tuple[str, ...], before: datetime.date) -> list[str]:
-    dropped = []
+async def _detach(url: str, connection: asyncpg.Connection, wanted: Mapping[str, datetime.date]) -> None:
+    """What is older, by table. Several tables at once, because most of the time each of them waits."""
+    found: dict[str, list[str]] = {}
     for row in await connection.fetch(_PARTITIONS):
-        if row["parent"] in tables and (row["last"] < before or row["pending"]):
+        if row["parent"] in wanted and (row["last"] < wanted[row["parent"]] or row["pending"]):
             how = "finalize" if row["pending"] else "concurrently"
-            await connection.execute(
-                'insert into dropped_days ("table", before) values ($1, $2) on conflict ("table") do update'
-                " set before = greatest(dropped_days.before, excluded.before)",
-                row["parent"],
-                before,
-            )
-            await connection.execute(f"alter table {row['parent']} detach partition days.{row['child']} {how}")
-            dropped.append(await _drop(connection, row["child"]))
-    return dropped
+            statement = f"alter table {row['parent']} detach partition days.{row['child']} {how}"
+            found.setdefault(row["parent"], []).append(statement)
+    await connection.executemany(_GONE, [(parent, wanted[parent]) for parent in found])
+    tables = iter(found.values())
+
+    async def work() -> None:
+        own = await _connect(url)
+        try:
+            for statements in tables:
+                for statement in statements:
+                    await own.execute(statement)
+        finally:
+            await own.close()
+
+    done = await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(found)))), return_exceptions=True)
+    if wrong := next((one for one in done if isinstance(one, BaseException)), None):
+        raise wrong
 
 
-async def _drop(connection: asyncpg.Connection, child: str) -> str:
-    await connection.execute(f"drop table days.{child}")
-    return child
+async def _drop(connection: asyncpg.Connection) -> list[str]:
+    """Everything that is detached."""
+    left = [row["relname"] for row in await connection.fetch(_LEFT)]
+    for at in range(0, len(left), _DROPPED_AT_ONCE):
+        names = ", ".join(f"days.{name}" for name in left[at : at + _DROPPED_AT_ONCE])
+        await connection.execute(f"drop table {names}")
+    return left
 
 
 async def _rows(connection: asyncpg.Connection, tables: tuple[str, ...], before: datetime.date) -> None:
