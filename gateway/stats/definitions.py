@@ -6,6 +6,8 @@ from typing import Final
 
 UNDELIVERED: Final = ("undeliverable", "rejected", "failed", "expired")
 OPEN: Final = ("accepted", "scheduled", "routed", "submitted", "unknown")
+TAKEN: Final = ("submitted", "unknown", "delivered", "undeliverable", "expired")
+"""States of messages that a carrier took, as far as anybody knows."""
 QUANTILES: Final = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 FIGURES: Final = {

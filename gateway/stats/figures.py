@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from gateway.latencies import quantiles_ms
 from gateway.ledger.slices import COUNTS, STATES
 from gateway.stats.definitions import OPEN, QUANTILES, UNDELIVERED
 
+_COUNTS: Final = {name: n for n, name in enumerate(COUNTS)}
 _MESSAGES: Final = {state: COUNTS.index(state) for state in STATES}
 
 
@@ -44,13 +46,28 @@ class Figures(msgspec.Struct, gc=False):
     def add_all(self, currency: str, sums: Sequence[int | str | None]) -> None:
         """The same of all states: COUNTS and, where they were asked for, LATENCIES, in their order."""
         width = len(COUNTS)
-        counts = [number or 0 for number in sums[:width]]
-        self.counts = [int(a) + int(b) for a, b in zip(self.counts, counts, strict=True)]
+        found = [int(number) if number else 0 for number in sums[:width]]
+        self.counts = list(map(add, self.counts, found))
         if currency:
-            self.costs[currency] = self.costs.get(currency, 0) + sum(map(int, counts[2::3]))
+            self.costs[currency] = self.costs.get(currency, 0) + sum(found[2::3])
         if len(sums) > width:
             self.submit += int(sums[width] or 0)
             self.delivery += int(sums[width + 1] or 0)
+
+    def add_columns(self, currency: str, columns: Sequence[str], sums: Sequence[int | str | None]) -> None:
+        """The same of some columns; what is not among them stays."""
+        cost = 0
+        for name, number in zip(columns, sums, strict=True):
+            if number:
+                if (at := _COUNTS.get(name)) is not None:
+                    self.counts[at] += int(number)
+                    cost += int(number) if at % 3 == 2 else 0
+                elif name == "delivery_latency":
+                    self.delivery += int(number)
+                else:
+                    self.submit += int(number)
+        if currency:
+            self.costs[currency] = self.costs.get(currency, 0) + cost
 
     def of(self, *states: str) -> int:
         """Messages in these states."""

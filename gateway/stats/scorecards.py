@@ -6,11 +6,13 @@ In: figures by carrier, operator and reason. Out: scorecards, those with most me
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import add
 from typing import Final
 
 import msgspec
 
 from gateway.latencies import counts, quantile_ms, spread, total, within
+from gateway.stats.definitions import TAKEN
 from gateway.stats.evidence import interval
 from gateway.stats.figures import Figures, nothing
 from gateway.stats.slicing import Slice
@@ -57,7 +59,7 @@ def scorecards(slices: Iterable[Slice]) -> list[Scorecard]:
 
 def merge(into: Figures, other: Figures) -> None:
     """Add the other figures."""
-    into.counts = [a + b for a, b in zip(into.counts, other.counts, strict=True)]
+    into.counts = list(map(add, into.counts, other.counts))
     for currency, micro in other.costs.items():
         into.costs[currency] = into.costs.get(currency, 0) + micro
     into.submit += other.submit
@@ -71,7 +73,7 @@ def _card(carrier: str, operator: str, by_reason: dict[str, Figures]) -> Scoreca
     low, high = interval(whole.delivered, whole.decided)
     errors = {reason: f.undelivered for reason, f in by_reason.items() if reason and f.undelivered}
     silent = whole.of("submitted", "unknown") + by_reason.get("no_receipt", nothing()).of("expired")
-    taken = whole.of("submitted", "unknown", "delivered", "undeliverable", "expired")
+    taken = whole.of(*TAKEN)
     return Scorecard(
         carrier,
         operator,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
-from gateway.latencies import quantile_ms, total
+from gateway.latencies import counts, quantiles_ms
+from gateway.stats.definitions import TAKEN
 from gateway.stats.evidence import level_score
 from gateway.stats.figures import Figures, nothing
 from gateway.stats.scorecards import doubts, merge
@@ -37,12 +38,15 @@ class Shift(NamedTuple):
 
 def by_carrier(slices: Iterable[Slice]) -> dict[Scope, Figures]:
     """Of slices by carrier, operator and reason: carriers, operators and both."""
-    found: dict[Scope, Figures] = {}
+    pairs: dict[tuple[str, str], Figures] = {}
     for one in slices:
         carrier, operator, _ = one.values
         if carrier:
-            for scope in {Scope(carrier), Scope("", operator), Scope(carrier, operator)}:
-                merge(found.setdefault(scope, nothing()), one.figures)
+            merge(pairs.setdefault((carrier, operator), nothing()), one.figures)
+    found: dict[Scope, Figures] = {}
+    for (carrier, operator), figures in pairs.items():
+        for scope in {Scope(carrier), Scope("", operator), Scope(carrier, operator)}:
+            merge(found.setdefault(scope, nothing()), figures)
     return found
 
 
@@ -66,12 +70,13 @@ def shifts(carriers: Found, before: Sequence[Found], clients: Found, clients_bef
 
 
 def _median_s(f: Figures) -> float | None:
-    median_ms = quantile_ms(f.delivery, 0.5) if total(f.delivery) >= _LEAST else None
+    found = counts(f.delivery)
+    (median_ms,) = quantiles_ms(found, (0.5,)) if sum(found) >= _LEAST else (None,)
     return None if median_ms is None else median_ms / 1000
 
 
 def _part_cost(f: Figures) -> float | None:
-    parts = f.parts_of("submitted", "unknown", "delivered", "undeliverable", "expired")
+    parts = f.parts_of(*TAKEN)
     if len(f.costs) != 1 or parts < _LEAST:
         return None
     (micro,) = f.costs.values()
@@ -88,13 +93,19 @@ def _moved(
     """Levels that are above what they were by this factor, and by far more than they swing."""
     found = []
     for scope, figures in now.items():
-        value = level(figures)
-        usual = [known for one in before if scope in one and (known := level(one[scope])) is not None]
-        if value is None or len(usual) < 3:
+        if (value := level(figures)) is None:
             continue
-        score = level_score(math.log(value), [math.log(known) for known in usual], least_spread)
-        if score >= _SCORE and value >= factor * median(usual) and value > max(usual):
-            found.append(Shift(kind, scope, score, value, median(usual), figures.messages))
+        usual: list[float] = []
+        for one in before:
+            if scope in one and (known := level(one[scope])) is not None:
+                if known >= value:
+                    break  # it was so high before: nothing else has to be known
+                usual.append(known)
+        else:
+            if len(usual) >= 3 and value >= factor * median(usual):
+                score = level_score(math.log(value), [math.log(known) for known in usual], least_spread)
+                if score >= _SCORE:
+                    found.append(Shift(kind, scope, score, value, median(usual), figures.messages))
     return found
 
 

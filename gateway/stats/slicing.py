@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import msgspec
 
 from gateway.ledger.slices import COUNTS, DAY_MS, DIMENSIONS, HOUR_MS, LATENCIES, STATES
@@ -28,6 +29,7 @@ MOST: Final = 10_000
 """Groups in an answer."""
 
 BY: Final = (*DIMENSIONS, "state")
+_UTC: Final = ZoneInfo("UTC")
 Place = tuple[int, tuple[str, ...]]
 """Where a group stands: `at_ms` and its values but the state."""
 
@@ -45,7 +47,7 @@ class Asked(msgspec.Struct, frozen=True):
     until_ms: int
     by: tuple[str, ...] = ()
     step: str | None = None
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo = _UTC
     only: Mapping[str, Sequence[str]] = {}
     latencies: bool = True
     limit: int = MOST
@@ -74,6 +76,24 @@ async def slices(pool: Pool, asked: Asked) -> list[Slice]:
     return list((await page(pool, asked)).slices)
 
 
+async def windows(pool: Pool, asked: Sequence[Step], by: Sequence[str], columns: Sequence[str]) -> list[list[Slice]]:
+    """All groups of each of some spans, which may lie apart, read at once. Of figures only these columns. Raises
+    StoreAwayError."""
+    found: list[dict[tuple[str, ...], Slice]] = [{} for _ in asked]
+    async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        spans_ = [(n, whole) for n, one in enumerate(asked) for whole in steps(*one, None, _UTC)]
+        if (until_ms := await _days_until(connection)) is not None:
+            spans_ = [(n, whole) for n, one in spans_ for whole in in_days([one], until_ms)]
+        parts = _parts(sources.booked({*by}), {*by}, [one for _, one in spans_], "hour", summaries.NOTHING)
+        rows = await figures.read(connection, parts, Wanted(by, {}, columns, MOST * len(asked)))
+    for row in rows:
+        n, (begin_ms, _) = spans_[row.step]
+        if (slice_ := found[n].get(row.values)) is None:
+            slice_ = found[n][row.values] = Slice(begin_ms, row.values, nothing())
+        slice_.figures.add_columns(row.currency, columns, row.sums)
+    return [list(one.values()) for one in found]
+
+
 async def page(pool: Pool, asked: Asked) -> Page:
     """At most `limit` groups, unless the states of one are more. Pages follow each other by `at_ms` and the values but
     the state; all of a group's states are in one. Raises StoreAwayError."""
@@ -91,8 +111,8 @@ async def page(pool: Pool, asked: Asked) -> Page:
     is_cut = False
     async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         fresh = summaries.NOTHING
-        if (kept := await kept_since(connection, "stats_quarter_all")) is not None:
-            wanted = in_days(wanted, int(datetime.combine(kept, datetime.min.time(), UTC).timestamp() * 1000))
+        if (until_ms := await _days_until(connection)) is not None:
+            wanted = in_days(wanted, until_ms)
         if wanted and (view is None or any(end - begin > summaries.WEEK_MS for begin, end in wanted)):
             fresh = await summaries.fresh(connection, wanted[0][0], wanted[-1][1])
         at, read, most_ms = 0, 0, _FIRST_MS.get(asked.step or "", asked.until_ms)
@@ -114,6 +134,12 @@ async def page(pool: Pool, asked: Asked) -> Page:
             lacking = (asked.limit + 1 - len(groups)) / max(1, len(groups) - known)
             most_ms = int((some[-1][1] - some[0][0]) * min(_MORE[asked.step or ""], 1.2 * lacking, left))
     return _page(groups, is_cut, asked, states, columns)
+
+
+async def _days_until(connection: asyncpg.Connection) -> int | None:
+    """Of what was before, only days are known; None: everything is."""
+    kept = await kept_since(connection, "stats_quarter_all")
+    return None if kept is None else int(datetime.combine(kept, datetime.min.time(), UTC).timestamp() * 1000)
 
 
 def _some(wanted: Sequence[Step], at: int, most_ms: int) -> Sequence[Step]:

@@ -12,11 +12,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from gateway.ledger.slices import COUNTS
+from gateway.stats.definitions import UNDELIVERED
 from gateway.stats.evidence import share_score
 from gateway.stats.slicing import Slice
 
 SILENT: Final = "silence"
 """Stands where a reason stands: no receipt came."""
+
+_DELIVERED, _EXPIRED, _SUBMITTED, _UNKNOWN = map(COUNTS.index, ("delivered", "expired", "submitted", "unknown"))
+_FAILED: Final = tuple(COUNTS.index(state) for state in UNDELIVERED if state != "expired")
 
 _SCORE: Final = 6.0
 _LEAST_MESSAGES: Final = 60
@@ -79,16 +84,25 @@ def client_cells(slices: Iterable[Slice]) -> dict[Scope, Cell]:
 
 
 def _cells(slices: Iterable[Slice], scopes: Callable[[str, str], Iterable[Scope]]) -> dict[Scope, Cell]:
-    found: defaultdict[Scope, Cell] = defaultdict(Cell)
+    pairs: defaultdict[tuple[str, str], Cell] = defaultdict(Cell)
     for one in slices:
         first, second, reason = one.values
-        f = one.figures
-        silent = f.of("submitted", "unknown") + (f.of("expired") if reason == "no_receipt" else 0)
-        failed = f.undelivered - (f.of("expired") if reason == "no_receipt" else 0)
+        counts = one.figures.counts
+        silent, failed = counts[_SUBMITTED] + counts[_UNKNOWN], sum([counts[at] for at in _FAILED])
+        if reason == "no_receipt":
+            silent += counts[_EXPIRED]
+        else:
+            failed += counts[_EXPIRED]
+        cell = pairs[first, second]
+        cell.add(counts[_DELIVERED] + failed, reason or "other", failed)
+        cell.add(silent, SILENT, silent)
+    found: defaultdict[Scope, Cell] = defaultdict(Cell)
+    for (first, second), cell in pairs.items():
         for scope in scopes(first, second):
-            cell = found[scope]
-            cell.add(f.delivered + failed, reason or "other", failed)
-            cell.add(silent, SILENT, silent)
+            whole = found[scope]
+            whole.all += cell.all
+            for fate, bad in cell.bad.items():
+                whole.bad[fate] = whole.bad.get(fate, 0) + bad
     return found
 
 
@@ -106,9 +120,11 @@ def growths(now: Cells, earlier: Sequence[Cells]) -> list[Growth]:
 
 
 def _of(scope: Scope, cell: Cell, earlier: Sequence[Cells]) -> Iterator[Growth]:
+    if cell.all < _LEAST_MESSAGES:
+        return
     before = [cells.get(scope, Cell()) for cells in earlier]
     total = sum(one.all for one in before)
-    if cell.all < _LEAST_MESSAGES or total < _LEAST_MESSAGES:
+    if total < _LEAST_MESSAGES:
         return
     for reason, bad in cell.bad.items():
         usual = [(one.bad.get(reason, 0), one.all) for one in before]

@@ -6,15 +6,25 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from gateway.ledger.slices import DAY_MS, QUARTER_MS
+from gateway.ledger.slices import DAY_MS, QUARTER_MS, STATES
+from gateway.stats.definitions import TAKEN
 from gateway.stats.incidents import Incident, Window, incidents
 from gateway.stats.scorecards import Scorecard, scorecards
-from gateway.stats.slicing import Asked, Slice, slices
+from gateway.stats.slicing import Asked, slices, windows
 from gateway.store.pool import Pool
 
 EARLIER_DAYS: Final = 7
 _PATIENCE_MS: Final = 2 * QUARTER_MS
 """Receipts are waited for so long before their absence means anything."""
+
+_OF_CARRIERS: Final = (
+    *STATES,
+    *(f"{state}_parts" for state in TAKEN),
+    *(f"{state}_cost_micro" for state in STATES),
+    "delivery_latency",
+)
+_OF_CLIENTS: Final = (*STATES, *(f"{state}_parts" for state in STATES))
+"""Columns that are judged."""
 
 
 async def score(pool: Pool, since_ms: int, until_ms: int) -> list[Scorecard]:
@@ -36,19 +46,12 @@ async def watch(
     """
     until = until_ms - until_ms % QUARTER_MS
     settled = max(since_ms + QUARTER_MS, until - min(_PATIENCE_MS, (until - since_ms) // 4))
-    turns = asyncio.Semaphore(3)
-
-    async def window(days: int) -> Window:
-        async with turns:
-            back = days * DAY_MS
-            carriers = await _of(pool, since_ms - back, settled - back, ("carrier", "operator", "reason"))
-            clients = await _of(pool, since_ms - back, until - back, ("client", "sender", "reason"))
-            return Window(carriers, clients)
-
-    now, *earlier = await asyncio.gather(*(window(days) for days in range(earlier_days + 1)))
+    backs = [days * DAY_MS for days in range(earlier_days + 1)]
+    spans = [(since_ms - back, settled - back) for back in backs], [(since_ms - back, until - back) for back in backs]
+    carriers, clients = await asyncio.gather(
+        windows(pool, spans[0], ("carrier", "operator", "reason"), _OF_CARRIERS),
+        windows(pool, spans[1], ("client", "sender", "reason"), _OF_CLIENTS),
+    )
+    now, *earlier = map(Window, carriers, clients)
     known = [one for one in earlier if one.clients]
     return await asyncio.to_thread(incidents, now, known, words)
-
-
-async def _of(pool: Pool, since_ms: int, until_ms: int, by: tuple[str, ...]) -> list[Slice]:
-    return await slices(pool, Asked(since_ms, until_ms, by))
