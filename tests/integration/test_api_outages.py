@@ -82,7 +82,7 @@ async def test_a_bug_is_a_500_that_tells_only_its_request_id(
         raise ZeroDivisionError("secret words")
 
     async with running(valkey_url, postgres_url) as api:
-        monkeypatch.setattr(reading.messages, "search", broken)
+        monkeypatch.setattr(reading.search, "find", broken)
         r = await api.get("/v1/messages", headers={"X-Request-Id": "find-me"})
         assert (r.status, r.code, r.json["request_id"]) == (500, "internal_error", "find-me")
         assert "secret" not in r.body.decode()

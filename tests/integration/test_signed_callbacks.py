@@ -44,8 +44,9 @@ async def test_what_is_proven_is_kept_as_often_as_it_comes_and_nothing_else_is(
     given = [one for name in golden.NAMES for one in golden.load(name)["callbacks"]]
     async with running(valkey_url, postgres_url, callbacks_url=golden.PUBLIC) as api:
         api.plan.compiled = Compiled(PLAN, 1)
-        monkeypatch.setattr(time, "time", lambda: float(golden.NOW_S))
         for one in [*given, *reversed(given)]:
+            now_s = float(one.get("at", golden.NOW_S))
+            monkeypatch.setattr(time, "time", lambda now_s=now_s: now_s)
             assert await said(api, one) == one["means"].get("refused", 200), one["what"]
         receipts = sum(len(one["means"].get("receipts", ())) for one in given)
         inbound = sum(len(one["means"].get("inbound", ())) for one in given)
