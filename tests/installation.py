@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from gateway.embedded.datadir import short_path
+
 ROOT = Path(__file__).parents[1]
 START_S = 60.0
 
@@ -123,9 +125,14 @@ class Installation:
         assert self.process is not None
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    @property
+    def run(self) -> Path:
+        """Where its sockets and pid files are."""
+        return short_path(self.data / "run")
+
     def pid_of(self, name: str) -> int:
         """Of `valkey`, `postgres`, `sandbox`, `api`, `dispatch` or `recorder`."""
-        return int((self.data / "run" / f"{name}.pid").read_text().split()[0])
+        return int((self.run / f"{name}.pid").read_text().split()[0])
 
     @property
     def client_env(self) -> dict[str, str]:

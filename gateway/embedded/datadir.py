@@ -108,15 +108,21 @@ class DataDir:
         self._lock.close()
 
 
-def short_directory(wanted: Path) -> Path:
-    """`wanted`, or where its sockets' names would be too long a directory of ours for it among the temporary ones."""
+def short_path(wanted: Path) -> Path:
+    """`wanted`, or where its sockets' names would be too long a place for it among the temporary directories."""
     if len(os.fsencode(wanted / LONGEST_SOCKET)) < SOCKET_PATH_BYTES:
-        wanted.mkdir(mode=0o700, exist_ok=True)
-        wanted.chmod(0o700)
         return wanted
     name = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir()) / f"sluice-{os.geteuid()}-{name}"
+    return Path(tempfile.gettempdir()) / f"sluice-{os.geteuid()}-{name}"
+
+
+def short_directory(wanted: Path) -> Path:
+    """The directory at `short_path`, closed to others. Raises StartError when it is not ours."""
+    short = short_path(wanted)
     short.mkdir(mode=0o700, exist_ok=True)
+    if short == wanted:
+        wanted.chmod(0o700)
+        return wanted
     found = short.lstat()
     if not short.is_dir() or short.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StartError(f"{short} belongs to somebody else: remove it, or choose a shorter path with --data")

@@ -94,7 +94,7 @@ def run(directory: Path, script: str, **env: str) -> str:
 
 def servers(gateway: Installation) -> dict[str, str]:
     """Where the gateway's own servers are, as one would say it to a command that works on them."""
-    sockets = gateway.data / "run"
+    sockets = gateway.run
     return {
         "SLUICE_REDIS_URL": f"unix://{sockets}/valkey.sock",
         "SLUICE_POSTGRES_URL": f"postgresql://sluice@/sluice?host={sockets}",

@@ -100,7 +100,7 @@ def accepted(installation: Installation) -> str:
 
 def test_ctrl_c_while_starting_leaves_nothing_running(installation: Installation) -> None:
     process = installation.launch()
-    until(lambda: (installation.data / "run" / "valkey.pid").exists(), "the first server")
+    until(lambda: (installation.run / "valkey.pid").exists(), "the first server")
     family = installation.family()
     assert family
     assert installation.stop(signal.SIGINT) == 0
@@ -162,7 +162,7 @@ def test_a_port_in_use_is_one_line_before_anything_starts(tmp_path: Path) -> Non
 
 def test_a_sandbox_profile_that_nobody_knows_is_one_line(tmp_path: Path) -> None:
     line = refusal(tmp_path, "--sandbox-profile", "throtled")
-    assert "shipped are choppy, clean" in line and "Did you mean `throttled`?" in line
+    assert "shipped are chaos, choppy, clean" in line and "Did you mean `throttled`?" in line
 
 
 def test_a_broken_config_is_one_line(tmp_path: Path) -> None:
