@@ -23,7 +23,8 @@ from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import time_of
 from gateway.api.routes import Parameter
 from gateway.stats import tables
-from gateway.stats.slicing import BY, MOST, Asked, Page, Place, Slice, page
+from gateway.stats.reading import MOST, Asked, Place
+from gateway.stats.slicing import BY, Page, Slice, page
 from gateway.stats.spans import STEPS, zone_of
 from gateway.store.pool import StoreAwayError
 

@@ -18,7 +18,7 @@ from gateway.api.problems import Problem
 from gateway.api.reading import STORE_S, store_away
 from gateway.api.render import price, time_of
 from gateway.api.routes import Parameter
-from gateway.stats.slicing import Asked
+from gateway.stats.reading import Asked
 from gateway.stats.spans import STEPS
 from gateway.store import totals
 from gateway.store.pool import StoreAwayError

@@ -5,12 +5,10 @@ In: what is asked. Out: `Slice`s, oldest first. Never: a message, a decision abo
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -18,42 +16,18 @@ import msgspec
 from gateway.ledger.slices import COUNTS, DAY_MS, DIMENSIONS, HOUR_MS, LATENCIES, STATES
 from gateway.stats import sources
 from gateway.stats.figures import Figures, nothing
-from gateway.stats.spans import Span, Step, in_days, spans, steps
+from gateway.stats.reading import MOST, UTC, Asked, Place, Reading, parts_of
+from gateway.stats.spans import Step, in_days, steps
 from gateway.store import figures, summaries
-from gateway.store.figures import Found, Part, Wanted
+from gateway.store.figures import Found, Wanted
 from gateway.store.pool import Pool
 from gateway.store.retention import kept_since
-from gateway.store.summaries import Fresh
-
-MOST: Final = 10_000
-"""Groups in an answer."""
 
 BY: Final = (*DIMENSIONS, "state")
-_UTC: Final = ZoneInfo("UTC")
-Place = tuple[int, tuple[str, ...]]
-"""Where a group stands: `at_ms` and its values but the state."""
-
 _FIRST_MS: Final = {"quarter": 3 * HOUR_MS, "hour": 6 * HOUR_MS, "day": 2 * DAY_MS}
 _MORE: Final = defaultdict(lambda: 8.0, quarter=3.0, hour=3.0)
 """Of a long time in small steps so much is read first; then what the page seems to lack, at most so many times that:
 mornings have more messages than nights."""
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A question. Times are widened to quarters of an hour. `after`: what `Page.next` of the page before
-    was."""
-
-    since_ms: int
-    until_ms: int
-    by: tuple[str, ...] = ()
-    step: str | None = None
-    zone: ZoneInfo = _UTC
-    only: Mapping[str, Sequence[str]] = {}
-    latencies: bool = True
-    limit: int = MOST
-    after: Place | None = None
-    most_rows: int | None = None
-    """Rather a short page than to add up many more rows; None: a page is full or the last one."""
 
 
 class Slice(msgspec.Struct, gc=False):
@@ -81,10 +55,10 @@ async def windows(pool: Pool, asked: Sequence[Step], by: Sequence[str], columns:
     StoreAwayError."""
     found: list[dict[tuple[str, ...], Slice]] = [{} for _ in asked]
     async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        spans_ = [(n, whole) for n, one in enumerate(asked) for whole in steps(*one, None, _UTC)]
+        spans_ = [(n, whole) for n, one in enumerate(asked) for whole in steps(*one, None, UTC)]
         if (until_ms := await _days_until(connection)) is not None:
             spans_ = [(n, whole) for n, one in spans_ for whole in in_days([one], until_ms)]
-        parts = _parts(sources.booked({*by}), {*by}, [one for _, one in spans_], "hour", summaries.NOTHING)
+        parts = parts_of(sources.booked({*by}), {*by}, [one for _, one in spans_], "hour", summaries.NOTHING)
         rows = await figures.read(connection, parts, Wanted(by, {}, columns, MOST * len(asked)))
     for row in rows:
         n, (begin_ms, _) = spans_[row.step]
@@ -105,35 +79,24 @@ async def page(pool: Pool, asked: Asked) -> Page:
         return Page([], None)
     by = [name for name in asked.by if name != "state"]
     only = {name: values for name, values in asked.only.items() if name != "state"}
-    columns = _columns(states, asked.latencies)
     view = sources.booked({*by, *only})
-    groups: dict[Place, list[Found]] = {}
-    is_cut = False
     async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         fresh = summaries.NOTHING
         if (until_ms := await _days_until(connection)) is not None:
             wanted = in_days(wanted, until_ms)
         if wanted and (view is None or any(end - begin > summaries.WEEK_MS for begin, end in wanted)):
             fresh = await summaries.fresh(connection, wanted[0][0], wanted[-1][1])
-        at, read, most_ms = 0, 0, _FIRST_MS.get(asked.step or "", asked.until_ms)
-        while at < len(wanted):
+        reading = Reading(connection, asked, by, only, _columns(states, asked.latencies), fresh)
+        at, most_ms = 0, 0 if view is None else _FIRST_MS.get(asked.step or "", asked.until_ms)
+        while at < len(wanted) and not reading.is_cut:
             some = _some(wanted, at, most_ms)
-            after = (0, asked.after[1]) if asked.after is not None and some[0][0] == asked.after[0] else None
-            rows = 2 * (asked.limit + 1 - len(groups))
-            parts = _parts(view, {*by, *only}, some, asked.step, fresh)
-            found = await figures.read(connection, parts, Wanted(by, only, columns, rows, after))
-            known = len(groups)
-            for one in found:
-                groups.setdefault((some[one.step][0], one.values), []).append(one)
+            known, read = len(reading.groups), reading.rows
+            await reading.add(view, some)
             at += len(some)
-            lately = sum(one.read for one in found)
-            read += lately
-            left = math.inf if asked.most_rows is None or not groups else (asked.most_rows - read) / max(1, lately)
-            if is_cut := len(found) >= rows or len(groups) > asked.limit or (left <= 0 and at < len(wanted)):
-                break
-            lacking = (asked.limit + 1 - len(groups)) / max(1, len(groups) - known)
-            most_ms = int((some[-1][1] - some[0][0]) * min(_MORE[asked.step or ""], 1.2 * lacking, left))
-    return _page(groups, is_cut, asked, states, columns)
+            left = reading.left(reading.rows - read)
+            reading.is_cut |= left <= 0 and at < len(wanted)
+            most_ms = int((some[-1][1] - some[0][0]) * min(_MORE[asked.step or ""], 1.2 * reading.lacking(known), left))
+    return _page(reading.groups, reading.is_cut, asked, states, reading.columns)
 
 
 async def _days_until(connection: asyncpg.Connection) -> int | None:
@@ -148,17 +111,6 @@ def _some(wanted: Sequence[Step], at: int, most_ms: int) -> Sequence[Step]:
     while end < len(wanted) and wanted[end][1] - wanted[at][0] <= most_ms:
         end += 1
     return wanted[at:end]
-
-
-def _parts(
-    view: str | None, dimensions: set[str], wanted: Sequence[Step], step: str | None, fresh: Fresh
-) -> list[Part]:
-    needed = spans(wanted)
-    if step in ("quarter", "hour"):
-        needed = [Span("quarter", begin, end, ((n, 1),)) for n, (begin, end) in enumerate(wanted)]
-    if view is not None:
-        return sources.booked_parts(view, needed, fresh)
-    return sources.summed_parts(sources.summary(dimensions), needed, fresh)
 
 
 def _states(asked: Asked) -> list[Sequence[str]]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.stats.definitions import QUANTILES
-from gateway.stats.slicing import Asked
+from gateway.stats.reading import Asked
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 _COUNTS: Final = ("messages", "delivered", "undelivered", "cancelled", "unknown", "open", "parts", "parts_delivered")

@@ -9,8 +9,9 @@ from typing import Final
 from gateway.ledger.slices import DAY_MS, QUARTER_MS, STATES
 from gateway.stats.definitions import TAKEN
 from gateway.stats.incidents import Incident, Window, incidents
+from gateway.stats.reading import Asked
 from gateway.stats.scorecards import Scorecard, scorecards
-from gateway.stats.slicing import Asked, slices, windows
+from gateway.stats.slicing import slices, windows
 from gateway.store.pool import Pool
 
 EARLIER_DAYS: Final = 7

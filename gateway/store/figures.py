@@ -35,6 +35,8 @@ class Wanted(msgspec.Struct, frozen=True):
     columns: Sequence[str]
     rows: int
     after: tuple[int, tuple[str, ...]] | None = None
+    between: tuple[Sequence[str], tuple[str, ...], tuple[str, ...]] | None = None
+    """Dimensions, and from and to which values of theirs, both included."""
 
 
 class Found(NamedTuple):
@@ -60,11 +62,24 @@ async def read(connection: asyncpg.Connection, parts: Sequence[Part], wanted: Wa
     return [Found(row[0], row[1:width], row[width], row[width + 1 : -1], row[-1]) for row in map(tuple, rows)]
 
 
+async def expected(connection: asyncpg.Connection, parts: Sequence[Part], only: Mapping[str, Sequence[str]]) -> int:
+    """About how many rows they have, as PostgreSQL's own statistics say."""
+    given = [*only.values(), *(at for part in parts for at in (part.begin_ms, part.end_ms))]
+    filters = "".join(f" and t.{name} = any(${n}::text[])" for n, name in enumerate(only, 1))
+    rows = " union all ".join(
+        f"select from {part.table} t where t.at >= ${n}::timestamptz and t.at < ${n + 1}::timestamptz{filters}"
+        for n, part in zip(range(len(only) + 1, len(given), 2), parts, strict=True)
+    )
+    plan = await connection.fetchval(f"explain (format json) {rows}", *given)
+    found: int = msgspec.json.decode(plan)[0]["Plan"]["Plan Rows"]
+    return found
+
+
 class _Query:
     """The statement and what it is given."""
 
     def __init__(self, parts: Sequence[Part], wanted: Wanted) -> None:
-        assert {*wanted.by, *wanted.only} <= set(DIMENSIONS)
+        assert {*wanted.by, *wanted.only, *(wanted.between or ((),))[0]} <= set(DIMENSIONS)
         self.given: list[Any] = []
         self._wanted = wanted
         self._keys = "".join(f", t.{name}" for name in (*wanted.by, "currency"))
@@ -72,6 +87,11 @@ class _Query:
         self._filters = "".join(
             f" and t.{name} = any({self._give(list(values))}::text[])" for name, values in wanted.only.items()
         )
+        if wanted.between is not None:
+            names, *bounds = wanted.between
+            row = ", ".join(f"t.{name}" for name in names)
+            for sign, values in zip((">=", "<="), bounds, strict=True):
+                self._filters += f" and ({row}) {sign} ({', '.join(f'{self._give(v)}::text' for v in values)})"
         uses = {part.uses for part in parts}
         tables = {
             table: [(n, part) for n, part in enumerate(parts) if part.table == table]

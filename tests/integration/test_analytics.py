@@ -11,6 +11,7 @@ import pytest
 
 from bench.history import fill, recounted
 from bench.questions import Question, questions
+from gateway.stats import reading, stretches
 from gateway.stats.summing import sum_up
 from tests.api_server import Api, running
 from tests.ledger_bench import slices_equal_rows
@@ -76,6 +77,40 @@ async def test_every_question_has_the_same_answer_with_summaries_and_without(api
 
     assert await recounted(postgres_url, SINCE.date() + timedelta(days=1)) == 0
     assert await sum_up(api.pool, now_ms + 7_200_000) >= 1, "the day that was counted anew"
+
+
+async def test_pages_of_many_groups_are_read_in_stretches_and_are_the_same(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sum_up(api.pool, int(UNTIL.timestamp() * 1000))
+    await api.pool.execute("analyze")
+    span = f"from={SINCE:%Y-%m-%dT00:00:00Z}&to={UNTIL:%Y-%m-%dT00:00:00Z}"
+    paths = [
+        f"/v1/stats?{span}&group_by={by}"
+        for by in (
+            "client,class,carrier,operator,country,sender,tag,reason",
+            "reason,tag,sender,country,operator,state",
+            "tag,carrier,operator&filter=client=client00",
+            "country,tag,operator&step=week&tz=Europe/Moscow",
+        )
+    ]
+    whole = [await pages(api, f"{path}&limit=10000") for path in paths]
+    monkeypatch.setattr(stretches, "FEW", 40)
+    monkeypatch.setattr(reading, "FEW", 40)
+    monkeypatch.setattr(reading, "A_PAGE", 120)
+    read: list[stretches.Bounds] = []
+    next_ = stretches.Stretches.next
+
+    def noted(self: stretches.Stretches) -> stretches.Bounds:
+        read.append(next_(self))
+        return read[-1]
+
+    monkeypatch.setattr(stretches.Stretches, "next", noted)
+    for path, groups in zip(paths, whole, strict=True):
+        read.clear()
+        assert await pages(api, f"{path}&limit=10000") == groups
+        assert await pages(api, f"{path}&limit=321") == groups
+        assert len(read) > 2, (path, read)
 
 
 async def test_a_summary_does_not_count_when_its_day_has_changed(api: Api) -> None:

@@ -17,7 +17,8 @@ from gateway.events import AnyFact, Ended, Received
 from gateway.ledger.slices import DAY_MS
 from gateway.provider import Receipt
 from gateway.stats.definitions import DIMENSIONS, FIGURES
-from gateway.stats.slicing import Asked, slices
+from gateway.stats.reading import Asked
+from gateway.stats.slicing import slices
 from gateway.store import slices as store
 from gateway.store.days import day_of
 from tests.api_server import Api, running
