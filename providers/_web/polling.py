@@ -160,6 +160,10 @@ class Poller:
                 due = [(before, s) for before, s in due if not _is_final(found, s)]
         except (OSError, TimeoutError, ValueError) as problem:
             log.warning("no answer to a question", extra={"carrier": self._carrier, "why": type(problem).__name__})
+            if type(problem) is ConnectionError:  # `Line.visit`: nobody was asked, so this time does not count
+                for before, sent in due:
+                    heapq.heappush(self._watched, (now, next(self._numbers), before, sent))
+                due = []
         finally:
             self._later(due)
             for sent, future in waiting:
