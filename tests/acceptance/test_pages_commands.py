@@ -108,7 +108,7 @@ def test_the_readme(shell: Path) -> None:
     for words in ('"state":"accepted"', "it is durably ours"):
         assert words in said, words
     trace = script[1].splitlines()[-1]
-    until(lambda: "2 messages, the newest first" in run(shell, trace), "both to be recorded")
+    until(lambda: "The newest that was sent" in run(shell, trace), "both to be recorded")
 
 
 def test_the_plan(shell: Path) -> None:
