@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import asyncpg
@@ -42,7 +42,9 @@ _WAIT: Final = "set statement_timeout = '30s'; set synchronous_commit = off"
 """Detaching waits for readers of the table that were there before; nobody waits for it. What a failing machine forgets
 is done the next time; dropping waits for the disk anyway."""
 
-_AT_ONCE: Final = 4
+Work = Callable[[asyncpg.Connection], Awaitable[None]]
+
+_AT_ONCE: Final = 3
 _DROPPED_AT_ONCE: Final = 24
 """In one transaction, which locks them and their indexes."""
 
@@ -97,13 +99,18 @@ async def drop_old(url: str, ages: Ages, today: datetime.date) -> list[str]:
                 if kind == "messages":
                     before = await _all_ended(connection, before)
                 wanted |= dict.fromkeys(tables, before)
-        try:
-            await _detach(url, connection, wanted)
-        finally:
-            dropped = await _drop(connection)
-        for kind, tables in _OTHER.items():
-            if days := getattr(ages, kind):
-                await _rows(connection, tables, today - datetime.timedelta(days=days))
+        failed = await _at_once(url, await _detaching(connection, wanted))
+        dropped = [row["relname"] for row in await connection.fetch(_LEFT)]
+        drops = [_drop(dropped[at : at + _DROPPED_AT_ONCE]) for at in range(0, len(dropped), _DROPPED_AT_ONCE)]
+        rows = [
+            _delete(table, today - datetime.timedelta(days=days))
+            for kind, tables in _OTHER.items()
+            if (days := getattr(ages, kind))
+            for table in tables
+        ]
+        failed += await _at_once(url, [*drops, *rows])
+        if failed:
+            raise failed[0]
         return dropped
     finally:
         await connection.close()
@@ -125,8 +132,24 @@ async def _all_ended(connection: asyncpg.Connection, before: datetime.date) -> d
     return before
 
 
-async def _detach(url: str, connection: asyncpg.Connection, wanted: Mapping[str, datetime.date]) -> None:
-    """What is older, by table. Several tables at once, because most of the time each of them waits."""
+async def _at_once(url: str, works: Sequence[Work]) -> list[BaseException]:
+    """Several of them at a time, because they mostly wait for the disk or for readers; what failed."""
+    left = iter(works)
+
+    async def work() -> None:
+        own = await _connect(url)
+        try:
+            for one in left:
+                await one(own)
+        finally:
+            await own.close()
+
+    done = await asyncio.gather(*(work() for _ in works[:_AT_ONCE]), return_exceptions=True)
+    return [one for one in done if isinstance(one, BaseException)]
+
+
+async def _detaching(connection: asyncpg.Connection, wanted: Mapping[str, datetime.date]) -> list[Work]:
+    """What is older, by table."""
     found: dict[str, list[str]] = {}
     for row in await connection.fetch(_PARTITIONS):
         if row["parent"] in wanted and (row["last"] < wanted[row["parent"]] or row["pending"]):
@@ -134,41 +157,33 @@ async def _detach(url: str, connection: asyncpg.Connection, wanted: Mapping[str,
             statement = f"alter table {row['parent']} detach partition days.{row['child']} {how}"
             found.setdefault(row["parent"], []).append(statement)
     await connection.executemany(_GONE, [(parent, wanted[parent]) for parent in found])
-    tables = iter(found.values())
-
-    async def work() -> None:
-        own = await _connect(url)
-        try:
-            for statements in tables:
-                for statement in statements:
-                    await own.execute(statement)
-        finally:
-            await own.close()
-
-    done = await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(found)))), return_exceptions=True)
-    if wrong := next((one for one in done if isinstance(one, BaseException)), None):
-        raise wrong
+    return [_each(statements) for statements in found.values()]
 
 
-async def _drop(connection: asyncpg.Connection) -> list[str]:
-    """Everything that is detached."""
-    left = [row["relname"] for row in await connection.fetch(_LEFT)]
-    for at in range(0, len(left), _DROPPED_AT_ONCE):
-        names = ", ".join(f"days.{name}" for name in left[at : at + _DROPPED_AT_ONCE])
-        await connection.execute(f"drop table {names}")
-    return left
+def _each(statements: Sequence[str]) -> Work:
+    async def work(connection: asyncpg.Connection) -> None:
+        for statement in statements:
+            await connection.execute(statement)
+
+    return work
 
 
-async def _rows(connection: asyncpg.Connection, tables: tuple[str, ...], before: datetime.date) -> None:
-    for table in tables:
-        while True:  # a day at a time, so that no transaction is a long one
-            done = await connection.execute(
-                f"delete from {table} where at < least($1::date::timestamp at time zone 'UTC',"
-                f" (select min(at) from {table}) + interval '1 day')",
-                before,
-            )
-            if done == "DELETE 0":
-                break
+def _drop(names: Sequence[str]) -> Work:
+    return _each([f"drop table {', '.join(f'days.{name}' for name in names)}"])
+
+
+def _delete(table: str, before: datetime.date) -> Work:
+    """A day at a time, so that no transaction is a long one."""
+
+    async def work(connection: asyncpg.Connection) -> None:
+        while until_ms := await connection.fetchval(
+            f"select least($1::date::timestamp at time zone 'UTC', min(at) + interval '1 day') from {table}"
+            " having min(at) < $1::date::timestamp at time zone 'UTC'",
+            before,
+        ):
+            await connection.execute(f"delete from {table} where at < $1", until_ms)
+
+    return work
 
 
 async def kept_since(connection: asyncpg.Connection, table: str) -> datetime.date | None:
