@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
+from gateway.ledger.slices import DIMENSIONS
 from gateway.stats.slicing import BY
 
 PAIRS: Final = (
@@ -21,7 +22,7 @@ PAIRS: Final = (
 MORE: Final = (
     "carrier,operator,reason", "client,sender,reason", "client,sender,tag", "client,carrier,reason",
     "client,operator,reason", "client,carrier,operator", "sender,carrier,operator", "tag,carrier,operator",
-    "sender,operator,reason", "client,class,sender,tag,operator",
+    "sender,operator,reason", "client,class,sender,tag,operator", ",".join(DIMENSIONS),
 )  # fmt: skip
 FILTERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("client=client00", ("", *BY, "carrier,reason", "operator,reason", "sender,operator", "tag,carrier")),
@@ -33,7 +34,7 @@ FILTERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 )
 STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("day", ("", "carrier", "client", "operator", "sender,carrier", "state")),
-    ("week", ("", "carrier,operator", "client,sender")),
+    ("week", ("", "carrier,operator", "client,sender", ",".join(DIMENSIONS))),
     ("month", ("", "client,carrier")),
     ("hour", ("", "carrier", "client", "sender,operator")),
     ("quarter", ("", "carrier", "tag")),
