@@ -30,7 +30,7 @@ Place = tuple[int, tuple[str, ...]]
 """Where a group stands: `at_ms` and its values but the state."""
 
 A_PAGE: Final = 3 * FEW
-"""Rows of stretches for which a short page is given."""
+"""Rows that are read at once; of more a page reads stretches, and about so many rows, though it is a short one."""
 
 _EVERY: Final = 100_000
 
@@ -105,7 +105,7 @@ class Reading:
     ) -> Stretches | None:
         """None: all are read at once."""
         dimensions = first_of(self._by)
-        if not dimensions or (rows := await figures.expected(self._connection, parts, self._only)) <= 2 * FEW:
+        if not dimensions or (rows := await figures.expected(self._connection, parts, self._only)) <= A_PAGE:
             return None
         view = sources.booked({*dimensions})
         known = BOOKED[view] if view else ()
