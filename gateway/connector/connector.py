@@ -23,15 +23,16 @@ from gateway.connector.admission import Barring, admits
 from gateway.connector.asking import serve_asks
 from gateway.connector.breaker import Breaker, Operators
 from gateway.connector.committer import Committer
-from gateway.connector.flight import Flight, Mark, Verdict, abandoned, apply_treatment, judge, submitted, unsent
+from gateway.connector.flight import Flight, Verdict, judge, submitted, unsent
 from gateway.connector.journal import Journal, Left
 from gateway.connector.lanes import Lanes
-from gateway.connector.pump import QUICK_S, Pump, entry_flight
+from gateway.connector.pump import QUICK_S, Pump
 from gateway.connector.shares import Bucket
 from gateway.connector.sieve import Sieve
+from gateway.connector.takeover import take_over
 from gateway.connector.vitals import Vitals
-from gateway.events import AnyFact, Came, Ended, Received
-from gateway.message import State, UnknownVersionError, id_shard, unpack_journey, unpack_message
+from gateway.events import AnyFact, Came, Received
+from gateway.message import id_shard
 from gateway.provider import (
     Asks,
     Balance,
@@ -52,7 +53,6 @@ from gateway.streams.lease import Lease, fence
 from gateway.streams.link import Redis, RedisAwayError
 from gateway.streams.opening import is_open
 from gateway.streams.polls import Polls
-from gateway.streams.reader import Queued, queued
 from gateway.streams.wakes import Wakes
 
 log = logging.getLogger("connector")
@@ -167,7 +167,7 @@ class Connector:
                 )
             )
             for committer in committers:
-                await self._take_over(committer, provider, left)
+                await take_over(committer, provider, left)
             left.remove()
             rate = self.work.rate_per_s
             bucket = Bucket(rate, rate / 20, asyncio.get_running_loop().time())
@@ -377,7 +377,7 @@ class Connector:
         if self.pump is not None:
             self.pump.wake()
 
-    # After a predecessor ----------------------------------------------------------------------------------------
+    # The journal ------------------------------------------------------------------------------------------------
 
     def _open_journal(self) -> None:
         if self._journals is None:
@@ -398,29 +398,6 @@ class Connector:
         yield from self._partly
         for committer in self.committers:
             yield from committer.open_flights()
-
-    async def _take_over(self, committer: Committer, provider: Provider, left: Left) -> None:
-        """What is marked and still in the streams is what may have been sent: settle it as the carrier answered, if a
-        journal tells that, else by the policy of its class."""
-        link, seen, count, doubtful = committer.link, set[bytes](), 0, 0
-        now = link.clock_ms()
-        marks = await link.call(b"HKEYS", link.prefix + "marks:" + self.work.carrier)
-        for field in marks:
-            stream, first, last = field.split(b"|")
-            entries = await _range(committer, stream.decode(), first, last, seen)
-            mark = Mark(committer.link.shard or 0, stream.decode(), first, last, len(entries))
-            for entry in entries:
-                flight, verdict = _abandon(entry, mark, provider, now, left, link.run_id)
-                committer.put(flight, verdict)
-                doubtful += any(outcome.kind == Kind.UNCERTAIN for _, outcome in flight.answers)
-            count += len(entries)
-            if not entries:
-                await link.call(b"HDEL", link.prefix + "marks:" + self.work.carrier, field)
-        if count:
-            metrics.taken_over.labels(self.work.carrier).inc(doubtful)
-            told = {"carrier": self.work.carrier, "messages": doubtful, "answered": count - doubtful}
-            log.warning("uncertain_after_takeover", extra=told)
-            await committer.report([])
 
     # The state that others see ------------------------------------------------------------------------------------
 
@@ -514,32 +491,6 @@ _KINDS = {
 async def _until_open(link: Any) -> None:
     while not await is_open(link):  # noqa: ASYNC110 - another process opens it
         await asyncio.sleep(0.05)
-
-
-async def _range(committer: Committer, stream: str, first: bytes, last: bytes, seen: set[bytes]) -> list[Queued]:
-    link, found, cursor = committer.link, list[Queued](), first
-    while page := await link.call(b"XRANGE", link.prefix + stream, cursor, last, b"COUNT", _PAGE):
-        found += [queued(raw) for raw in page]
-        cursor = b"(" + page[-1][0]
-    fresh = [entry for entry in found if entry.entry_id + stream.encode() not in seen]
-    seen.update(entry.entry_id + stream.encode() for entry in fresh)
-    return fresh
-
-
-def _abandon(
-    entry: Queued, mark: Mark, provider: Provider, now_ms: int, left: Left, run: bytes
-) -> tuple[Flight, Verdict]:
-    try:
-        message, journey = unpack_message(entry.value[16:]), unpack_journey(entry.journey)
-    except (UnknownVersionError, msgspec.DecodeError):
-        flight = entry_flight(entry, mark)
-        return flight, Verdict([Ended(entry.message_id, State.FAILED, Reason.DAMAGED)])
-    flight = Flight(entry, mark, message, journey, 0, [], settled=True)
-    if journey.treatment:
-        apply_treatment(flight)
-        message = flight.message
-    texts = (message.text,) if message.parts == 1 else provider.split(message.text, message.encoding)
-    return flight, abandoned(flight, texts, provider.whole, now_ms, left.of(flight, run, len(texts)))
 
 
 async def _end(task: asyncio.Task[Any]) -> None:
