@@ -21,7 +21,10 @@ from tests.peers.programs import MISSING
 
 T = TypeVar("T")
 TEST_MEMORY_BYTES = 512 << 20
-UNSYNCED = {"fsync": "off", "shared_buffers": "64MB"}  # a killed process loses nothing by it; only a power cut would
+UNSYNCED = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+"""A killed process loses nothing by it; only a power cut would."""
+COPYING = {"wal_level": "minimal", "max_wal_senders": "0"}
+"""Of a server that copies its template a thousand times: copies need not stand in its log."""
 
 # A machine that is busy with something else must not fail a test: only pytest's own time-out counts.
 hypothesis.settings.register_profile("sluice", deadline=None)
@@ -59,7 +62,7 @@ def session_valkey(session_loop: Loop, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def session_postgres(session_loop: Loop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server whose database `sluice` is migrated and serves as the template of every test's own."""
-    server = make_postgres(tmp_path_factory.mktemp("postgres"), UNSYNCED)
+    server = make_postgres(tmp_path_factory.mktemp("postgres"), UNSYNCED | COPYING)
     session_loop.run(server.start())
     session_loop.run(migrate(server.url))
     yield server
@@ -81,7 +84,7 @@ _numbers = itertools.count(1)
 def postgres_url(session_postgres: Postgres, session_loop: Loop) -> Iterator[str]:
     """URL of a fresh, migrated database. Tests that kill the server take `own_postgres`."""
     name = f"test_{next(_numbers)}"
-    session_loop.run(execute(session_postgres, f"create database {name} template sluice"))
+    session_loop.run(execute(session_postgres, f"create database {name} template sluice strategy file_copy"))
     yield session_postgres.url_of(name)
     session_loop.run(execute(session_postgres, f"drop database {name} with (force)"))
 
