@@ -42,7 +42,7 @@ PAGING: Final = ("limit", "cursor")
 KNOWN: Final = (*OWN, *PAGING, "since", "until", "step", *BY)
 USUAL: Final = 1_000
 """Groups of a page unless asked for more."""
-MOST_ROWS: Final = 220_000
+MOST_ROWS: Final = 110_000
 """Of roll-ups, for such a page: rather it is a short one."""
 
 PARAMETERS: Final = (
