@@ -157,7 +157,9 @@ async def test_the_first_batches_of_an_empty_day_are_as_cheap_as_any(bench: Benc
         await bench.until_recorded()
         await bench.restart()  # nothing is remembered: rows and submissions are looked up
     assert await bench.value("select count(*) from messages where state = 'delivered'") == len(ids)
-    assert asyncio.get_running_loop().time() - began < 25, "a plan that compares all with all takes 28 s on a machine that does nothing else"
+    assert asyncio.get_running_loop().time() - began < 25, (
+        "a plan that compares all with all takes 28 s on a machine that does nothing else"
+    )
 
 
 async def test_an_update_with_an_outdated_rev_is_redone_from_what_is_there(bench: Bench) -> None:
