@@ -21,6 +21,7 @@ from gateway import logs, metrics
 from gateway.datasets import kinds as dataset_kinds
 from gateway.datasets.files import CacheFiles, Mapped
 from gateway.datasets.kinds import KINDS, ChildError
+from gateway.live.publishing import keep
 from gateway.message import UnknownVersionError
 from gateway.store import datasets
 from gateway.store.datasets import Dataset, Entry, Standing
@@ -32,7 +33,6 @@ from gateway.streams.mirror import Mirror
 log = logs.stage("datasets")
 
 MIRROR: Final = "datasets"
-_PUBLISH_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 1.0
 _AGAIN_AT_MOST_S: Final = 8.0
 _SWEEP_EVERY_S: Final = 60.0
@@ -290,16 +290,8 @@ async def publish(pool: Pool, redis: Redis) -> bool:
 
 
 async def keep_published(pool: Pool, redis: Redis) -> None:
-    """Publish now and then: a process may die between a change and its mirror, and Redis may come back empty or older.
-    Runs until cancelled."""
-    while True:
-        try:
-            await publish(pool, redis)
-        except (StoreAwayError, RedisAwayError, ScriptError) as e:
-            log.warning("datasets_not_published", reason=e)
-            await asyncio.sleep(_AGAIN_S)
-        else:
-            await asyncio.sleep(_PUBLISH_EVERY_S)
+    """Publish now and then. Runs until cancelled."""
+    await keep(lambda: publish(pool, redis), log, "datasets_not_published")
 
 
 def _name(entry: Entry) -> str:

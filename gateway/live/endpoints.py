@@ -5,7 +5,6 @@ In: the mirror, which survives PostgreSQL being away. Out: an `Audience`, swappe
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -14,16 +13,16 @@ import msgspec
 from gateway import logs
 from gateway.callbacks import audience
 from gateway.callbacks.audience import NOBODY, Audience
+from gateway.live.publishing import keep
 from gateway.message import UnknownVersionError
 from gateway.store import endpoints
-from gateway.store.pool import Pool, StoreAwayError
-from gateway.streams.link import Redis, RedisAwayError, ScriptError
+from gateway.store.pool import Pool
+from gateway.streams.link import Redis
 from gateway.streams.mirror import Mirror
 
 log = logs.stage("endpoints")
 
 MIRROR: Final = "endpoints"
-_PUBLISH_EVERY_S: Final = 30.0
 
 
 class LiveEndpoints:
@@ -65,12 +64,5 @@ async def publish(pool: Pool, redis: Redis) -> None:
 
 
 async def keep_published(pool: Pool, redis: Redis) -> None:
-    """Publish now and then, because a process may die between a row and its mirror. Runs until cancelled."""
-    while True:
-        try:
-            await publish(pool, redis)
-        except (StoreAwayError, RedisAwayError, ScriptError) as e:
-            log.warning("endpoints_not_published", reason=e)
-            await asyncio.sleep(1.0)
-        else:
-            await asyncio.sleep(_PUBLISH_EVERY_S)
+    """Publish now and then. Runs until cancelled."""
+    await keep(lambda: publish(pool, redis), log, "endpoints_not_published")

@@ -5,19 +5,18 @@ In: PostgreSQL. Out: the mirrored document. Never: a secret; a key is known by i
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from gateway import logs
+from gateway.live.publishing import keep
 from gateway.store import keys
-from gateway.store.pool import Pool, StoreAwayError
-from gateway.streams.link import Redis, RedisAwayError, ScriptError
+from gateway.store.pool import Pool
+from gateway.streams.link import Redis
 from gateway.streams.mirror import Mirror
 
 log = logs.stage("api")
 
 MIRROR: Final = "keys"
-_PUBLISH_EVERY_S: Final = 30.0
 
 
 async def publish(pool: Pool, redis: Redis) -> None:
@@ -27,12 +26,5 @@ async def publish(pool: Pool, redis: Redis) -> None:
 
 
 async def keep_published(pool: Pool, redis: Redis) -> None:
-    """Publish now and then, because a process may die between a key's row and its mirror. Runs until cancelled."""
-    while True:
-        try:
-            await publish(pool, redis)
-        except (StoreAwayError, RedisAwayError, ScriptError) as e:
-            log.warning("keys not published", reason=e)
-            await asyncio.sleep(1.0)
-        else:
-            await asyncio.sleep(_PUBLISH_EVERY_S)
+    """Publish now and then. Runs until cancelled."""
+    await keep(lambda: publish(pool, redis), log, "keys_not_published")

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway import logs, metrics
+from gateway.live.publishing import keep
 from gateway.message import UnknownVersionError
 from gateway.numbering.directory import NO_TABLES, Directory, Tables
 from gateway.plan.choice import Compiled
@@ -23,14 +24,13 @@ from gateway.plan.rates import Rates
 from gateway.plan.senders import Senders
 from gateway.provider_modules import check_whole
 from gateway.store import plans
-from gateway.store.pool import Pool, StoreAwayError
-from gateway.streams.link import Redis, RedisAwayError, ScriptError
+from gateway.store.pool import Pool
+from gateway.streams.link import Redis
 from gateway.streams.mirror import Mirror
 
 log = logs.stage("plan")
 
 MIRROR: Final = "plan"
-_PUBLISH_EVERY_S: Final = 30.0
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -172,14 +172,10 @@ async def publish(pool: Pool, redis: Redis) -> bool:
 
 
 async def keep_published(pool: Pool, redis: Redis) -> None:
-    """Publish now and then: a process may die between activating and mirroring, and Redis may come back empty or
-    older. Runs until cancelled."""
-    while True:
-        try:
-            if await publish(pool, redis):
-                log.info("plan_published")
-        except (StoreAwayError, RedisAwayError, ScriptError) as e:
-            log.warning("plan_not_published", reason=e)
-            await asyncio.sleep(1.0)
-        else:
-            await asyncio.sleep(_PUBLISH_EVERY_S)
+    """Publish now and then. Runs until cancelled."""
+
+    async def publishing() -> None:
+        if await publish(pool, redis):
+            log.info("plan_published")
+
+    await keep(publishing, log, "plan_not_published")
