@@ -39,10 +39,9 @@ _FILTERS: Final = ("state", "endpoint", "event_id", "message_id", "client", "sin
 async def list_callbacks(c: Call) -> Answer:
     """Those that were tried."""
     given = c.request.query
-    limit, cursor, since = query.limit(given), query.cursor(given), query.time_ms(given, "since")
-    for wrong in (query.known_only(given, _FILTERS), limit, cursor, since):
-        if isinstance(wrong, Problem):
-            return wrong
+    part = query.page(given, _FILTERS)
+    if isinstance(part, Problem):
+        return part
     if given.get("state", "failed") not in STATES:
         return query.invalid("state", f"`state` is one of {', '.join(STATES)}.")
     client = given.get("client", c.client)
@@ -55,7 +54,6 @@ async def list_callbacks(c: Call) -> Answer:
         message_id, seq = event
     elif (text := given.get("message_id")) is not None and (message_id := query.id_of(text)) is None:
         return query.invalid("message_id", "A message's id is a UUID.")
-    assert not isinstance(limit, Problem) and not isinstance(cursor, Problem) and not isinstance(since, Problem)
     found = await ask(
         callbacks.search(
             c.gate.pool,
@@ -64,15 +62,15 @@ async def list_callbacks(c: Call) -> Answer:
             endpoint=given.get("endpoint"),
             message_id=message_id,
             seq=seq,
-            since_ms=since,
-            cursor=cursor,
-            limit=limit,
+            since_ms=part.since_ms,
+            cursor=part.cursor,
+            limit=part.limit,
         )
     )
     if isinstance(found, Problem):
         return found
     rows, untried = found
-    following = query.next_page(c.request.path, given, rows[-1].message_id) if len(rows) >= limit else None
+    following = query.next_page(c.request.path, given, rows[-1].message_id) if len(rows) >= part.limit else None
     return call.answer(CallbackPage([_view(row) for row in rows], untried, following))
 
 

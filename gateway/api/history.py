@@ -50,11 +50,9 @@ class History(msgspec.Struct):
 async def get_history(c: Call) -> Answer:
     """One list of what was sent to a number and what came from it."""
     given = c.request.query
-    since, limit, cursor = query.time_ms(given, "since"), query.limit(given), query.cursor(given)
-    for wrong in (query.known_only(given, _FILTERS), since, limit, cursor):
-        if isinstance(wrong, Problem):
-            return wrong
-    assert not isinstance(since, Problem) and isinstance(limit, int) and not isinstance(cursor, Problem)
+    part = query.page(given, _FILTERS)
+    if isinstance(part, Problem):
+        return part
     try:
         number = numbers.parse(c.params["number"], c.gate.settings.default_region)
     except numbers.NumberError as e:
@@ -62,12 +60,12 @@ async def get_history(c: Call) -> Answer:
     try:
         async with asyncio.timeout(STORE_S):
             rows = await history.of_number(
-                c.gate.pool, c.client, number, since_ms=since, cursor=cursor, limit=limit + 1
+                c.gate.pool, c.client, number, since_ms=part.since_ms, cursor=part.cursor, limit=part.limit + 1
             )
     except (StoreAwayError, TimeoutError):
         return store_away()
-    following = query.next_page(c.request.path, given, rows[limit - 1].id) if len(rows) > limit else None
-    entries = [_entry(row) for row in rows[:limit]]
+    following = query.next_page(c.request.path, given, rows[part.limit - 1].id) if len(rows) > part.limit else None
+    entries = [_entry(row) for row in rows[: part.limit]]
     if not entries or not await privacy.look(c, "number.look", number=number, found=len(entries)):
         number, entries = privacy.number(c, number), [_hidden(entry) for entry in entries]
     headers = {"Link": f'<{following}>; rel="next"'} if following else None

@@ -60,11 +60,9 @@ class InboundPage(msgspec.Struct):
 async def list_inbound(c: Call) -> Answer:
     """The client's messages from subscribers."""
     given = c.request.query
-    since, limit, cursor = query.time_ms(given, "since"), query.limit(given), query.cursor(given)
-    for wrong in (query.known_only(given, _FILTERS), since, limit, cursor):
-        if isinstance(wrong, Problem):
-            return wrong
-    assert not isinstance(since, Problem) and isinstance(limit, int) and not isinstance(cursor, Problem)
+    part = query.page(given, _FILTERS)
+    if isinstance(part, Problem):
+        return part
     sender = given.get("from")
     if sender is not None:
         try:
@@ -79,14 +77,14 @@ async def list_inbound(c: Call) -> Answer:
                 c.client,
                 sender_hash=recipient_hash(key, sender) if sender is not None else None,
                 recipient=given.get("to"),
-                since_ms=since,
-                before=(id_time_ms(cursor), cursor) if cursor is not None else None,
-                limit=limit + 1,
+                since_ms=part.since_ms,
+                before=(id_time_ms(part.cursor), part.cursor) if part.cursor is not None else None,
+                limit=part.limit + 1,
             )
     except (StoreAwayError, TimeoutError):
         return store_away()
-    following = query.next_page(c.request.path, given, rows[limit - 1].id) if len(rows) > limit else None
-    views = [inbound_view(row) for row in rows[:limit]]
+    following = query.next_page(c.request.path, given, rows[part.limit - 1].id) if len(rows) > part.limit else None
+    views = [inbound_view(row) for row in rows[: part.limit]]
     asked = {name: given.get(name) for name in ("to", "since")}
     if views and not await privacy.look(c, "inbound.look", number=sender, found=len(views), **asked):
         views = [privacy.hidden(view, "from_") for view in views]

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from gateway.api.problems import Code, Problem, problem
@@ -73,6 +73,28 @@ def cursor(query: Mapping[str, str]) -> bytes | Problem | None:
             Code.CURSOR_INVALID, "Take the cursor from `next` of the page before, or leave it out.", parameter="cursor"
         )
     return found
+
+
+class Page(NamedTuple):
+    """Which part of a list is asked for: from when on, behind which entry, how many."""
+
+    since_ms: int | None
+    cursor: bytes | None
+    limit: int
+
+
+def page(query: Mapping[str, str], known: Sequence[str]) -> Page | Problem:
+    """The page that `since`, `cursor` and `limit` ask for, of a list with these parameters."""
+    if wrong := known_only(query, known):
+        return wrong
+    since, behind, most = time_ms(query, "since"), cursor(query), limit(query)
+    if isinstance(since, Problem):
+        return since
+    if isinstance(most, Problem):
+        return most
+    if isinstance(behind, Problem):
+        return behind
+    return Page(since, behind, most)
 
 
 def next_page(path: str, query: Mapping[str, str], last: bytes) -> str:

@@ -99,16 +99,9 @@ async def find(c: Call) -> Found | Fresh | Problem:
 async def list_messages(c: Call) -> Answer:
     """The client's messages, newest first."""
     given = c.request.query
-    since, limit, cursor = query.time_ms(given, "since"), query.limit(given), query.cursor(given)
-    wrong = query.known_only(given, _FILTERS)
-    if wrong is not None:
-        return wrong
-    if isinstance(since, Problem):
-        return since
-    if isinstance(limit, Problem):
-        return limit
-    if isinstance(cursor, Problem):
-        return cursor
+    part = query.page(given, _FILTERS)
+    if isinstance(part, Problem):
+        return part
     if given.get("state", "accepted") not in get_args(StateName):
         return query.invalid("state", f"`state` is one of {', '.join(get_args(StateName))}.")
     to = given.get("to")
@@ -126,14 +119,14 @@ async def list_messages(c: Call) -> Answer:
                 to=to,
                 state=given.get("state"),
                 tag=given.get("tag"),
-                since_ms=since,
-                cursor=cursor,
-                limit=limit + 1,
+                since_ms=part.since_ms,
+                cursor=part.cursor,
+                limit=part.limit + 1,
             )
     except (StoreAwayError, TimeoutError):
         return store_away()
-    following = query.next_page(c.request.path, given, rows[limit - 1].id) if len(rows) > limit else None
-    views = [render.found(row) for row in rows[:limit]]
+    following = query.next_page(c.request.path, given, rows[part.limit - 1].id) if len(rows) > part.limit else None
+    views = [render.found(row) for row in rows[: part.limit]]
     asked = {name: given.get(name) for name in ("ref", "state", "tag", "since")}
     if views and not await privacy.look(c, "messages.look", number=to, found=len(views), **asked):
         views = [hidden(view) for view in views]
