@@ -58,7 +58,7 @@ PLAN = """
 [[carrier]]
 name = "{name}"
 provider = "smpp"
-{rate}
+{more}
 [carrier.settings]
 host = "127.0.0.1"
 port = {port}
@@ -68,7 +68,7 @@ window = {window}
 reconnect_max_s = 2
 [[rate]]
 carrier = "{name}"
-price = "1.25"
+price = "{price}"
 currency = "RUB"
 """
 ROUTE = """
@@ -215,13 +215,25 @@ class World:
         self, *, window: int = WINDOW, rates: Mapping[str, float] | None = None, release: Path | None = None
     ) -> None:
         """Make a plan live that routes everything over all carriers, in their order."""
-        password, text = self.directory.secrets / "carrier", ""
-        for name, carrier in self.carriers.items():
-            rate = f"rate_per_s = {rates[name]}" if rates and name in rates else ""
-            text += PLAN.format(name=name, rate=rate, port=carrier.port, password=password, window=window)
+        text = self.carriers_of_plan(window, {name: f"rate_per_s = {rate}" for name, rate in (rates or {}).items()})
         document = self.directory.path / "plan.toml"
         document.write_text(text + ROUTE.format(names=", ".join(f'"{name}"' for name in self.carriers)))
         await self.sluice("plan", "apply", str(document), "--activate", release=release)
+
+    def carriers_of_plan(self, window: int, more: Mapping[str, str], prices: Mapping[str, str] | None = None) -> str:
+        """The carriers' part of a plan; `more`: a line for some of them."""
+        password, prices = self.directory.secrets / "carrier", prices or {}
+        return "".join(
+            PLAN.format(
+                name=name,
+                more=more.get(name, ""),
+                port=carrier.port,
+                password=password,
+                window=window,
+                price=prices.get(name, "1.25"),
+            )
+            for name, carrier in self.carriers.items()
+        )
 
     async def make_key(self, client: str) -> str:
         """A key of a client, with every scope."""

@@ -34,23 +34,6 @@ GRACE_S = 1
 READY_S = 60.0
 PRICES_MICRO = {"east": 1_250_000, "west": 2_500_000}
 
-_PLAN = """
-[[carrier]]
-name = "{name}"
-provider = "smpp"
-billed_on = "{billed_on}"
-[carrier.settings]
-host = "127.0.0.1"
-port = {port}
-system_id = "sandbox"
-password = {{ file = "{password}" }}
-window = {window}
-reconnect_max_s = 2
-[[rate]]
-carrier = "{name}"
-price = "{price}"
-currency = "RUB"
-"""
 _ROUTE = """
 [[operator]]
 name = "any"
@@ -182,12 +165,9 @@ async def _start_carrier(made: Stage, stack: AsyncExitStack, name: str) -> Carri
 
 async def _apply_plan(w: World, window: int) -> None:
     """The one is paid for what it takes, the other for what arrives."""
-    password, text = w.directory.secrets / "carrier", ""
-    for (name, carrier), billed_on in zip(w.carriers.items(), ("submitted", "delivered"), strict=True):
-        price = f"{PRICES_MICRO[name] / 1e6:.6f}"
-        text += _PLAN.format(
-            name=name, billed_on=billed_on, port=carrier.port, password=password, window=window, price=price
-        )
+    billed = {name: f'billed_on = "{on}"' for name, on in zip(CARRIERS, ("submitted", "delivered"), strict=True)}
+    prices = {name: f"{micro / 1e6:.6f}" for name, micro in PRICES_MICRO.items()}
+    text = w.carriers_of_plan(window, billed, prices)
     document = w.directory.path / "plan.toml"
     document.write_text(text + _ROUTE)
     await w.sluice("plan", "apply", str(document), "--activate")
