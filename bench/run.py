@@ -204,6 +204,7 @@ async def _verdict(w: World, order: Order, report: Report, ended: Ended, shared:
         "doubled": stats["doubled"],
         "states": await _states(w, order.run),
         "submits": stats["submits"],
+        "carrier_delay_ms": round(stats["delayed_s"] / max(1, stats["delayed_answers"]) * 1000, 2),
         "receipts_resent": stats["receipts_resent"],
         "receipts_dropped": stats["receipts_dropped"],
         "receipt_backlog": stats["receipts_waiting"] + stats["receipts_unacked"] + stats["receipts_scheduled"],

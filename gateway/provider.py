@@ -121,6 +121,7 @@ class Submission(msgspec.Struct, gc=False, eq=False):
     sent_ms: int = 0  # set by the provider when the bytes go out
     bind: str = ""  # set by the provider
     origin: Any = None  # the connector's own; a provider hands it back untouched
+    prepared: Any = None  # the provider's own: what it made of it ahead
 
 
 class SecretText(str):
@@ -332,6 +333,15 @@ class Provider(Protocol):
 
     async def close(self, timeout_s: float) -> None:
         """Take no more, wait for what is in flight up to `timeout_s`, report the rest uncertain, release everything."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A provider that can do part of its work on submissions before there is room for them."""
+
+    def prepare(self, batch: Sequence[Submission]) -> None:
+        """These will most likely be submitted soon; not surely, and not surely in this order."""
         ...
 
 

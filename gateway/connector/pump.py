@@ -20,7 +20,7 @@ from gateway.connector.lanes import Lanes, Taken
 from gateway.connector.shares import RESERVED, URGENT, Bucket, Shares
 from gateway.events import Ended, pack_facts
 from gateway.message import Journey, State, UnknownVersionError, unpack_journey
-from gateway.provider import Provider, Reason, Submission
+from gateway.provider import Prepares, Provider, Reason, Submission
 from gateway.streams.facts import order
 from gateway.streams.link import Arg, Link, OutOfMemoryError, RedisAwayError
 from gateway.streams.pauses import remember
@@ -30,6 +30,8 @@ MARK = 500
 """Entries in one mark script at the most."""
 
 QUICK_S = 0.005  # answers faster than this: wait for a fifth of the window, so that batches are worth their script
+_AHEAD_S, _AHEAD_HALVES = 0.030, 3  # marked ahead of a slow carrier's answers: so long, in half windows, at most 3
+_UNSETTLED_WINDOWS = 2  # of a slow carrier's answers that only the journal has
 _POLL_S = 0.25
 _BESIDE_URGENT, _URGENT_S = 50, 1.0  # parts of bulk in one step, and how long after the last urgent message
 _ON_WIRE_BESIDE_URGENT = 150  # at a quick carrier, then, with what is not settled: all of it comes back in one turn
@@ -104,6 +106,7 @@ class Pump:
         """`bars`: whether `barred` may say no to anybody now."""
         self.sandbox, self._barred, self._bars = sandbox, barred, bars
         self.carrier, self.token, self.provider, self.lanes, self.links = lanes.carrier, token, provider, lanes, links
+        self._prepares = provider if isinstance(provider, Prepares) else None
         self.bucket, self.shares, self._owner = bucket, Shares(shares), owner
         self.answer_s = 0.0  # how long the carrier takes to answer, smoothed
         self._marked_at = 0.0
@@ -218,8 +221,10 @@ class Pump:
         if gather > 0:
             return gather
         # A slow carrier's window stands empty while a mark is being made, so urgent classes are marked ahead: what is
-        # marked and was never sent is sent again after a crash, and only once.
-        ahead = window // 2 if slow and urgent else 0
+        # marked and was never sent is sent again after a crash, and only once. No more than a stall of Redis' sync
+        # needs: who comes later waits behind it.
+        halves = min(round(2 * _AHEAD_S / self.answer_s), _AHEAD_HALVES) if slow and urgent else 0
+        ahead = window * halves // 2
         if tokens < 1:
             return min(max(self.bucket.wait_s(1 if urgent else self.bucket.step), 0.001), _POLL_S)
         # Part of the window stays free of bulk, so that an otp never waits for a marketing message's answer; and bulk
@@ -248,10 +253,13 @@ class Pump:
         """How much more may be on the wire.
 
         Answers not yet written down are uncertain if we die, so they take up room: with what is in flight they are at
-        most a window. With a journal they are not, so up to a window of them may wait, and the wire stays full.
+        most a window. With a journal they are not, so a window of them may wait, two of a slow carrier, and the wire
+        stays full.
         """
-        unsettled = self._owner.unsettled - (window if self._owner.journalled else 0)
-        return self.provider.room - max(unsettled, 0)
+        kept = 0
+        if self._owner.journalled:
+            kept = window * (_UNSETTLED_WINDOWS if self.answer_s >= QUICK_S else 1)
+        return self.provider.room - max(self._owner.unsettled - kept, 0)
 
     def _feed(self) -> None:
         """Hand over what is marked, as the window opens; all of it when nothing is in flight, so that it comes back.
@@ -434,6 +442,8 @@ class Pump:
             self._ready.append(batch)
             self._ready_count += len(batch)
             self._feed()
+            if self._prepares is not None and self._ready and self._ready[-1] is batch:
+                self._prepares.prepare(batch)
 
 
 def in_order(runs: list[Taken]) -> list[Taken]:

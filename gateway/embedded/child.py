@@ -22,6 +22,9 @@ import msgspec
 STANDS_BACK: Final = 5
 """How far what only records stands back (nice) for what accepts and sends, when there is too little processor time."""
 
+AUTOGROUP: Final = Path("/proc/sys/kernel/sched_autogroup_enabled")
+_KEEP_BACK_S: Final = 0.25
+
 TRAMPOLINE = Path(__file__).with_name("trampoline.py")
 
 
@@ -142,11 +145,40 @@ async def spawn(
 
 def stand_back(pid: int, nice: int) -> None:
     """Lower the priority of a process below ours, and of what it starts from now on, where that is allowed."""
-    nice = min(os.getpriority(os.PRIO_PROCESS, 0) + nice, 19)
+    nice = _below_ours(nice)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, nice)
-    with contextlib.suppress(OSError):  # sched(7): where the kernel groups by session, only the group's value counts
-        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+    with contextlib.suppress(OSError):
+        _group(pid).write_text(str(nice))
+
+
+async def keep_back(pid: int, nice: int) -> None:
+    """The same for the processes that it starts in sessions of their own, as PostgreSQL does for each connection:
+    where the kernel groups by session, a new group begins at 0. Runs until the process ends.
+
+    Source: sched(7), "The autogroup feature"; who is not root may set one in a tenth of a second.
+    """
+    done: set[str] = set()
+    born = birth(pid)
+    while born and birth(pid) == born:
+        with contextlib.suppress(OSError):  # no such kernel; or it is gone
+            if AUTOGROUP.read_text().strip() == "1":
+                found = set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                done &= found
+                for child in sorted(found - done, key=int):
+                    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                        _group(int(child)).write_text(str(_below_ours(nice)))
+                    done.add(child)
+        await asyncio.sleep(_KEEP_BACK_S)
+
+
+def _below_ours(nice: int) -> int:
+    return min(os.getpriority(os.PRIO_PROCESS, 0) + nice, 19)
+
+
+def _group(pid: int) -> Path:
+    """Where the kernel groups by session, only the group's value counts."""
+    return Path(f"/proc/{pid}/autogroup")
 
 
 def birth(pid: int) -> str:

@@ -29,6 +29,7 @@ from gateway.embedded.child import (
     birth,
     command,
     end_leftover,
+    keep_back,
     one_line,
     program_of,
     spawn,
@@ -137,6 +138,7 @@ class Postgres:
         self._identity = "plain"
         self._pidfile = run / "postgres.pid"
         self._child: Child | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     def url_of(self, database: str) -> str:
         """The URL of one database of this server."""
@@ -167,6 +169,8 @@ class Postgres:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not await self._launch(programs, deadline):  # noqa: ASYNC110 - only trying again tells
             await asyncio.sleep(0.2)
+        self._let_go()
+        self._keeping = asyncio.create_task(keep_back(self.pid, STANDS_BACK), name="keep postgres back")
 
     async def _make_cluster(self, programs: Path) -> None:
         """initdb beside the final place, then a rename: a half-made cluster never looks like one."""
@@ -266,13 +270,20 @@ class Postgres:
 
     async def stop(self) -> None:
         """Fast shutdown: sessions end, everything committed is on disk."""
+        self._let_go()
         if self._child:
             await self._child.stop(signal.SIGINT, STOP_TIMEOUT_S)
 
     async def kill(self) -> None:
         """kill -9 of the postmaster; its processes notice and follow."""
+        self._let_go()
         if self._child:
             await self._child.kill()
+
+    def _let_go(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
 
 
 def url_of(socket_directory: Path, port: int, database: str = "sluice") -> str:

@@ -6,7 +6,8 @@ into one write. Never: I/O, text encodings, judgement of what a status means. Op
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from struct import Struct, error
 from typing import Final
 
@@ -52,6 +53,9 @@ _header: Final = Struct(">IIII")
 _pack_header: Final = _header.pack
 _unpack_header: Final = _header.unpack_from
 _length: Final = Struct(">I").unpack_from
+ALIKE_BYTES: Final = 12  # a header without its sequence
+_WELL: Final = Struct(">II").pack(SUBMIT_SM_RESP, OK)
+_LONGEST_ANSWER: Final = 128
 _five: Final = Struct(">BBBBB").unpack_from
 _BYTE: Final = tuple(bytes((n,)) for n in range(256))
 
@@ -129,6 +133,25 @@ def split(data: bytes, limit: int = MAX_PDU_BYTES) -> tuple[list[Pdu], int, int 
         pdus.append((command, status, sequence, at + HEADER_BYTES, at + length))
         at += length
     return pdus, at, None
+
+
+def alike(data: bytes) -> Iterable[tuple[bytes, int, bytes]]:
+    """What an SMSC writes when it takes many: answers of one length. (Header without sequence, sequence, body) of what
+    lies at the start of `data`, as if all of it were as long as the first; nothing where that is no submit_sm_resp with
+    status 0 and a message id. The first with another header ends what is true; up to it, `split` would say the same.
+    """
+    head = data[:ALIKE_BYTES]
+    if head[4:] != _WELL:
+        return ()
+    length = _length(head)[0]
+    if not HEADER_BYTES < length <= _LONGEST_ANSWER:
+        return ()
+    return _answers_of(length)(data[: len(data) // length * length])
+
+
+@cache
+def _answers_of(length: int) -> Callable[[bytes], Iterable[tuple[bytes, int, bytes]]]:
+    return Struct(f">{ALIKE_BYTES}sI{length - HEADER_BYTES}s").iter_unpack
 
 
 def missing(data: bytes | bytearray) -> int:

@@ -96,9 +96,27 @@ class Fed(msgspec.Struct, Generic[T], gc=False):
     """What one read, or one look at the clock, brought."""
 
     answers: list[tuple[T, Outcome]] = []
-    deliveries: list[Delivery] = []
     events: list[Event] = []
     output: list[bytes] = []  # to be written, joined
+    _counts: Counter[str] = msgspec.field(default_factory=Counter)
+    _found: list[tuple[int, int, bytes, int, int]] = []  # command, sequence, and where the body lies
+    _read: list[Delivery] = []
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What was delivered. Decoded when first asked for: what the answers make room for does not wait for that."""
+        if self._found:
+            self._read += [self._delivery(*found) for found in self._found]
+            self._found.clear()
+        return self._read
+
+    def _delivery(self, command: int, sequence: int, data: bytes, begin: int, end: int) -> Delivery:
+        decode = pdu.decode_short_message if command == pdu.DELIVER_SM else pdu.decode_data_sm
+        try:
+            return command, sequence, decode(data, begin, end)
+        except pdu.BodyError:
+            self._counts["damaged delivery"] += 1
+            return command, sequence, data[begin - pdu.HEADER_BYTES : end]
 
 
 class Session(Generic[T]):
@@ -215,7 +233,7 @@ class Session(Generic[T]):
 
     def feed(self, data: bytes, now: float) -> Fed[T]:
         """Bytes as they were read. Whole PDUs take effect, the rest is kept until it is whole."""
-        fed: Fed[T] = Fed()
+        fed: Fed[T] = Fed(_counts=self.counts)
         if self.state == "closed":
             return fed
         if self._rest:
@@ -224,9 +242,12 @@ class Session(Generic[T]):
                 return fed
             data = bytes(self._rest)
             self._rest.clear()
+        if alike := self._take_alike(data, fed, now):
+            data = data[alike:]
         pdus, used, bad_length = pdu.split(data, self._limits.max_pdu_bytes)
-        if pdus:
+        if pdus or alike:
             self._heard_at, self._enquired_at = now, None
+        if pdus:
             self._take(data, pdus, fed, now)
         if bad_length is not None:
             self._reject_length(bad_length, fed)
@@ -235,8 +256,29 @@ class Session(Generic[T]):
             self._wanted = len(self._rest) + pdu.missing(self._rest)
         return fed
 
+    def _take_alike(self, data: bytes, fed: Fed[T], now: float) -> int:
+        """The answers at the start that are as the first, which is how most come; how many bytes that was."""
+        answers, pop, head = fed.answers, self._pending.pop, data[: pdu.ALIKE_BYTES]
+        for found, sequence, body in pdu.alike(data):
+            message_id = body[:-1]
+            if found != head or not message_id.isalnum() or body[-1]:
+                break
+            context = pop(sequence, None)
+            if context is None:
+                break
+            answers.append((context, Outcome(_ACCEPTED, message_id.decode())))
+        if not answers:
+            return 0
+        self._accepted(len(answers), now)
+        return len(answers) * (pdu.HEADER_BYTES + len(body))
+
+    def _accepted(self, count: int, now: float) -> None:
+        self.pace.accepted(count)
+        self._unbound = 0
+        self._progress_at, self._overdue = now, 0
+
     def _take(self, data: bytes, pdus: list[pdu.Pdu], fed: Fed[T], now: float) -> None:
-        answers, deliveries, pop = fed.answers, fed.deliveries, self._pending.pop
+        answers, pop = fed.answers, self._pending.pop
         taken = 0
         for command, code, sequence, begin, end in pdus:
             if command == pdu.SUBMIT_SM_RESP:
@@ -246,16 +288,12 @@ class Session(Generic[T]):
                 else:
                     self._answered(sequence, code, data[begin:end], fed, now)
             elif command == pdu.DELIVER_SM:
-                try:
-                    deliveries.append((command, sequence, pdu.decode_short_message(data, begin, end)))
-                except pdu.BodyError:
-                    self._damaged(command, sequence, data[begin - pdu.HEADER_BYTES : end], fed)
+                fed._found.append((command, sequence, data, begin, end))
             else:
                 self._cold(command, code, sequence, data[begin:end], fed, now)
         if taken:
-            self.pace.accepted(taken)
-            self._unbound = 0
-        if answers:
+            self._accepted(taken, now)
+        elif answers:
             self._progress_at, self._overdue = now, 0
 
     def _answered(self, sequence: int, code: int, body: bytes, fed: Fed[T], now: float) -> None:
@@ -287,10 +325,8 @@ class Session(Generic[T]):
         if command == pdu.ENQUIRE_LINK:
             fed.output.append(pdu.encode(pdu.ENQUIRE_LINK_RESP, sequence))
         elif command == pdu.DATA_SM:
-            try:
-                fed.deliveries.append((command, sequence, pdu.decode_data_sm(body, 0, len(body))))
-            except pdu.BodyError:
-                self._damaged(command, sequence, pdu.encode(command, sequence, code, body), fed)
+            whole = pdu.encode(command, sequence, code, body)
+            fed._found.append((command, sequence, whole, pdu.HEADER_BYTES, len(whole)))
         elif command in pdu.BIND_RESPS or (command == pdu.GENERIC_NACK and self.state == "binding"):
             self._bind_answered(command, code, sequence, body, fed)
         elif command == pdu.UNBIND:
@@ -326,10 +362,6 @@ class Session(Generic[T]):
             self.peer_version = tlv.number(tlv.decode(tail).get(tlv.SC_INTERFACE_VERSION))
             fed.events.append(Bound())
 
-    def _damaged(self, command: int, sequence: int, raw: bytes, fed: Fed[T]) -> None:
-        self.counts["damaged delivery"] += 1
-        fed.deliveries.append((command, sequence, raw))
-
     def _reject_length(self, length: int, fed: Fed[T]) -> None:
         self.counts["absurd command_length"] += 1
         fed.output.append(pdu.encode(pdu.GENERIC_NACK, 0, _INVALID_LENGTH))
@@ -339,7 +371,7 @@ class Session(Generic[T]):
 
     def sweep(self, now: float) -> Fed[T]:
         """Call it now and then: reports what has waited too long, asks a silent peer, ends a dead or stuck link."""
-        fed: Fed[T] = Fed()
+        fed: Fed[T] = Fed(_counts=self.counts)
         limits = self._limits
         if self.state == "closed":
             return fed

@@ -137,6 +137,12 @@ class SmppCarrier:
                 self._backlog.extend(islice(batch, sent, None))
                 self._give_back()
 
+    def prepare(self, batch: Sequence[Submission]) -> None:
+        """Encode them for the binds as they are."""
+        wire = self._wire("")
+        if wire is not None:
+            wire.prepare(batch)
+
     async def query(self, sent: Sent) -> Receipt | None:
         """Ask by query_sm."""
         source = source_address(self._settings, sent.sender)

@@ -35,8 +35,12 @@ log = logging.getLogger("smpp")
 
 _BATCH = 500
 _UNREAD_LIMIT = 10_000  # deliveries without their answer at which reading pauses
+_FRESH_MS = 1_000  # a body holds how long the message is valid: what was encoded longer ago is encoded again
 _TRY_AGAIN = 0x64  # ESME_RX_T_APPN
 _UNBIND_S = 2.0  # how long a peer that unbinds may take to answer what is in flight
+
+Prepared = tuple[Encoder, int, bytes | Outcome]
+"""`Submission.prepared` here: who encoded it, when (ms), and the body or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Wire(asyncio.Protocol):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.deliveries: asyncio.Task[None] | None = None
         """Ends by itself after `ended`, when all that was delivered is durable."""
-        self._encode = line.encoder.body
+        self._encoder = line.encoder
         self._asked: dict[int, asyncio.Future[Answered | None]] = {}
         self._busy = 0  # deliveries that are being made durable
         self._reading, self._leaving = True, False
@@ -110,14 +114,23 @@ class Wire(asyncio.Protocol):
 
     # The owner's verbs
 
+    def prepare(self, batch: Sequence[Submission]) -> None:
+        """Encode what will be submitted soon, so that it leaves at once when there is room."""
+        now_ms, by = self._line.reports.clock_ms(), self._encoder
+        encode = by.body
+        for s in batch:
+            s.prepared = (by, now_ms, encode(s, now_ms))
+
     def submit(self, batch: Sequence[Submission]) -> list[tuple[Submission, Outcome]]:
         """Write them in one piece. Returns those that cannot be said in SMPP."""
         sent: list[Submission] = []
         bodies: list[bytes] = []
         refused: list[tuple[Submission, Outcome]] = []
-        now_ms, encode, name = self._line.reports.clock_ms(), self._encode, self._bind
+        now_ms, encode, name = self._line.reports.clock_ms(), self._encoder.body, self._bind
+        by, fresh_ms = self._encoder, now_ms - _FRESH_MS
         for s in batch:
-            body = encode(s, now_ms)
+            made: Prepared | None = s.prepared
+            body = made[2] if made is not None and made[0] is by and made[1] >= fresh_ms else encode(s, now_ms)
             if isinstance(body, Outcome):
                 refused.append((s, body))
                 continue
@@ -204,7 +217,7 @@ class Wire(asyncio.Protocol):
         match event:
             case Bound():
                 if 0 <= self.session.peer_version < pdu.VERSION_3_4 and self._line.plain is not None:
-                    self._encode = self._line.plain.body
+                    self._encoder = self._line.plain
                 self._was_bound = True
                 if not self.bound.done():
                     self.bound.set_result(None)

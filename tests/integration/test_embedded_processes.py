@@ -17,7 +17,7 @@ from rich.console import Console
 from gateway.commands.up import Steps
 from gateway.config import Settings
 from gateway.embedded import seed, supervise
-from gateway.embedded.child import STANDS_BACK, StartError, birth, end_leftover, last_line, spawn
+from gateway.embedded.child import AUTOGROUP, STANDS_BACK, StartError, birth, end_leftover, keep_back, last_line, spawn
 from gateway.embedded.process import Process
 from gateway.embedded.supervise import Supervisor, ending
 from gateway.embedded.up import open_up
@@ -56,6 +56,30 @@ async def test_what_only_records_stands_back_for_the_others_with_all_that_it_sta
         assert grandchild.nice() in (own, lower)  # it may have been started just before
         grandchild.kill()
     finally:
+        await child.kill()
+
+
+@pytest.mark.skipif(
+    not AUTOGROUP.exists() or AUTOGROUP.read_text().strip() != "1", reason="sessions are no groups for this kernel"
+)
+async def test_sessions_that_it_starts_stand_back_too(tmp_path: Path) -> None:
+    """PostgreSQL makes one for each connection, and where the kernel groups by session each would begin at 0."""
+    log, pidfile = tmp_path / "log", tmp_path / "pid"
+    script = ["/bin/sh", "-c", "setsid sleep 60 & echo $!; wait"]
+    child = await spawn("sh", script, log=log, pidfile=pidfile, death=signal.SIGKILL, listen=True, nice=STANDS_BACK)
+    keeping = asyncio.create_task(keep_back(child.pid, STANDS_BACK))
+    try:
+        assert child.stdout is not None
+        grandchild = int(await asyncio.wait_for(child.stdout.readline(), 10))
+        lower = min(psutil.Process().nice() + STANDS_BACK, 19)
+        async with asyncio.timeout(30):
+            while not Path(f"/proc/{grandchild}/autogroup").read_text().endswith(f" nice {lower}\n"):
+                await asyncio.sleep(0.01)
+        psutil.Process(grandchild).kill()
+        await child.kill()
+        await asyncio.wait_for(keeping, 10)  # nobody is left
+    finally:
+        keeping.cancel()
         await child.kill()
 
 

@@ -83,6 +83,36 @@ def test_an_answer_waits_for_its_delay_and_a_receipt_comes_after_it(clock: Clock
     assert smsc.next_due() is None
 
 
+def test_answers_that_leave_late_are_made_up_for_so_that_the_mean_is_what_was_asked_for(clock: Clock) -> None:
+    """Timers of the loop count whole milliseconds, and a process that was just woken is late."""
+    peer = Peer(smsc := make(clock, answer_delay_ms=20, receipts=0))
+    peer.bind()
+    for n in range(400):
+        peer.send(submit(n + 1))
+        began = clock.now
+        while not peer.read():
+            clock.now += 0.0007  # when the process gets its turn
+            smsc.tick()
+            assert clock.now - began < 0.030
+        clock.now += n % 7 / 10_000
+    smsc.tally.reset()
+    for n in range(100):
+        peer.send(submit(n + 1))
+        while not peer.read():
+            clock.now += 0.0007
+            smsc.tick()
+        clock.now += n % 7 / 10_000
+    counts = smsc.tally.counts
+    assert counts.delayed_s / counts.delayed_answers == pytest.approx(0.020, abs=0.0001)
+
+
+def test_a_delay_counts_from_when_the_bytes_came_in(clock: Clock) -> None:
+    peer = Peer(smsc := make(clock, answer_delay_ms=20))
+    peer.bind()
+    peer.session.receive(submit(1), 0.015)
+    assert smsc.next_due() == pytest.approx(clock.now + 0.005, abs=0.001)
+
+
 def test_without_delays_a_receipt_follows_its_answer_in_the_same_write(clock: Clock) -> None:
     peer = Peer(make(clock))
     peer.bind()

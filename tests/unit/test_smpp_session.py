@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from aiosmpplib import SmppCommandStatus as Status
@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from gateway.provider import Kind, Outcome, Reason, accepted, uncertain
 from gateway.smpp import pdu
-from gateway.smpp.session import Answered, BindRefused, Bound, Broken, Event, Fed, Limits, PeerUnbinds, Session, Unbound
+from gateway.smpp.session import (
+    Answered,
+    BindRefused,
+    Bound,
+    Broken,
+    Delivery,
+    Event,
+    Fed,
+    Limits,
+    PeerUnbinds,
+    Session,
+    Unbound,
+)
 from gateway.smpp.status import Codes
 
 LIMITS = Limits(window=10, answer_timeout_s=5, stall_s=20, enquire_link_s=30, link_timeout_s=3)
@@ -347,18 +359,56 @@ def test_however_bytes_are_cut_the_same_happens(sizes: Sequence[int], byte_by_by
             + answer(flight[3], "three")
             + pdu.encode(pdu.UNBIND, 10)
         )
-        total: Fed[str] = Fed()
+        answers: list[tuple[str, Outcome]] = []
+        deliveries: list[Delivery] = []
+        events: list[Event] = []
+        output: list[bytes] = []
         at = 0
         for size in [*cuts, len(data)]:
             fed = session.feed(data[at : at + size], 1.0)
             at += size
-            total.answers += fed.answers
-            total.deliveries += fed.deliveries
-            total.events += fed.events
-            total.output += fed.output
-        return total.answers, [d[1] for d in total.deliveries], total.events, b"".join(total.output)
+            answers += fed.answers
+            deliveries += fed.deliveries
+            events += fed.events
+            output += fed.output
+        return answers, [d[1] for d in deliveries], events, b"".join(output)
 
     assert run([1] * 400 if byte_by_byte else sizes) == run([])
+
+
+ANSWER = st.tuples(
+    st.integers(0, 12),  # which submit; the last ones are nobody's
+    st.sampled_from([0, 0, 0, 0, int(Status.ESME_RTHROTTLED), int(Status.ESME_RINVDSTADR)]),
+    st.sampled_from(["", "12345", "12346", "ABCDE", "1 345", " 123 ", "12-45", "1234é", "0" * 64, "1" * 120]),
+    st.sampled_from([b"\0", b"\0", b"\0", b"", b"\0\0", b"\0more"]),
+)
+
+
+@given(st.lists(ANSWER, max_size=30), st.lists(st.integers(1, 200), max_size=20))
+def test_answers_that_come_together_mean_what_they_mean_one_by_one(
+    given_answers: Sequence[tuple[int, int, str, bytes]], cuts: Sequence[int]
+) -> None:
+    def run(pieces: Callable[[list[bytes]], list[bytes]]) -> object:
+        session = bound()
+        flight = submit(session, *"abcdefghij")
+        data = [
+            pdu.encode(pdu.SUBMIT_SM_RESP, [*flight, 900, 901, 902][n], status, message_id.encode("latin-1") + end)
+            for n, status, message_id, end in given_answers
+        ]
+        found = [answered for piece in pieces(data) for answered in session.feed(piece, 2.0).answers]
+        return found, session.counts, session.in_flight, session.room(2.0), session.state
+
+    def cut(data: list[bytes]) -> list[bytes]:
+        whole, at = b"".join(data), 0
+        pieces = []
+        for size in cuts:
+            pieces.append(whole[at : at + size])
+            at += size
+        return [*pieces, whole[at:]]
+
+    one_by_one = run(lambda data: data)
+    assert run(lambda data: [b"".join(data)]) == one_by_one
+    assert run(cut) == one_by_one
 
 
 def test_half_a_pdu_changes_nothing() -> None:

@@ -64,6 +64,7 @@ class Bench:
 
     def __init__(self, window: int = 100, version: bytes = b"\x34") -> None:
         self.happened: list[tuple[str, Any]] = []
+        self.on_outcomes: Callable[[], None] = lambda: None
         self.durable = asyncio.Event()
         self.durable.set()
         reports = Reports(self._outcomes, self._receipts, self._inbound, lambda link: None)
@@ -84,6 +85,7 @@ class Bench:
 
     def _outcomes(self, batch: Sequence[tuple[Submission, Outcome]]) -> None:
         self.happened.append(("outcomes", list(batch)))
+        self.on_outcomes()
 
     async def _receipts(self, batch: Sequence[Receipt]) -> None:
         self.happened.append(("receipts", list(batch)))
@@ -144,6 +146,54 @@ async def test_an_answer_that_comes_during_the_write_is_not_lost(bench: Bench) -
     bench.wire.submit(make(3))
     ((_, batch), _) = bench.happened
     assert [outcome for _, outcome in batch] == [accepted(f"id-{s}") for s in (2, 3, 4)]
+
+
+async def test_what_was_delivered_is_decoded_after_the_answers_are_reported(bench: Bench) -> None:
+    """What the answers made room for leaves before that."""
+    (one,) = submit(bench, 1)
+    broken = pdu.encode_many(pdu.DELIVER_SM, 1, [RECEIPT[:10]])
+    bench.on_outcomes = lambda: damaged.append(bench.session.counts["damaged delivery"])
+    damaged: list[int] = []
+    bench.wire.data_received(broken + answers([one]))
+    await bench.quiet()
+    assert damaged == [0] and bench.session.counts["damaged delivery"] == 1
+    assert bench.kinds() == ["outcomes", "room", "inbound"]
+
+
+async def test_what_was_prepared_is_encoded_once_and_what_is_written_is_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.wire.submit(make(3))
+    plain = b"".join(bench.paper.writes)
+    bench.paper.writes.clear()
+    batch = make(3)
+    bench.wire.prepare(batch)
+    monkeypatch.setattr(Encoder, "body", lambda *_: pytest.fail("it was encoded before"))
+    bench.wire.submit(batch)
+    bodies = [[data[begin:end] for *_, begin, end in pdu.split(data)[0]] for data in (plain, bench.paper.writes[0])]
+    assert bodies[0] == bodies[1] and len(bodies[0]) == 3
+
+
+async def test_what_was_prepared_long_ago_is_encoded_again(bench: Bench) -> None:
+    """The body says how long the message is valid."""
+    batch = make(1)
+    bench.wire.prepare(batch)
+    by, at_ms, _ = batch[0].prepared
+    batch[0].prepared = (by, at_ms - 60_000, b"stale")
+    bench.wire.submit(batch)
+    assert b"stale" not in bench.paper.writes[0]
+
+
+async def test_what_was_prepared_for_another_kind_of_peer_is_encoded_again(bench: Bench) -> None:
+    batch = make(1)
+    bench.wire.prepare(batch)
+    echo = bytes.fromhex("02040002")
+    *_, body = batch[0].prepared
+    assert echo in body
+    older = Bench(version=b"\x33")
+    older.wire.submit(batch)
+    assert echo not in older.paper.writes[0]
+    await older.close()
 
 
 async def test_outcomes_are_reported_before_the_receipts_of_the_same_read(bench: Bench) -> None:

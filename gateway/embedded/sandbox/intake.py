@@ -122,7 +122,7 @@ def _dispatch(smsc: Smsc, peer: Peer, lot: Lot, arrived: float) -> None:
     if fate.answered:
         answers = b"".join(lot.answers)
         if delay_s:
-            smsc.answers.put(arrived + delay_s, (peer, answers, count, arrived))
+            smsc.answer_later(arrived, delay_s, peer, answers, count)
         else:
             peer.answer(answers, count)
     if lot.magic is not None:

@@ -132,6 +132,7 @@ class Choice:
             _case(self.default, given, f"cases[{n}]") for n, given in enumerate(profile.cases)
         ]
         self.has_cases = bool(self._cases)
+        self.delays = any(fate.answer_delay_ms for fate in (self.default, *(fate for _, fate in self._cases)))
         self.is_plain = (
             (profile.ids, profile.receipt, profile.version) == (PLAIN_IDS, PLAIN_RECEIPT, "3.4")
             and profile.submits.takes_all

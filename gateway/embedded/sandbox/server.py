@@ -12,12 +12,14 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from gateway.embedded.sandbox.arrival import Arrival
 from gateway.embedded.sandbox.control import make_app
 from gateway.embedded.sandbox.session import Session
 from gateway.embedded.sandbox.smsc import Smsc
 from gateway.embedded.sandbox.web import WebPort
 from gateway.embedded.sandbox.webhooks import Webhooks
 
+READ_BYTES = 256 * 1024
 WRITE_LIMIT_BYTES = 4 * 1024 * 1024
 
 
@@ -33,6 +35,8 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
         self._empty.set()
+        self.buffer = bytearray(READ_BYTES)
+        """What any connection reads into."""
 
     async def open(self, host: str, port: int) -> tuple[str, int]:
         """Listen; port 0 takes a free one. Returns the address. Raises OSError."""
@@ -92,11 +96,13 @@ class Listener:
             self._empty.set()
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A socket and its session."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._arrival: Arrival | None = None
+        self._waited_s = 0.0  # what is being read
         self._pieces: deque[bytes] = deque()  # of a profile that writes in small ones
         self._closing = False
         self._transport: asyncio.Transport
@@ -105,13 +111,22 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
+        self._arrival = Arrival(transport.get_extra_info("socket").fileno())
         self._session = Session(self._listener.smsc, self._write, self._close, self._transport.abort)
         self._listener.joined(self)
         if self._listener.smsc.is_away:
             self._transport.abort()
 
-    def data_received(self, data: bytes) -> None:
-        self._session.receive(data)
+    def get_buffer(self, sizehint: int) -> bytearray:
+        # Called right before each read, which ends in `buffer_updated` before another one begins.
+        listener = self._listener
+        if self._arrival is not None and listener.smsc.choice.delays:
+            self._waited_s = self._arrival.age_s(listener.buffer)
+        return listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        waited_s, self._waited_s = self._waited_s, 0.0
+        self._session.receive(bytes(memoryview(self._listener.buffer)[:nbytes]), waited_s)
         self._listener.settle()
 
     def pause_writing(self) -> None:
@@ -127,6 +142,8 @@ class Connection(asyncio.Protocol):
         self._listener.settle()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._arrival is not None:
+            self._arrival.close()
         self._session.closed()
         self._listener.left(self)
         self._listener.settle()

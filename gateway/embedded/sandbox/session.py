@@ -62,11 +62,11 @@ class Session:
         """deliver_sm that wait for their answer."""
         return len(self._awaiting)
 
-    def receive(self, data: bytes) -> None:
-        """Take the bytes of one read."""
+    def receive(self, data: bytes, waited_s: float = 0.0) -> None:
+        """Take the bytes of one read, which came in `waited_s` ago."""
         if self._mute:
             return
-        arrived = self._smsc.monotonic()
+        arrived = self._smsc.monotonic() - waited_s
         if self._rest:
             data = self._rest + data
         pdus, taken, absurd = pdu.split(data)

@@ -105,7 +105,7 @@ def _keep(smsc: Smsc, submit: wire.Submit, message_id: bytes, wall: float) -> No
 def _answer(smsc: Smsc, peer: Peer, answer: bytes, fate: Fate, arrived: float, delay_s: float) -> None:
     answers = answer * 2 if fate.answer_twice else answer
     if delay_s:
-        smsc.answers.put(arrived + delay_s, (peer, answers, 1, arrived))
+        smsc.answer_later(arrived, delay_s, peer, answers, 1)
     else:
         peer.answer(answers, 1)
 
