@@ -101,4 +101,5 @@ async def _work(
             if told != type(e).__name__:
                 told = type(e).__name__
                 log.warning("matcher_waits_for_postgres", why=told)
+            days.forget()
             await asyncio.sleep(_AWAY_S)

@@ -120,6 +120,7 @@ class Transactions:
         """Alone, from what is in the store, dividing what the store refuses. Raises as `write` does, but for
         NotAtOnceError; after ledger.ConflictError it is to be recorded again."""
         self.recent.forget()
+        self.days.forget()
         key = await self.pool.recipient_key()
         counted: Counted = []
         try:

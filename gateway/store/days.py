@@ -50,6 +50,10 @@ class Days:
         if self._known:  # retention may drop older ones at any time
             self._known = {day for day in self._known if day > max(self._known) - REMEMBERED}
 
+    def forget(self) -> None:
+        """Ask again: PostgreSQL may have been restored from a copy that is older than some partitions."""
+        self._known.clear()
+
     async def ensure_ahead(self, now_ms: int) -> None:
         """Make the coming days' partitions while nobody waits for them."""
         today = day_of(now_ms)
