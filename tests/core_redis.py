@@ -82,6 +82,8 @@ class Proxy:
         self._open: set[asyncio.Task[None]] = set()
         self.cut_replies = 0
         self.cut_requests = 0
+        self.stops = 0
+        """So many times everything stands still (`flowing`) as soon as such a request has passed."""
         self.match = b""  # only requests that contain this are counted, kept and cut
         self.cuts = 0
         self.flowing = asyncio.Event()
@@ -128,6 +130,9 @@ class Proxy:
                     if self.cut_replies:
                         self.cut_replies -= 1
                         doomed.set()
+                    if self.stops:
+                        self.stops -= 1
+                        self.flowing.clear()
                 to.write(data)
                 await to.drain()
 

@@ -13,7 +13,7 @@ from gateway.message import pack_journey, pack_message
 from gateway.streams import packs
 from gateway.streams.accept import arguments
 from gateway.streams.lease import Lease, fence
-from gateway.streams.link import Link, Redis, ScriptError
+from gateway.streams.link import Link, Redis, ScriptError, scripts
 from gateway.streams.opening import close_shard
 from gateway.streams.reader import epoch, read
 from tests.core_builders import ask, journey, message, message_id
@@ -53,6 +53,8 @@ class Stage:
         body = b"r" + LANE.encode() + b"\0" + len(values[3]).to_bytes(4, "big") + values[3] + j
         await self.link.call("ZADD", "{0}:later", due, self.ids[3])
         await self.link.call("HSET", "{0}:later:body", self.ids[3], body)
+        await self.link.call("SADD", "{0}:paused", "spring")
+        await self.link.call("SADD", "{0}:paused:spring", self.ids[3])
         assert await self.mark(self.outbox[:1]) == b"ok"
 
     # Each script, as its stage calls it, with what it must find changed.
@@ -74,6 +76,11 @@ class Stage:
         args += [at or await epoch(self.link)]
         return await self.link.script("mark", (), [*args, f"outbox:north:{LANE}", ids[0], ids[-1]])
 
+    async def park(self, run: bytes = b"", token: int = 0, at: bytes = b"", entry: bytes = b"") -> Any:
+        args: list[Any] = [run or self.link.run_id, "north", token or self.connector.token]
+        args += [at or await epoch(self.link), f"outbox:north:{LANE}", LANE, FACTS]
+        return await self.link.script("park", (), [*args, entry or self.outbox[1], 2_000_000_000_000, self.journey])
+
     async def settle(self, token: int = 0, number: int = 1) -> Any:
         args: list[Any] = [self.link.run_id, "north", token or self.connector.token, "w1", number, FACTS]
         args += ["a", LANE, self.values[0], self.journey, "i", LANE, self.values[0], self.journey]
@@ -88,6 +95,9 @@ class Stage:
 
     async def release(self, run: bytes = b"", token: int = 0) -> Any:
         return await self.link.script("release", (), [run or self.link.run_id, token or self.router.token, 100])
+
+    async def unpause(self, run: bytes = b"", token: int = 0) -> Any:
+        return await self.link.script("unpause", (), [run or self.link.run_id, token or self.router.token, "spring", 9])
 
     async def cancel(self, run: bytes = b"") -> Any:
         args: list[Any] = [run or self.link.run_id, "", "0-0", self.ids[3], FACTS]
@@ -105,7 +115,8 @@ class Stage:
         return await self.link.script("append", (), [self.link.run_id, "w", 1, FACTS])
 
     def movers(self) -> list[Callable[..., Awaitable[Any]]]:
-        return [self.accept, self.route, self.recall, self.release, self.cancel, self.reschedule, self.reserve]
+        moved = [self.accept, self.route, self.park, self.recall, self.release, self.unpause, self.cancel]
+        return [*moved, self.reschedule, self.reserve]
 
     async def mark_second(self) -> Any:
         return await self.mark(self.outbox[1:])
@@ -126,9 +137,11 @@ async def test_each_script_does_change_things_when_all_is_right(valkey_url: str)
         (Stage.accept, None),
         (Stage.route, b"ok"),
         (Stage.mark_second, b"ok"),
+        (Stage.park, b"ok"),
         (Stage.settle, b"ok"),
         (Stage.recall, 1),
         (Stage.release, [1, -1]),
+        (Stage.unpause, 1),
         (Stage.cancel, [b"cancelled", b"cancelled", b"cancelled"]),
         (Stage.reserve, None),
         (Stage.append, None),
@@ -144,6 +157,11 @@ async def test_each_script_does_change_things_when_all_is_right(valkey_url: str)
             if expected is not None:
                 assert reply == expected
             assert dump(valkey_url) != before
+
+
+def test_every_script_that_asks_whether_its_shard_is_open_is_among_those_of_these_tests() -> None:
+    asking = {name for name, (_, source) in scripts().items() if b"if not is_open(" in source}
+    assert asking == {act.__name__ for act in Stage.movers(Stage.__new__(Stage))} | {"mark"}
 
 
 async def test_under_another_run_of_the_server_nothing_moves(valkey_url: str) -> None:
@@ -171,9 +189,10 @@ async def test_an_old_token_moves_nothing(valkey_url: str) -> None:
         stage = Stage(redis)
         await stage.build()
         old = stage.router.token - 1
-        for act in (stage.route, stage.recall, stage.release):
+        for act in (stage.route, stage.recall, stage.release, stage.unpause):
             await unchanged(valkey_url, lambda act=act: act(token=old), b"fenced")  # type: ignore[misc]
         await unchanged(valkey_url, lambda: stage.mark(stage.outbox[1:], token=stage.connector.token - 1), b"fenced")
+        await unchanged(valkey_url, lambda: stage.park(token=stage.connector.token - 1), b"fenced")
         await unchanged(valkey_url, lambda: stage.link.script("trim", (), [old, stage.intake[0], b"9-9", b"9-10"]), 0)
 
 
@@ -184,6 +203,8 @@ async def test_an_old_epoch_or_another_first_entry_moves_nothing(valkey_url: str
         await unchanged(valkey_url, lambda: stage.route(at=b"77"), b"moved")
         await unchanged(valkey_url, lambda: stage.route(first=b"1-1"), b"moved")
         await unchanged(valkey_url, lambda: stage.mark(stage.outbox[1:], at=b"77"), b"moved")
+        await unchanged(valkey_url, lambda: stage.park(at=b"77"), b"moved")
+        await unchanged(valkey_url, lambda: stage.park(entry=b"1-1"), b"moved")
 
 
 async def test_a_marked_entry_is_neither_recalled_nor_cancelled(valkey_url: str) -> None:
@@ -259,6 +280,7 @@ SPOILT: dict[str, list[str]] = {
         "{0}:depths",
     ],
     "mark_second": ["{0}:marks:north"],
+    "park": ["{0}:outbox:north:" + LANE, "{0}:events", "{0}:later", "{0}:later:body"],
     "settle": [
         "{0}:again:north:" + LANE,
         "{0}:again:south:" + LANE,
@@ -273,6 +295,7 @@ SPOILT: dict[str, list[str]] = {
     ],
     "recall": ["{0}:intake:" + LANE, "{0}:events", "{0}:lanes", "{0}:epoch", "{0}:depths"],
     "release": ["{0}:intake:" + LANE, "{0}:later:body", "{0}:lanes", "{0}:depths"],
+    "unpause": ["{0}:paused", "{0}:paused:spring", "{0}:later", "{0}:later:body"],
     "cancel": [
         "{0}:events",
         "{0}:later",
@@ -298,7 +321,7 @@ async def test_a_key_of_the_wrong_type_stops_a_script_before_its_first_write(
         await stage.build()
         with client(valkey_url) as c:
             c.delete(key)
-            spoilt = ("events", "lanes", "later", "body", "carriers", "depths")
+            spoilt = ("events", "lanes", "later", "body", "carriers", "depths", "paused", "spring")
             if key.endswith(spoilt) or ":n:" in key or "epoch" in key:
                 c.rpush(key, "spoilt")
             else:
