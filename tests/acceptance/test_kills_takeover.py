@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import Settings
 from tests.acceptance.gateway_account import Load, account
 from tests.acceptance.gateway_world import ON_WIRE, SLOW, TAKEOVER_S, World, until, world
 
 COUNT, AHEAD = 4_000, 1_500
-DEFAULT_LEASE_S = 5.0
+DEFAULT_LEASE_S = Settings().lease_s  # ten seconds are promised of this one
 LEASES = {"router": "{0}:lease:router", "connector": "{g}:lease:carrier:one", "recorder": "{0}:lease:recorder"}
 REST = {"router": "api,connector,recorder,receipts", "connector": "api,router,recorder,receipts"} | {
     "recorder": "api,router,connector,receipts"
