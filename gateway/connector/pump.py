@@ -288,10 +288,11 @@ class Pump:
                     continue
             if not idle:
                 self.bucket.spend(len(batch))
-            observe_to_wire(batch, self.links[0].clock_ms())
+            now_ms = self.links[0].clock_ms()
             writing = self.lanes.writing(batch)
             provider.submit(batch)
             self.lanes.wrote(writing)
+            observe_to_wire(batch, now_ms)
 
     def _mark(self, taken: Sequence[Taken]) -> None:
         by_shard: dict[int, list[Taken]] = {}

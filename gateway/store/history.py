@@ -37,7 +37,10 @@ async def of_number(
                 inbound.of_number(pool, client, number_hash, since_ms=since_ms or 0, before=before, limit=limit),
                 name="heard from a number",
             )
-    except* StoreAwayError as away:
+    except ExceptionGroup as group:  # not except*: what it raises is a group or not, by the release of Python
+        away, others = group.split(StoreAwayError)
+        if away is None or others is not None:
+            raise
         raise StoreAwayError(str(away.exceptions[0])) from away
     both: Iterator[Row] = merge(sent.result(), heard.result(), key=_id_of, reverse=True)
     return list(islice(both, limit))

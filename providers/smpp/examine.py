@@ -41,6 +41,7 @@ ALPHABETS: Final = ("gsm7", "latin1", "gsm7_packed", "ascii")
 _AGAIN: Final = frozenset({SILENCE, 0x08, 0x14, 0x45, 0x58, 0x64})
 """Answers that may be a whim: the message is sent again."""
 _TRIES: Final = 4
+_PAUSE_S: Final = 0.05
 _LONG: Final = 5
 """Messages of several parts that tell which of them have receipts."""
 _FLOOD_S: Final = 4.0
@@ -269,7 +270,9 @@ class _Run:
         """Send it, some more times where the answer may be a whim, and look at the phone."""
         bodies = self._bodies(more, text, encoding)
         answers: list[Answer] = []
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
+            if number:  # who has had too much would have too much again
+                await asyncio.sleep(_PAUSE_S * 2**number)
             line = await self.probe.line()
             answers = list(await asyncio.gather(*(line.ask(pdu.SUBMIT_SM, body) for body in bodies)))
             if not any(answer.status in _AGAIN for answer in answers):

@@ -61,7 +61,7 @@ class Smsc:
         self.sessions: set[Peer] = set()
         self.dirty: dict[Peer, None] = {}
         self.answers: Agenda[tuple[Peer, bytes, int, float, float]] = Agenda(ANSWER_TICK_S)  # …, arrived, due
-        self._early_s = EARLY_S
+        self._early_s, self._usual = EARLY_S, 1.0
         self.receipts: Agenda[tuple[Account, Peer | None, list[bytes]]] = Agenda(RECEIPT_TICK_S)  # None: again
         self.events: Agenda[tuple[Profile, Callable[[], None]]] = Agenda(RECEIPT_TICK_S)
         self.away_until = 0.0
@@ -141,7 +141,9 @@ class Smsc:
             self.tally.counts.delayed_answers += count
             self.tally.counts.delayed_s += count * (now - arrived)
             late_s = min(now - due, EARLIEST_S)
-            self._early_s = min(max(0.0, self._early_s + late_s * _CORRECTED), EARLIEST_S)
+            self._usual += (count - self._usual) * _CORRECTED
+            weight = min(count / self._usual, 4.0)  # the mean is one of answers, not of writes
+            self._early_s = min(max(0.0, self._early_s + late_s * weight * _CORRECTED), EARLIEST_S)
             session.answer(answers, count)
         for account, preferred, bodies in self.receipts.take(now):
             if preferred is not None:
