@@ -1,10 +1,14 @@
-"""An owner that slept past its lease, with marks that its successor has dealt with meanwhile, sends nothing of them."""
+"""An owner that slept past its lease, with marks that its successor has dealt with meanwhile, sends nothing of them;
+and one that has to end while Redis is out of its reach leaves what it knows behind."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from gateway.connector import connector as connector_module
 from gateway.streams.link import scripts
 from tests.core_path import always_accepted, running
 from tests.core_redis import Proxy, opened, until
@@ -65,3 +69,29 @@ async def test_a_mark_whose_answer_came_later_than_the_lease_is_not_used(valkey_
         assert not old.sent
         await path.drained()
         assert path.sent() == Counter(ids)
+
+
+async def test_what_was_answered_and_cannot_be_written_down_at_the_end_is_left_in_the_journal(
+    valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector_module, "_CLOSE_S", 0.2)
+    async with Proxy(tmp_path, valkey_url) as proxy, running(valkey_url) as path, opened(proxy.url) as stopped:
+        path.journals = tmp_path / "journal"
+        path.journals.mkdir()
+        path.start_router()
+        path.start_connector(window=WINDOW, redis=stopped, name="old", answer=lambda s: None)
+        await until(lambda: path.providers["north"], "the first owner")
+        old = path.carrier()
+        ids = await path.accept(WINDOW, klass="otp")
+        await until(lambda: len(old.sent) == WINDOW, "a full window")
+        proxy.flowing.clear()
+        old.release()
+        await path.stop("old")
+        assert list(path.journals.iterdir())
+        path.start_connector(window=WINDOW, name="new")
+        await path.drained()
+        assert path.sent() == Counter(ids)
+        assert await path.fates() == {"accepted": Counter(ids)}
+        proxy.flowing.set()
+        await path.stop("new")
+        assert not list(path.journals.iterdir())
