@@ -210,6 +210,16 @@ async def test_what_waits_for_a_plan_is_told_too(valkey_url: str, monkeypatch: p
         assert path.sent() == Counter(ids)
 
 
+async def test_a_router_tells_of_what_waits_by_itself(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "AGE_MS", 30)
+    async with running(valkey_url) as path:
+        path.plan = None
+        path.start_router()
+        await path.accept(3)
+        (fact,) = await until(lambda: waits(path), "the router to tell")
+        assert (fact.where, fact.why, fact.count) == ("intake", "no_plan", 3)
+
+
 async def test_a_young_message_is_not_told_as_waiting(valkey_url: str) -> None:
     async with running(valkey_url) as path:
         await path.accept(3)
