@@ -218,7 +218,13 @@ def time_of(send_at: datetime, now_ms: int, faults: list[Fault]) -> int:
 
 
 def _meta(meta: dict[str, object], faults: list[Fault]) -> bytes:
-    packed = _encode_meta(meta)
+    try:
+        packed = _encode_meta(meta)
+    except RecursionError:  # decoded a few frames above, where there was just room for it
+        faults.append(
+            Fault(Code.META_TOO_LARGE, f"`meta` is nested too deeply: {MAX_META_BYTES} bytes are kept.", "/meta")
+        )
+        return b""
     if len(packed) > MAX_META_BYTES:
         faults.append(
             Fault(

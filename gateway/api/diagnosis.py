@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
+from gateway.api.admin_documents import Scope
 from gateway.api.checks import Rules, Sender
-from gateway.api.documents import MessageFields
+from gateway.api.documents import Class, MessageFields
 from gateway.api.faults import escape, forbidden, missing
 from gateway.api.problems import Code, Fault, Problem, from_faults, problem
 
@@ -25,6 +26,9 @@ _TYPES: Final = {f.encode_name: f.type for f in msgspec.structs.fields(MessageFi
 _EXPECTED: Final = re.compile(r"Expected `(?P<right>[^`]+)`(?:, got `(?P<got>[^`]+)`| (?P<bound>.+))")
 _AT: Final = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _FIELD: Final = re.compile(r"^Object (?P<what>contains unknown|missing required) field `(?P<name>.*?)`")
+_LISTS: Final = {"scopes": get_args(Scope), "classes": get_args(Class)}
+_TRUNCATED: Final = "Input data was truncated"
+_TOO_LARGE: Final = re.compile(r"^(Number|Integer value) out of range$")
 _ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _WORDS: Final = {
     "str": "a string",
@@ -45,13 +49,17 @@ _SENTENCES: Final = {
 }
 
 
-def not_json(error: BaseException, line: int | None = None) -> Problem:
-    """The problem of a body that is not JSON at all."""
+def not_json(error: BaseException, line: int | None = None, pointer: str = "") -> Problem:
+    """The problem of a body that is not JSON at all, or of one of its items."""
     if isinstance(error, UnicodeDecodeError):
-        return problem(Code.NOT_JSON, "The body is not UTF-8.", line=line)
-    if isinstance(error, RecursionError):
-        return problem(Code.NOT_JSON, "The body is nested too deeply.", line=line)
-    return problem(Code.NOT_JSON, f"{str(error).rstrip('.')}.", line=line)
+        words = "The body is not UTF-8."
+    elif isinstance(error, RecursionError):
+        words = "The body is nested too deeply."
+    elif str(error).startswith(_TRUNCATED):
+        words = "The JSON is cut off, or there is none: send the whole document."
+    else:
+        words = f"{str(error).rstrip('.')}."
+    return problem(Code.NOT_JSON, words, line=line, pointer=pointer or None)
 
 
 def of_message(
@@ -69,7 +77,7 @@ def of_message(
     if isinstance(value, msgspec.ValidationError):
         return from_faults([_of_error(str(value), "")], line, pointer)
     if isinstance(value, BaseException):
-        return not_json(value, line)
+        return not_json(value, line, pointer)
     if not isinstance(value, dict):
         return from_faults(forbidden(value) or [_wrong_type("A message", "object", _name(value), "")], line, pointer)
     faults = forbidden(value)
@@ -143,6 +151,8 @@ def _of_field(name: str, error: str) -> Fault:
         return Fault(
             code, f"`{name}` has at most {expected['bound'].rpartition(' ')[2]} characters.", f"/{name}{inner}"
         )
+    if expected is not None and expected["bound"] == "of length >= 1":
+        return Fault(code, f"`{name}` is empty: give a value, or leave it out.", f"/{name}{inner}")
     return Fault(code, f"`{name}`: {text}.", f"/{name}{inner}")
 
 
@@ -163,6 +173,10 @@ def _of_error(error: str, pointer: str) -> Fault:
     expected = _EXPECTED.match(text)
     if expected is not None and expected["got"]:
         return _wrong_type(f"`{name}`" if name else "The body", expected["right"], expected["got"], at)
+    if _TOO_LARGE.match(text):
+        return Fault(Code.INVALID_VALUE, "A number is larger than can be kept: write a smaller one, or a string.", at)
+    if text.startswith("Invalid enum value") and (listed := at.rstrip("0123456789").strip("/")) in _LISTS:
+        return Fault(Code.INVALID_VALUE, f"`{listed}` is a list out of {', '.join(_LISTS[listed])}.", at)
     return Fault(Code.INVALID_VALUE, f"{text}.", at)
 
 

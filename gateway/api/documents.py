@@ -42,6 +42,7 @@ Klass = Annotated[Class, Meta(description="how urgent it is; `transactional` whe
 Ref = Annotated[
     str,
     Meta(
+        min_length=1,
         max_length=128,
         description="your own id, unique per recipient for 72 h: repeating is then safe",
         examples=["order-1042"],

@@ -36,7 +36,7 @@ EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
         "The body cannot be read as JSON in UTF-8: it is cut off, has a comma too many, is empty, or is compressed in"
         " another way than `Content-Encoding` says.",
         "Let a JSON library write the body. In a shell, put the body in single quotes so that `$` and quotes arrive.",
-        "Input data was truncated.",
+        "The JSON is cut off, or there is none: send the whole document.",
     ),
     Code.CALLBACK_UNREADABLE: Explanation(
         "A carrier's report is not what the plan says that it is: no JSON or no form, or a receipt without a state or"

@@ -9,6 +9,8 @@ from typing import Final
 from gateway.api.problems import Code, Fault
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_HALF: Final = "Half of a surrogate pair is not a character: write the whole pair, or the character in UTF-8."
+_NUL: Final = "U+0000 cannot be stored or sent: leave it out."
 
 
 def missing(name: str, what: str) -> Fault:
@@ -17,26 +19,31 @@ def missing(name: str, what: str) -> Fault:
 
 
 def forbidden(value: object, pointer: str = "") -> list[Fault]:
-    """Every lone surrogate and U+0000 in a JSON value, keys of objects included."""
-    if isinstance(value, str):
-        if _SURROGATE.search(value):
-            return [
-                Fault(
-                    Code.FORBIDDEN_CHARACTER,
-                    "Half of a surrogate pair is not a character: write the whole pair, or the character in UTF-8.",
-                    pointer,
-                )
-            ]
-        return nuls({pointer.removeprefix("/"): value})
-    if isinstance(value, list):
-        return [f for n, item in enumerate(value) for f in forbidden(item, f"{pointer}/{n}")]
-    if isinstance(value, dict):
-        return [
-            f
-            for name, item in value.items()
-            for f in (forbidden(name, pointer) or forbidden(item, f"{pointer}/{escape(name)}"))
-        ]
-    return []
+    """Every lone surrogate and U+0000 in a JSON value, keys of objects included. However deep it is nested."""
+    faults: list[Fault] = []
+    waiting = [(pointer, value)]
+    while waiting:
+        at, value = waiting.pop()
+        if isinstance(value, str):
+            faults += _characters(value, at)
+        elif isinstance(value, list):
+            waiting += reversed([(f"{at}/{n}", item) for n, item in enumerate(value)])
+        elif isinstance(value, dict):
+            inner: list[tuple[str, object]] = []
+            for name, item in value.items():
+                if wrong := _characters(name, at):
+                    faults += wrong
+                else:
+                    inner.append((f"{at}/{escape(name)}", item))
+            waiting += reversed(inner)
+    return faults
+
+
+def _characters(text: str, pointer: str) -> list[Fault]:
+    """What is wrong with the characters of a string that stands at `pointer`."""
+    if _SURROGATE.search(text):
+        return [Fault(Code.FORBIDDEN_CHARACTER, _HALF, pointer)]
+    return [Fault(Code.FORBIDDEN_CHARACTER, _NUL, pointer)] if "\0" in text else []
 
 
 def escape(name: str) -> str:
@@ -47,7 +54,5 @@ def escape(name: str) -> str:
 def nuls(fields: Mapping[str, str | None]) -> list[Fault]:
     """Every U+0000 in these fields."""
     return [
-        Fault(Code.FORBIDDEN_CHARACTER, "U+0000 cannot be stored or sent: leave it out.", f"/{name}")
-        for name, value in fields.items()
-        if value and "\0" in value
+        Fault(Code.FORBIDDEN_CHARACTER, _NUL, f"/{name}") for name, value in fields.items() if value and "\0" in value
     ]

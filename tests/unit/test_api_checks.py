@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api import diagnosis
+from gateway.api.admin_documents import NewKey
 from gateway.api.checks import Defaults, Rules, Sender, canonical
 from gateway.api.documents import MessageFields, NewBatch, NewMessage
 from gateway.api.problems import TABLE, Code, Fault, Problem, from_faults, problem
@@ -305,3 +306,53 @@ def test_a_problem_leaves_out_what_does_not_apply() -> None:
 def test_settings_that_cannot_work_are_refused_by_name(wrong: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         Rules(Settings(**wrong))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("depth", [480, 495, 700, 960, 980, 990, 1100])
+@pytest.mark.parametrize("inside", ["1", '"\\u0000"', '"\\ud800"'])
+@pytest.mark.parametrize("field", ["meta", "ref", "other"])
+def test_however_deep_a_field_is_nested_the_answer_is_a_problem(depth: int, inside: str, field: str) -> None:
+    body = f'{{"to":"+79161234567","text":"Hello","{field}":' + '{"a":' * depth + inside + "}" * (depth + 1)
+    refused = check(body.encode())
+    if not (isinstance(refused, Message) and field == "meta"):
+        assert isinstance(refused, Problem) and refused.status in (400, 422)
+
+
+def test_an_empty_ref_is_refused_because_it_would_protect_nothing() -> None:
+    refused = check(GOOD | {"ref": ""})
+    assert isinstance(refused, Problem)
+    assert (refused.code, refused.pointer) == (Code.INVALID_VALUE, "/ref")
+    assert refused.detail == "`ref` is empty: give a value, or leave it out."
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"to": "+79161234567", "text"'])
+def test_a_body_that_is_cut_off_is_told_to_be_sent_whole(body: bytes) -> None:
+    refused = check(body)
+    assert isinstance(refused, Problem)
+    assert refused.detail == "The JSON is cut off, or there is none: send the whole document."
+
+
+def test_a_number_that_is_too_large_is_told_as_such() -> None:
+    refused = check(b'{"to": "+79161234567", "text": "x", "meta": {"a": 1e999}}')
+    assert isinstance(refused, Problem) and refused.code == Code.INVALID_VALUE
+    assert refused.detail == "A number is larger than can be kept: write a smaller one, or a string."
+
+
+def test_an_item_of_a_batch_that_is_no_utf8_is_pointed_at() -> None:
+    raw = b'{"to": "+79161234567", "text": "\xff"}'
+    refused = diagnosis.of_message(raw, RULES, SENDER, NOW, pointer="/messages/1")
+    assert (refused.code, refused.pointer) == (Code.NOT_JSON, "/messages/1")
+
+
+def test_a_forbidden_name_is_pointed_at_by_the_object_it_is_in() -> None:
+    refused = check(b'{"to": "+79161234567", "text": "x", "a\\u0000b": 1}')
+    assert isinstance(refused, Problem) and (refused.code, refused.pointer) == (Code.FORBIDDEN_CHARACTER, "")
+
+
+def test_an_unknown_scope_is_told_with_those_that_there_are() -> None:
+    body = b'{"client": "shop", "scopes": ["send", "foo"]}'
+    with pytest.raises(msgspec.ValidationError) as unreadable:
+        msgspec.json.decode(body, type=NewKey)
+    refused = diagnosis.of_document(body, unreadable.value)
+    assert refused.pointer == "/scopes/1"
+    assert refused.detail == "`scopes` is a list out of send, read, stats, ops, plan, privacy, admin."
