@@ -75,6 +75,13 @@ def words(error: BaseException) -> str:
     return kind.__name__
 
 
+def _innermost(error: BaseException) -> BaseException:
+    """Of a group of one the exception that it holds: a task group wraps what ended it, and where it came from."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 def _trace(error: BaseException) -> list[str]:
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -93,8 +100,8 @@ def _entry(record: logging.LogRecord) -> dict[str, Any]:
     for name, value in (extra.pop("fields", {}) | extra).items():
         entry[name if name not in entry else name + "_"] = _guarded(value)
     if record.exc_info and record.exc_info[1] is not None:
-        entry["error"] = words(record.exc_info[1])
-        entry["trace"] = _trace(record.exc_info[1])
+        entry["error"] = words(_innermost(record.exc_info[1]))
+        entry["trace"] = _trace(_innermost(record.exc_info[1]))
     return entry
 
 

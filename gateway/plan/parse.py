@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from math import isfinite
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -52,6 +53,9 @@ _TABLES: Final = frozenset(
     }
 )
 
+_DEEPEST: Final = 32
+_LARGEST: Final = 2**63 - 1
+
 _SECRET_NAME: Final = re.compile(
     r"(^|_)(pass|passwd|password|passphrase|secret|token|key|apikey|credentials?|authorization)$", re.I
 )
@@ -64,9 +68,15 @@ def parse(text: str) -> Plan | list[Problem]:
     """The plan, or every problem of form in it."""
     try:
         raw = tomllib.loads(text)
+        problems = Problems(Lines(text))
     except tomllib.TOMLDecodeError as e:
         return [_syntax_problem(text, str(e))]
-    problems = Problems(Lines(text))
+    except RecursionError:
+        return [_syntax_problem(text, "it is nested too deeply")]
+    except ValueError:  # Python reads no integer of more than 4300 digits
+        return [_syntax_problem(text, "a number has too many digits")]
+    if _check_values(raw, problems):
+        return sorted(problems, key=lambda p: p.line)
     for name in raw.keys() - _TABLES:
         problems.add((name,), "unknown_field", f"`{name}` is not part of a plan.{close_to(name, _TABLES)}")
     plan = Plan(
@@ -90,6 +100,24 @@ def parse(text: str) -> Plan | list[Problem]:
         if isinstance(carrier, dict):
             _check_secrets(carrier.get("settings"), ("carrier", index, "settings"), problems)
     return sorted(problems, key=lambda p: p.line) if problems else plan
+
+
+def _check_values(raw: dict[str, Any], problems: Problems) -> bool:
+    """Note what TOML allows and no plan can hold, whatever field it is in; whether there was any."""
+    waiting: list[tuple[Path, object]] = [((), raw)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict | list) and len(path) > _DEEPEST:
+            problems.add(path[:1], "wrong_value", f"`{path[0]}` is nested too deeply: at most {_DEEPEST} levels.")
+        elif isinstance(value, dict):
+            waiting += [((*path, name), inner) for name, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, index), inner) for index, inner in enumerate(value)]
+        elif isinstance(value, float) and not isfinite(value):
+            problems.add(path, "wrong_value", f"`{path[-1]}` must be a number with an end; leave it out for no limit.")
+        elif isinstance(value, int) and abs(value) > _LARGEST:
+            problems.add(path, "wrong_value", f"`{path[-1]}` is larger than any number of a plan: write a smaller one.")
+    return bool(problems)
 
 
 def _currencies(table: object, problems: Problems) -> dict[str, str]:

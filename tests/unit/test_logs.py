@@ -76,6 +76,21 @@ def test_an_exception_of_another_library_gives_its_type_and_place_but_not_its_wo
     assert "secret" not in lines.getvalue()
 
 
+async def test_what_ended_a_group_of_tasks_is_named_with_the_place_where_it_came_from(lines: io.StringIO) -> None:
+    async def breaks() -> None:
+        int("my secret text")
+
+    try:
+        async with asyncio.TaskGroup() as inner:
+            inner.create_task(breaks())
+    except ExceptionGroup as e:
+        logs.stage("connector").error("stage_failed", ExceptionGroup("outer", [e]))
+    (entry,) = entries(lines)
+    assert entry["error"] == "ValueError"
+    assert entry["trace"][-1].endswith(" breaks")
+    assert "secret" not in lines.getvalue()
+
+
 def test_a_database_error_is_named_by_its_sqlstate(lines: io.StringIO) -> None:
     class UniqueViolationError(Exception):
         sqlstate = "23505"

@@ -319,3 +319,28 @@ def test_a_window_for_codes_and_weights_that_nothing_reads_are_smells() -> None:
 
 def test_the_good_plan_is_toml_as_the_standard_library_reads_it() -> None:
     assert set(tomllib.loads(GOOD)) == {"defaults", "carrier", "operator", "rate", "route"}
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize("field", ["rate_per_s = 200", "port = 2775"])
+def test_a_number_without_an_end_is_refused_wherever_it_stands(number: str, field: str) -> None:
+    found = parse(GOOD.replace(field, f"{field.partition(' ')[0]} = {number}"))
+    assert isinstance(found, list)
+    assert [p.code for p in found] == ["wrong_value"]
+    assert "must be a number with an end" in found[0].sentence
+    assert found[0].line == GOOD[: GOOD.index(field)].count("\n") + 1
+
+
+@pytest.mark.parametrize("depth", [40, 150, 300, 500, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a=", "}")])
+def test_a_plan_that_is_nested_too_deeply_is_refused_in_words(depth: int, opening: str, closing: str) -> None:
+    found = parse(GOOD.replace("port = 2775", f"port = {opening * depth}1{closing * depth}"))
+    assert isinstance(found, list) and len(found) == 1
+    assert "nested too deeply" in found[0].sentence
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_a_number_that_no_plan_can_hold_is_refused(digits: int) -> None:
+    found = parse(GOOD.replace("port = 2775", f"port = {'9' * digits}"))
+    assert isinstance(found, list) and len(found) == 1
+    assert found[0].code == ("wrong_value" if digits == 20 else "not_toml")
