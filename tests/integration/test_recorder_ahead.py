@@ -162,11 +162,12 @@ async def test_a_row_that_the_matcher_changes_meanwhile_is_read_again(bench: Ben
         await gate.held.wait()
     await bench.tell(submitted(other, "c2"), receipt("c1"))
     await gate.until_next_is_prepared()
-    revs = await bench.pool.fetch("update messages set rev = rev + 5 where id = $1 returning rev", other)
+    revs = await bench.pool.fetch("update messages set rev = rev + 5, seq = 7 where id = $1 returning rev", other)
     gate.opened.set()
     await bench.until_recorded()
     assert [await bench.state(message_id) for message_id in (one, other)] == ["delivered", "submitted"]
-    assert await bench.value("select rev from messages where id = $1", other) == revs[0]["rev"] + 1
+    row = await bench.pool.fetchrow("select rev, seq from messages where id = $1", other)
+    assert tuple(row or ()) == (revs[0]["rev"] + 1, 7)
     assert await bench.value("select count(*) from submissions") == 2
     await rollups_equal_rows(bench)
 

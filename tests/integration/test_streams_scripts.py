@@ -216,6 +216,15 @@ async def test_a_marked_entry_is_neither_recalled_nor_cancelled(valkey_url: str)
         await unchanged(valkey_url, lambda: stage.link.script("cancel", (), args), [b"marked"])
 
 
+async def test_what_has_left_its_outbox_meanwhile_is_not_recalled(valkey_url: str) -> None:
+    async with opened(valkey_url) as redis:
+        stage = Stage(redis)
+        await stage.build()
+        with client(valkey_url) as c:
+            c.xdel(f"{{0}}:outbox:north:{LANE}", stage.outbox[1])  # it was cancelled, or sent and settled
+        await unchanged(valkey_url, stage.recall, b"marked")
+
+
 async def test_a_settle_under_an_old_token_keeps_its_facts_and_moves_nothing(valkey_url: str) -> None:
     async with opened(valkey_url) as redis:
         stage = Stage(redis)
