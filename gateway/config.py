@@ -19,6 +19,9 @@ ROLES = ("api", "router", "connector", "recorder", "receipts", "notifier")
 `notifier` tells applications."""
 
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "text")
+
 IN_FILES = ("redis_url", "postgres_url")
 """Settings that hold a password: SLUICE_<NAME>_FILE names a file to read them from."""
 
@@ -157,12 +160,31 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **g
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as e:
         raise SettingsError(f"{path or 'settings'}: {e}") from e
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    """What the types do not say. Raises SettingsError."""
     for role in settings.roles:
         if role not in ROLES:
             raise SettingsError(f"roles: unknown role `{role}`; known are {', '.join(ROLES)}")
     if not settings.roles:
         raise SettingsError(f"roles: name at least one of {', '.join(ROLES)}")
-    return settings
+    if settings.log_level.lower() not in LOG_LEVELS:
+        raise SettingsError(f"log_level: `{settings.log_level}` is none of {', '.join(LOG_LEVELS)}")
+    if settings.log_format not in LOG_FORMATS:
+        raise SettingsError(f"log_format: `{settings.log_format}` is none of {', '.join(LOG_FORMATS)}")
+    for name in ("default_validity_s", "otp_validity_s"):
+        if getattr(settings, name) > settings.max_validity_s:
+            raise SettingsError(
+                f"{name}: {getattr(settings, name)} is longer than max_validity_s, which is {settings.max_validity_s}"
+            )
+    if settings.memory_accept > settings.memory_mark:
+        raise SettingsError(
+            f"memory_accept: {settings.memory_accept} is more than memory_mark, which is {settings.memory_mark}:"
+            " what was accepted could not be sent"
+        )
 
 
 def _from_files(env: Mapping[str, str]) -> dict[str, str]:

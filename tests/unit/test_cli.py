@@ -110,6 +110,16 @@ def test_no_traceback_reaches_a_user(
             'listen = "8080"',
             "Error: listen: `8080` is no address: give HOST:PORT, for example 127.0.0.1:8080\n",
         ),
+        ('log_level = "loud"', "Error: log_level: `loud` is none of debug, info, warning, error\n"),
+        ('log_format = "xml"', "Error: log_format: `xml` is none of json, text\n"),
+        (
+            "default_validity_s = 300000",
+            "Error: default_validity_s: 300000 is longer than max_validity_s, which is 259200\n",
+        ),
+        (
+            "memory_accept = 0.9",
+            "Error: memory_accept: 0.9 is more than memory_mark, which is 0.85: what was accepted could not be sent\n",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", [["config", "check"], ["run"]])
