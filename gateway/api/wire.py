@@ -9,7 +9,7 @@ import asyncio
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 
 from gateway import metrics
 from gateway.api import call
@@ -18,6 +18,14 @@ from gateway.api.problems import Code, problem
 
 _WORDS: Final = "The request is not HTTP/1.1: look at its first line, its headers and its length."
 _LONG: Final = "The first line or a header is longer than 8 KB: shorten it."
+_PACKED: Final = "The body's Content-Encoding is not read here: send the body as it is, or as gzip or deflate."
+
+
+def words(exc: BaseException | None) -> str:
+    """What is said to a request that aiohttp cannot read."""
+    if isinstance(exc, ContentEncodingError):
+        return _PACKED
+    return _LONG if isinstance(exc, LineTooLong) else _WORDS
 
 
 class Wire(web.RequestHandler):
@@ -39,7 +47,7 @@ class Wire(web.RequestHandler):
         """The answer to what cannot be read, and to a fault outside of `Api`. The connection ends with it."""
         super().handle_error(request, status, exc, message)  # raises when an answer has begun
         if status == 400:
-            said = problem(Code.NOT_HTTP, _LONG if isinstance(exc, LineTooLong) else _WORDS)
+            said = problem(Code.NOT_HTTP, words(exc))
         else:
             said = problem(Code.INTERNAL_ERROR, "The request id leads to what happened in the server's log.")
         metrics.refused.labels(said.code).inc()
