@@ -177,6 +177,20 @@ async def test_an_orphan_that_fits_two_uncertain_submissions_matches_neither(ben
     assert await bench.value("select count(*) from receipts_waiting") == 1
 
 
+async def test_of_two_orphans_that_fit_one_uncertain_submission_only_one_is_its_receipt(bench: Bench) -> None:
+    one = await _held(bench, 1)
+    now = bench.redis.clock_ms()
+    ids = ("late-id", "later-id")
+    await bench.tell(*(receipt(name, at_ms=now + 5_000, recipient="79160000001") for name in ids))
+    await bench.until_recorded()
+    for turn in range(1, 4):
+        await retry(bench.pool, Days(bench.pool), now + turn * SOON_MS)
+    assert await bench.state(one) == "delivered"
+    assert await bench.value("select count(*) from receipts where message_id = $1", one) == 1
+    assert await bench.value("select count(*) from receipts_waiting") == 1
+    await rollups_equal_rows(bench)
+
+
 async def test_our_reference_in_an_orphan_tells_two_uncertain_submissions_apart(bench: Bench) -> None:
     one, two = await _held(bench, 1, echo=11), await _held(bench, 1, echo=22)
     await _orphan(bench, recipient="79160000001", echo=22)
