@@ -156,6 +156,25 @@ async def test_what_a_carrier_throttles_comes_back_first_and_is_sent_once_more(v
         assert {s.attempt for s in path.submissions()} == {1}
 
 
+async def test_what_came_back_goes_before_all_that_waits_in_the_outbox(valkey_url: str) -> None:
+    async with running(valkey_url) as path:
+        back: list[bytes] = []
+
+        def answer(s: Submission) -> Outcome | None:
+            if not back:
+                back.append(s.message_id)
+                return deferred(Reason.THROTTLED)
+            return always_accepted(s)
+
+        path.start_router()
+        await path.accept(1000)
+        await until(lambda: path.left().get("{0}:outbox:north:marketing:shop") == 1000, "routing")
+        path.start_connector(window=5, answer=answer)
+        await path.drained()
+        first, again = (n for n, s in enumerate(path.submissions()) if s.message_id == back[0])
+        assert (first, again < 500) == (0, True), f"it went again as number {again} of 1,001"
+
+
 async def test_what_finds_the_bind_gone_comes_back_unsent_and_goes_when_it_is_there_again(valkey_url: str) -> None:
     async with running(valkey_url) as path:
         path.start_router()
