@@ -152,6 +152,8 @@ async def account(load: Load, *, uncertain: int = 0, deadline_s: float = 900.0 i
     except AssertionError as e:
         told = f"{dict(states)}; {load.refusals}; waiting: {await _queues(w)}; {w.last_words()}"
         raise AssertionError(f"{e}: {told}") from None
+    given_up = {key: number for key, number in states.items() if key[1] not in ("delivered", "unknown")}
+    assert not given_up, f"the carriers took everything, and yet: {given_up}"
     ids = {str(row["id"]) for row in await w.rows("select id from messages where tag = $1", load.tag)}
     assert ids == set(load.accepted.values()), "rows and acceptances differ"
     doubled = await _doubled(load, states)
