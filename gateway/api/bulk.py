@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from gateway.api import call, diagnosis, idempotency
 from gateway.api.call import Answer, Call
 from gateway.api.checks import Defaults, Sender, canonical
 from gateway.api.documents import MAX_BATCH, Accepted, BatchAnswer, MessageFields, NewBatch
+from gateway.api.faults import forbidden
 from gateway.api.intake import DEADLINE_S, FAILURES, Many, Wish, is_settled, why
 from gateway.api.problems import Code, Problem, from_faults, problem
 from gateway.api.sending import NOT_NOW, conflict, count, not_for_tests, result_of
@@ -122,7 +124,10 @@ def _read_one_by_one(body: bytes, nul: bool) -> Bulk | Problem:
     try:
         raw = _raw(body)
     except diagnosis.UNREADABLE as e:
-        return diagnosis.of_document(body, e)
+        apart = _apart(body)
+        if apart is None:
+            return diagnosis.of_document(body, e)
+        raw = apart
     defaults = Defaults()
     if (given := bytes(raw.defaults)) != b"null":
         try:
@@ -130,6 +135,17 @@ def _read_one_by_one(body: bytes, nul: bool) -> Bulk | Problem:
         except diagnosis.UNREADABLE as e:
             return diagnosis.of_document(given, e, "/defaults")
     return _sized(Bulk([bytes(m) for m in raw.messages], defaults, nul))
+
+
+def _apart(body: bytes) -> _Raw | None:
+    """The messages where some of them have half a surrogate pair, which makes a document unreadable as a whole."""
+    value = diagnosis.parse(body)
+    if not isinstance(value, dict) or value.keys() - {"messages", "defaults"}:
+        return None
+    messages, defaults = value.get("messages"), value.get("defaults")
+    if not isinstance(messages, list) or forbidden(defaults):
+        return None
+    return _Raw([msgspec.Raw(json.dumps(m).encode()) for m in messages], msgspec.Raw(json.dumps(defaults).encode()))
 
 
 def _read_lines(body: bytes) -> Bulk | Problem:

@@ -31,7 +31,7 @@ from providers.smpp import tables
 from providers.smpp.bind import Bind
 from providers.smpp.encoding import UDH_BYTES, Encoder, source_address
 from providers.smpp.inbound import DeliveryReader
-from providers.smpp.settings import LONGEST_PASSWORD, SmppSettings, read
+from providers.smpp.settings import LONGEST_PASSWORD, LONGEST_SYSTEM_ID, SmppSettings, read
 from providers.smpp.wire import Line, Wire
 
 log = logging.getLogger("smpp")
@@ -76,12 +76,17 @@ class SmppCarrier:
     @property
     def warnings(self) -> Sequence[str]:
         """What may not work as it is meant, with the setting's name in backticks."""
-        if len(self._settings.password.reveal()) > LONGEST_PASSWORD:
-            return [
-                f"`password` is longer than the {LONGEST_PASSWORD} characters of the standard; it is sent whole, and "
-                "the carrier must take it so"
-            ]
-        return ()
+        c = self._settings
+        lengths = (
+            ("system_id", len(c.system_id), LONGEST_SYSTEM_ID),
+            ("password", len(c.password.reveal()), LONGEST_PASSWORD),
+        )
+        return [
+            f"`{name}` is longer than the {longest} characters of the standard; it is sent whole, and the carrier must "
+            "take it so"
+            for name, length, longest in lengths
+            if length > longest
+        ]
 
     def split(self, text: str, encoding: str) -> Sequence[str]:
         """The parts' texts."""

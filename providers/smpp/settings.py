@@ -23,7 +23,9 @@ Octet = Annotated[int, Meta(ge=0, le=255)]
 Klass = Literal["otp", "alert", "transactional", "marketing"]
 IdForm = Annotated[str, Meta(pattern=FORM)]
 LONGEST_PASSWORD: Final = 8
-"""Characters of a password by the standard (SMPP 3.4, 5.2.2). Carriers use longer ones; some SMSCs cut them."""
+LONGEST_SYSTEM_ID: Final = 15
+"""Characters of a password and of a system_id by the standard (SMPP 3.4, 5.2.2 and 5.2.1). Carriers use longer ones;
+some SMSCs cut them."""
 
 
 class Secret:

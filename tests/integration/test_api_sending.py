@@ -231,6 +231,20 @@ async def test_a_message_of_a_batch_that_does_not_decode_stops_no_other(api: Api
     assert "did you mean `class`" in results[1]["errors"][1]["detail"]
 
 
+async def test_half_a_surrogate_pair_in_a_message_of_a_batch_stops_no_other(api: Api) -> None:
+    """No decoder takes such a document as a whole."""
+    good_one = b'{"to":"+79161234568","text":"caf\\u00e9 \\ud83c\\udf88"}'
+    body = b'{"messages":[{"to":"+79161234567","text":"a \\ud83d b"},' + good_one + b"]}"
+    r = await api.ask("POST", "/v1/messages/batch", data=body, headers={"Content-Type": "application/json"})
+    assert (r.status, r.json["accepted"], r.json["rejected"]) == (202, 1, 1)
+    bad, good = r.json["results"]
+    assert (bad["code"], bad["pointer"]) == ("forbidden_character", "/messages/0/text")
+    assert (await api.get(f"/v1/messages/{good['id']}")).json["text"] == "café 🎈"
+    body = body.replace(b"{", b'{"defaults":{"text":"\\ud83d"},', 1)
+    r = await api.ask("POST", "/v1/messages/batch", data=body, headers={"Content-Type": "application/json"})
+    assert (r.status, r.json["code"]) == (422, "forbidden_character")
+
+
 async def test_ndjson_with_a_bad_line_accepts_the_others(api: Api) -> None:
     lines = [json.dumps(MESSAGE), "{not json", "", json.dumps(MESSAGE | {"text": ""}), json.dumps(MESSAGE)]
     r = await api.ask(

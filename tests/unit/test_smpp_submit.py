@@ -268,6 +268,13 @@ def test_a_password_longer_than_the_standards_is_taken_with_a_warning() -> None:
     assert not SmppCarrier("acme", settings(), reports).warnings
 
 
+def test_a_system_id_longer_than_the_standards_is_taken_with_a_warning() -> None:
+    reports = Desk(Watch()).reports()
+    (warning,) = SmppCarrier("acme", settings(system_id="a" * 16), reports).warnings
+    assert "`system_id` is longer than the 15 characters" in warning
+    assert not SmppCarrier("acme", settings(system_id="a" * 15), reports).warnings
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
