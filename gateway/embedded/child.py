@@ -154,14 +154,16 @@ def stand_back(pid: int, nice: int) -> None:
 
 async def keep_back(pid: int, nice: int) -> None:
     """The same for the processes that it starts in sessions of their own, as PostgreSQL does for each connection:
-    where the kernel groups by session, a new group begins at 0. Runs until the process ends.
+    where the kernel groups by session, a new group begins at 0. Runs until the process ends; elsewhere it ends at once.
 
     Source: sched(7), "The autogroup feature"; who is not root may set one in a tenth of a second.
     """
+    if not AUTOGROUP.exists():
+        return
     done: set[str] = set()
     born = birth(pid)
     while born and birth(pid) == born:
-        with contextlib.suppress(OSError):  # no such kernel; or it is gone
+        with contextlib.suppress(OSError):  # it is gone, or this was too soon after the last one
             if AUTOGROUP.read_text().strip() == "1":
                 found = set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
                 done &= found
