@@ -47,3 +47,16 @@ def test_where_nothing_waits_there_is_no_age(ends: Ends) -> None:
     arrival.close()
     assert arrival.age_s(buffer) == 0.0
     assert theirs.recv(1) == b"", "the connection is not ours to close"
+
+
+def test_without_a_descriptor_left_a_delay_counts_from_the_read(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(fileno: int) -> int:
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr("os.dup", none_left)
+    ours, theirs = ends
+    arrival = Arrival(theirs.fileno())
+    ours.sendall(b"x")
+    assert arrival.age_s(bytearray(16)) == 0.0
+    arrival.close()
+    assert theirs.recv(1) == b"x"

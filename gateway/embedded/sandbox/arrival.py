@@ -26,10 +26,10 @@ class Arrival:
         """Whatever becomes of it, the descriptor itself stays its owner's."""
         self._socket: socket.socket | None = None
         if _SO_TIMESTAMPNS:
-            self._socket = socket.socket(fileno=os.dup(fileno))
             try:
+                self._socket = socket.socket(fileno=os.dup(fileno))
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            except OSError:
+            except OSError:  # no descriptor is left, or the kernel is an old one: delays count from the read
                 self.close()
 
     def age_s(self, buffer: bytearray) -> float:
